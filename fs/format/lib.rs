@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The on-disk format of a stacked filesystem, and the grammar of its mount options.
+//!
+//! What overlayfs writes on its layers, and what a user says to mount them, is a contract: layers,
+//! images and tools outlive any one implementation. This crate is that contract and nothing else:
+//! names, codecs and decision tables over byte slices. It allocates nothing, knows no kernel type,
+//! and never panics whatever bytes it is given (a panic in the kernel is a `BUG`), so the same source
+//! is compiled into the module by Kbuild and tested, property-checked and fuzzed on the host by cargo.
+//!
+//! The document it stands on is `Documentation/filesystems/overlayfs.rst` of the kernel.
+
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(missing_docs, rust_2018_idioms, unreachable_pub)]
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::todo,
+    clippy::unimplemented,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
+
+mod bytes;
+pub mod ino;
+pub mod metacopy;
+pub mod opaque;
+pub mod options;
+pub mod redirect;
+pub mod whiteout;
+pub mod xattr;

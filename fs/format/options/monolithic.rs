@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Cutting the one string that `mount(2)` brings into options.
+//!
+//! Commas separate; a backslash takes the meaning from the character after it, and stays in the text
+//! for whoever reads the value ([`super::unescape`]). (`ovl_next_opt` in `fs/overlayfs/params.c`,
+//! `vfs_parse_monolithic_sep` in `fs/fs_context.c`.)
+
+/// One option as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawOption<'a> {
+    /// What is before the first `=`; never empty.
+    pub key: &'a [u8],
+    /// What is after it, still escaped; `None` where there is no `=`.
+    pub value: Option<&'a [u8]>,
+}
+
+/// The options of a string; see [`split_monolithic`].
+#[derive(Clone, Copy, Debug)]
+pub struct Monolithic<'a> {
+    rest: Option<&'a [u8]>,
+}
+
+/// Cuts the data of `mount(2)` into options; it ends at its first NUL byte, if there is one.
+///
+/// Nothing between two commas, and an option that begins with `=`, are passed over.
+pub fn split_monolithic(data: &[u8]) -> Monolithic<'_> {
+    Monolithic {
+        rest: data.split(|b| *b == 0).next(),
+    }
+}
+
+impl<'a> Iterator for Monolithic<'a> {
+    type Item = RawOption<'a>;
+
+    fn next(&mut self) -> Option<RawOption<'a>> {
+        loop {
+            let text = self.rest?;
+            let end = unescaped(text, b',').unwrap_or(text.len());
+            let (option, rest) = text.split_at_checked(end)?;
+            self.rest = rest.strip_prefix(b",");
+
+            let mut halves = option.splitn(2, |b| *b == b'=');
+            let key = halves.next().unwrap_or_default();
+            if !key.is_empty() {
+                return Some(RawOption {
+                    key,
+                    value: halves.next(),
+                });
+            }
+        }
+    }
+}
+
+/// Where `wanted` first is without a backslash before it.
+pub(super) fn unescaped(text: &[u8], wanted: u8) -> Option<usize> {
+    let mut bytes = text.iter().copied().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        if byte == b'\\' {
+            bytes.next();
+        } else if byte == wanted {
+            return Some(at);
+        }
+    }
+    None
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Redirects: where the lower object of a renamed directory, or of a metacopy file, is found.
+//!
+//! The value of `overlay.redirect` is either one name, in the same parent (*relative*), or a path from
+//! the root of the layers that begins with `/` (*absolute*). See "renaming directories" and "Data-only
+//! lower layers" in `Documentation/filesystems/overlayfs.rst`.
+//!
+//! What is accepted here is what overlayfs accepts (`ovl_get_redirect_xattr`), less what can never be
+//! meant well:
+//!
+//! * a component `.` or `..`: overlayfs lets it through the parser, and its lookup then fails with
+//!   `EACCES` (a name is looked up, not a path). We refuse it at once, so that no walk has to
+//!   remember that a redirect must not leave its layer;
+//! * a NUL byte: overlayfs silently cuts the value there.
+//!
+//! A component may be longer than a filesystem allows for a name: no such name exists, so the lookup
+//! finds nothing, which is what overlayfs makes of it too.
+
+use crate::bytes::Writer;
+
+/// The longest value that can be stored in an xattr at all (`XATTR_SIZE_MAX`).
+pub const MAX_LEN: usize = 65536;
+
+/// The longest absolute redirect that overlayfs writes unless its parameter `redirect_max` says otherwise.
+pub const WRITE_MAX: usize = 256;
+
+/// A well-formed redirect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Redirect<'a> {
+    path: &'a [u8],
+}
+
+/// Why a value is no redirect; the lookup answers `EINVAL`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadRedirect {
+    /// Nothing in it.
+    Empty,
+    /// A NUL byte in it.
+    NulByte,
+    /// An absolute path with nothing between two slashes.
+    EmptyComponent,
+    /// A slash at the end, or nothing but a slash.
+    TrailingSlash,
+    /// A slash in what does not begin with one.
+    RelativePath,
+    /// `.` or `..`, which could lead out of the layer.
+    DotComponent,
+    /// Longer than an xattr can be, or than the buffer it was to be written to.
+    TooLong,
+}
+
+impl BadRedirect {
+    /// The text for a log message.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Empty => "the redirect is empty",
+            Self::NulByte => "the redirect has a NUL byte in it",
+            Self::EmptyComponent => "the redirect has two slashes in a row",
+            Self::TrailingSlash => "the redirect ends in a slash",
+            Self::RelativePath => "the redirect is a relative path of several names",
+            Self::DotComponent => "the redirect has '.' or '..' in it",
+            Self::TooLong => "the redirect is too long",
+        }
+    }
+}
+
+/// One step of a walk: the name to look up, and the path around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step<'a> {
+    /// All before the name, its slash included: empty for a relative redirect.
+    pub prefix: &'a [u8],
+    /// The name to look up in the directory that the prefix led to.
+    pub name: &'a [u8],
+    /// All after the name, beginning with a slash: empty at the last step.
+    pub rest: &'a [u8],
+}
+
+impl Step<'_> {
+    /// Whether the walk ends here.
+    pub fn is_last(self) -> bool {
+        self.rest.is_empty()
+    }
+}
+
+/// The steps of a redirect, from the top; see [`Redirect::steps`].
+#[derive(Clone, Copy, Debug)]
+pub struct Steps<'a> {
+    path: &'a [u8],
+    /// How many bytes at the end are still to be walked; `None` when none are.
+    left: Option<usize>,
+}
+
+impl<'a> Redirect<'a> {
+    /// Reads the value of `overlay.redirect`.
+    pub fn parse(value: &'a [u8]) -> Result<Redirect<'a>, BadRedirect> {
+        if value.is_empty() {
+            return Err(BadRedirect::Empty);
+        }
+        if value.len() > MAX_LEN {
+            return Err(BadRedirect::TooLong);
+        }
+        if value.contains(&0) {
+            return Err(BadRedirect::NulByte);
+        }
+        let names = match value.strip_prefix(b"/") {
+            Some(path) if path.is_empty() || path.ends_with(b"/") => {
+                return Err(BadRedirect::TrailingSlash);
+            }
+            Some(path) => path,
+            None if value.contains(&b'/') => return Err(BadRedirect::RelativePath),
+            None => value,
+        };
+        for name in names.split(|b| *b == b'/') {
+            match name {
+                b"" => return Err(BadRedirect::EmptyComponent),
+                b"." | b".." => return Err(BadRedirect::DotComponent),
+                _ => {}
+            }
+        }
+        Ok(Redirect { path: value })
+    }
+
+    /// The value as it is stored.
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.path
+    }
+
+    /// Whether it begins at the root of the layers, and not in the parent of what it is stored on.
+    pub fn is_absolute(self) -> bool {
+        self.path.starts_with(b"/")
+    }
+
+    /// The names on the way, from the top.
+    pub fn components(self) -> impl Iterator<Item = &'a [u8]> + Clone {
+        self.steps().map(|step| step.name)
+    }
+
+    /// The names on the way, each with the path before and after it.
+    pub fn steps(self) -> Steps<'a> {
+        let slash = usize::from(self.is_absolute());
+        Steps {
+            path: self.path,
+            left: Some(self.path.len().saturating_sub(slash)),
+        }
+    }
+
+    /// Puts a redirect met while walking a path in the place of the walked part.
+    ///
+    /// `prefix` and `rest` are those of the [`Step`] whose object has this redirect. An absolute
+    /// redirect replaces prefix and name, a relative one only the name; the rest stays.
+    pub fn join<'b>(
+        self,
+        prefix: &[u8],
+        rest: &[u8],
+        buf: &'b mut [u8],
+    ) -> Result<Redirect<'b>, BadRedirect> {
+        let mut out = Writer::new(buf);
+        if !self.is_absolute() {
+            out.push(prefix).ok_or(BadRedirect::TooLong)?;
+        }
+        out.push(self.path).ok_or(BadRedirect::TooLong)?;
+        out.push(rest).ok_or(BadRedirect::TooLong)?;
+        Redirect::parse(out.finish())
+    }
+}
+
+impl Steps<'_> {
+    /// Goes on with the walk after the path before the next step was replaced with [`Redirect::join`].
+    ///
+    /// What is still to be walked is the same, only the way to it has changed; the layer being walked
+    /// goes on below the object already found, and the next layer walks the new path from its top.
+    /// `None` if `path` doesn't end in what is still to be walked.
+    pub fn rebase(self, path: Redirect<'_>) -> Option<Steps<'_>> {
+        let new = path.as_bytes();
+        let Some(left) = self.left else {
+            return Some(Steps {
+                path: new,
+                left: None,
+            });
+        };
+        let tail = self.path.get(self.path.len().checked_sub(left)?..)?;
+        let head = new.strip_suffix(tail)?;
+        head.ends_with(b"/").then_some(Steps {
+            path: new,
+            left: Some(left),
+        })
+    }
+}
+
+impl<'a> Iterator for Steps<'a> {
+    type Item = Step<'a>;
+
+    fn next(&mut self) -> Option<Step<'a>> {
+        let at = self.path.len().checked_sub(self.left?)?;
+        let (prefix, tail) = self.path.split_at_checked(at)?;
+        let end = tail.iter().position(|b| *b == b'/').unwrap_or(tail.len());
+        let (name, rest) = tail.split_at_checked(end)?;
+        self.left = rest.len().checked_sub(1);
+        Some(Step { prefix, name, rest })
+    }
+}
