@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# What every script here needs: where things are, how to talk to the user, how to
+# install what the host lacks, and which Debian archive to use. Sourced, never run.
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+BUILD=$TOP/build
+# The pinned distribution: compilers, QEMU and the guest all come from it.
+SUITE=trixie
+ROOT=$BUILD/root-$SUITE
+# The repository's place inside the build root: fixed, so that nothing made there
+# depends on where the user cloned to.
+SRC=/src
+
+say() { printf '%s\n' "[layerfs] $*" >&2; }
+die() { printf '%s\n' "[layerfs] error: $*" >&2; exit 1; }
+
+# step NAME CMD...: runs a command, says what it is before and how long it took
+# after; its output goes to build/log/NAME.log, whose end is shown if it fails.
+step() {
+	local name=$1 log start status
+	shift
+	log=$BUILD/log/${name// /-}.log
+	mkdir -p "$BUILD/log"
+	say "$name ..."
+	start=$SECONDS
+	# Not "|| status=$?": that would switch errexit off inside a function.
+	set +e
+	(set -e; "$@") >"$log" 2>&1
+	status=$?
+	set -e
+	if [ "$status" -ne 0 ]; then
+		tail -n 25 "$log" >&2
+		die "$name failed with status $status after $((SECONDS - start)) s; full log: $log"
+	fi
+	say "$name: done in $((SECONDS - start)) s"
+}
+
+need_root() {
+	[ "$(id -u)" -eq 0 ] || die "setting up the build root needs root: run make as root (or through sudo)"
+}
+
+# host_needs COMMAND:PACKAGE...: installs the packages whose command is missing.
+host_needs() {
+	local pair missing=()
+	for pair in "$@"; do
+		case ${pair%%:*} in
+		/*) [ -e "${pair%%:*}" ] || missing+=("${pair#*:}") ;;
+		*) command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}") ;;
+		esac
+	done
+	[ "${#missing[@]}" -gt 0 ] || return 0
+	command -v apt-get >/dev/null ||
+		die "this machine lacks ${missing[*]} and apt-get: install them by hand, or use Debian 12 or 13"
+	need_root
+	step "install ${missing[*]} on this machine" host_install "${missing[@]}"
+}
+
+host_install() {
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get install -y --no-install-recommends "$@" && return
+	# The package lists may be missing or old.
+	apt-get update
+	apt-get install -y --no-install-recommends "$@"
+}
+
+# archive_uri: the Debian archive to use. MIRROR= wins, then what this machine's
+# apt uses for Debian, then the distribution's default.
+archive_uri() {
+	local uri=${MIRROR:-}
+	[ -n "$uri" ] || uri=$(apt-get indextargets --format '$(REPO_URI)' \
+		'Origin: Debian' 'Label: Debian' 'Created-By: Packages' 2>/dev/null | sed -n 1p) || true
+	case $uri in
+	http://* | https://*) printf '%s\n' "${uri%/}" ;;
+	*) printf '%s\n' http://deb.debian.org/debian ;;
+	esac
+}
+
+# archive_sources: the lines of a sources.list for the pinned distribution.
+archive_sources() {
+	local uri suite
+	uri=$(archive_uri)
+	for suite in "$SUITE" "$SUITE-updates" "$SUITE-backports"; do
+		printf 'deb [signed-by=%s] %s %s main\n' /usr/share/keyrings/debian-archive-keyring.gpg "$uri" "$suite"
+	done
+}
+
+# archive_options: apt settings, one per line: this machine's proxies and retry
+# habits, and no expiry date (a mirror may be a snapshot).
+archive_options() {
+	printf '%s\n' 'Acquire::Check-Valid-Until "false";' 'Acquire::Retries "3";' \
+		'Acquire::Languages "none";' 'APT::Install-Recommends "false";'
+	apt-config dump 2>/dev/null | grep -E '^Acquire::(http|https)::(Proxy|Verify-|CaInfo|[^ ]*::Proxy)' || true
+}
+
+# bootstrap PACKAGES DIRECTORY [MMDEBSTRAP-OPTION...]: a Debian tree made whole or
+# not at all.
+bootstrap() {
+	local packages=$1 target=$2 option options=()
+	shift 2
+	need_root
+	host_needs mmdebstrap:mmdebstrap unshare:util-linux mount:mount \
+		/usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
+	while IFS= read -r option; do options+=(--aptopt="$option"); done < <(archive_options)
+	rm -rf --one-file-system "$target.new"
+	archive_sources | nice mmdebstrap --mode=root --variant=minbase --format=directory \
+		"${options[@]}" \
+		--dpkgopt='path-exclude=/usr/share/doc/*' \
+		--dpkgopt='path-exclude=/usr/share/man/*' \
+		--dpkgopt='path-exclude=/usr/share/info/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' \
+		--dpkgopt='path-exclude=/usr/share/gnome/help/*' \
+		--dpkgopt='path-exclude=/usr/share/icons/*' \
+		--include="$packages" "$@" "$SUITE" "$target.new" -
+	rm -rf --one-file-system "$target"
+	mv "$target.new" "$target"
+}
