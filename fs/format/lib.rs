@@ -10,6 +10,8 @@
 //!
 //! The document it stands on is `Documentation/filesystems/overlayfs.rst` of the kernel.
 
+// Kbuild says `no_std` on the command line too, and rustc warns of the one that it finds second.
+#![allow(unused_attributes)]
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, rust_2018_idioms, unreachable_pub)]

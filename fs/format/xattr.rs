@@ -177,39 +177,34 @@ impl Namespace {
     pub fn filter_list(self, list: &mut [u8], see_trusted: bool) -> Result<usize, MalformedList> {
         // Cells allow reading ahead of where we write in the same buffer.
         let cells = Cell::from_mut(list).as_slice_of_cells();
-        let mut read = 0usize;
         let mut kept = 0usize;
-
-        while let Some(left) = cells.get(read..).filter(|left| !left.is_empty()) {
-            let len = left
-                .iter()
-                .position(|c| c.get() == 0)
-                .ok_or(MalformedList)?;
-            let end = len.checked_add(1).ok_or(MalformedList)?;
-            let name = left.get(..end).ok_or(MalformedList)?;
-
-            let own = starts_with(name, self.prefix());
-            let (head, tail) = match own {
-                // Foreign: kept whole, if it may be seen.
-                None if see_trusted || starts_with(name, TRUSTED).is_none() => (name, None),
-                None => (&[][..], None),
-                Some(rest) => match starts_with(rest, ESCAPE) {
-                    Some(rest) if see_trusted || self == Self::User => (
-                        name.get(..self.prefix().len()).unwrap_or_default(),
-                        Some(rest),
-                    ),
-                    _ => (&[][..], None),
-                },
-            };
-            for part in [head, tail.unwrap_or_default()] {
+        for name in cells.split_inclusive(|byte| byte.get() == 0) {
+            if name.last().map(Cell::get) != Some(0) {
+                return Err(MalformedList);
+            }
+            for part in self.seen(name, see_trusted) {
                 for (to, from) in cells.get(kept..).unwrap_or_default().iter().zip(part) {
                     to.set(from.get());
                 }
                 kept = kept.saturating_add(part.len());
             }
-            read = read.saturating_add(end);
         }
         Ok(kept)
+    }
+
+    /// What a user sees of a name: two parts to be put together, empty where it is hidden.
+    fn seen(self, name: &[Cell<u8>], see_trusted: bool) -> [&[Cell<u8>]; 2] {
+        const HIDDEN: [&[Cell<u8>]; 2] = [&[], &[]];
+        if !see_trusted && strip_prefix(name, TRUSTED).is_some() {
+            return HIDDEN;
+        }
+        match name.split_at_checked(self.prefix().len()) {
+            Some((head, rest)) if equal(head, self.prefix()) => match strip_prefix(rest, ESCAPE) {
+                Some(rest) => [head, rest],
+                None => HIDDEN,
+            },
+            _ => [name, &[]],
+        }
     }
 }
 
@@ -219,10 +214,12 @@ fn until_nul(name: &[u8]) -> &[u8] {
 }
 
 /// What follows `prefix` in `name`, if it begins with it.
-fn starts_with<'a>(name: &'a [Cell<u8>], prefix: &[u8]) -> Option<&'a [Cell<u8>]> {
+fn strip_prefix<'a>(name: &'a [Cell<u8>], prefix: &[u8]) -> Option<&'a [Cell<u8>]> {
     let (head, rest) = name.split_at_checked(prefix.len())?;
-    head.iter()
-        .zip(prefix)
-        .all(|(a, b)| a.get() == *b)
-        .then_some(rest)
+    equal(head, prefix).then_some(rest)
+}
+
+/// Whether two strings of the same length are the same.
+fn equal(cells: &[Cell<u8>], bytes: &[u8]) -> bool {
+    cells.iter().zip(bytes).all(|(a, b)| a.get() == *b)
 }

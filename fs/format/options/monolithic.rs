@@ -54,13 +54,10 @@ impl<'a> Iterator for Monolithic<'a> {
 
 /// Where `wanted` first is without a backslash before it.
 pub(super) fn unescaped(text: &[u8], wanted: u8) -> Option<usize> {
-    let mut bytes = text.iter().copied().enumerate();
-    while let Some((at, byte)) = bytes.next() {
-        if byte == b'\\' {
-            bytes.next();
-        } else if byte == wanted {
-            return Some(at);
-        }
-    }
-    None
+    let mut escaped = false;
+    text.iter().position(|byte| {
+        let here = !escaped && *byte == wanted;
+        escaped = !escaped && *byte == b'\\';
+        here
+    })
 }
