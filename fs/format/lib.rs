@@ -27,10 +27,14 @@
 )]
 
 mod bytes;
+pub mod handle;
 pub mod ino;
 pub mod metacopy;
+pub mod nlink;
 pub mod opaque;
 pub mod options;
+pub mod protattr;
 pub mod redirect;
+pub mod uuid;
 pub mod whiteout;
 pub mod xattr;
