@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * C shims: what is a macro or a non-trivial static inline function in the kernel's headers and
+ * can't be called from Rust otherwise. Each file beside this one holds those of one header.
+ */
+#ifndef VFS_HELPERS_H
+#define VFS_HELPERS_H
+
+#include <linux/fs.h>
+#include <linux/posix_acl.h>
+
+/* fs.c */
+bool vfs_helper_inode_has_casefold(const struct inode *inode);
+struct user_namespace *vfs_helper_current_user_ns(void);
+void vfs_helper_init_sync_kiocb(struct kiocb *iocb, struct file *file);
+void vfs_helper_file_set_flags(struct file *file, unsigned int flags, unsigned int mask);
+
+/* posix_acl.c */
+void vfs_helper_posix_acl_release(struct posix_acl *acl);
+
+/* ratelimit.c */
+bool vfs_helper_ratelimit(void);
+
+#endif /* VFS_HELPERS_H */

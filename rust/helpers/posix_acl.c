@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Shims for include/linux/posix_acl.h. */
+
+#include <linux/fs.h>
+#include <linux/posix_acl.h>
+
+#include "helpers.h"
+
+void vfs_helper_posix_acl_release(struct posix_acl *acl)
+{
+	posix_acl_release(acl);
+}

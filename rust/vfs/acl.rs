@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Access control lists.
+//!
+//! C header: [`include/linux/posix_acl.h`](srctree/include/linux/posix_acl.h)
+
+use crate::bindings;
+use crate::cred::Override;
+use crate::idmap::Idmap;
+use crate::inode::RcuInode;
+use crate::path::Path;
+use crate::Foreign;
+use core::ptr::NonNull;
+use kernel::error::from_err_ptr;
+use kernel::prelude::*;
+
+/// Which of the two lists of an inode.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The one that is checked.
+    Access,
+    /// The one that a directory gives to what is made in it.
+    Default,
+}
+
+impl Kind {
+    pub(crate) fn from_raw(kind: i32) -> Self {
+        if kind == bindings::ACL_TYPE_DEFAULT as i32 {
+            Self::Default
+        } else {
+            Self::Access
+        }
+    }
+
+    fn as_raw(self) -> i32 {
+        match self {
+            Self::Access => bindings::ACL_TYPE_ACCESS as i32,
+            Self::Default => bindings::ACL_TYPE_DEFAULT as i32,
+        }
+    }
+
+    fn xattr_name(self) -> &'static CStr {
+        match self {
+            Self::Access => c"system.posix_acl_access",
+            Self::Default => c"system.posix_acl_default",
+        }
+    }
+}
+
+/// An access control list.
+///
+/// # Invariants
+///
+/// A valid `struct posix_acl` with a count that is ours; it may be shared and must not be changed.
+pub struct Acl(NonNull<bindings::posix_acl>);
+
+// SAFETY: A shared list is immutable and counted atomically.
+unsafe impl Send for Acl {}
+
+// SAFETY: As above.
+unsafe impl Sync for Acl {}
+
+impl Acl {
+    fn from_result(acl: *mut bindings::posix_acl) -> Result<Option<Self>> {
+        // INVARIANT: What these functions return is counted for us.
+        Ok(NonNull::new(from_err_ptr(acl)?).map(Self))
+    }
+
+    /// The list of `inode` if it is cached: all that can be had without sleeping (wraps
+    /// `get_cached_acl_rcu()`).
+    ///
+    /// # Errors
+    ///
+    /// `ECHILD`: it is not cached.
+    pub fn cached(inode: &RcuInode<Foreign>, kind: Kind) -> Result<CachedAcl> {
+        // SAFETY: The inode is valid. What comes is a list that lives until the grace period ends,
+        // or a marker that is handed through.
+        let acl = from_err_ptr(unsafe {
+            bindings::get_cached_acl_rcu(inode.as_ptr(), kind.as_raw())
+        })?;
+        Ok(CachedAcl(acl))
+    }
+
+    /// The list of the inode at `path`, for a permission check (wraps `get_inode_acl()`), its ids
+    /// mapped as the mount says.
+    ///
+    /// # Errors
+    ///
+    /// `EIO`, `ENOMEM`, … A filesystem without lists has none.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn for_check(
+        _c: &Override<'_>,
+        inode: &RcuInode<Foreign>,
+        idmap: &Idmap,
+        kind: Kind,
+    ) -> Result<Option<Self>> {
+        // SAFETY: The inode is valid.
+        let acl = unsafe { bindings::get_inode_acl(inode.as_ptr(), kind.as_raw()) };
+        Self::mapped(Self::from_result(acl)?, inode, idmap)
+    }
+
+    /// The list of the object at `path`, as one reads it (wraps `vfs_get_acl()`), its ids mapped as
+    /// the mount says.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`: no lists here. `EACCES` by an LSM. `EIO`, `ENOMEM`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn get(_c: &Override<'_>, path: Path<'_>, kind: Kind) -> Result<Option<Self>> {
+        let idmap = path.mount.idmap();
+        // SAFETY: Everything is valid for the call.
+        let acl = unsafe {
+            bindings::vfs_get_acl(
+                idmap.as_ptr(),
+                path.dentry.as_ptr(),
+                kind.xattr_name().as_char_ptr(),
+            )
+        };
+        Self::mapped(Self::from_result(acl)?, path.dentry.inode(), idmap)
+    }
+
+    /// A filesystem caches its lists as they are on disk: a mount with a mapping needs a copy.
+    fn mapped(
+        acl: Option<Self>,
+        inode: &RcuInode<Foreign>,
+        idmap: &Idmap,
+    ) -> Result<Option<Self>> {
+        let Some(acl) = acl else { return Ok(None) };
+        if idmap.is_identity() {
+            return Ok(Some(acl));
+        }
+        // SAFETY: The list is valid; the clone is ours alone, so its entries may be written; there
+        // are as many as it says. The name space belongs to the inode's super block.
+        unsafe {
+            let clone = bindings::posix_acl_clone(acl.0.as_ptr(), bindings::GFP_KERNEL);
+            let clone = Self::from_result(clone)?.ok_or(ENOMEM)?;
+            let ns = (*(*inode.as_ptr()).i_sb).s_user_ns;
+            let header = clone.0.as_ptr().cast::<bindings::posix_acl__bindgen_ty_1_posix_acl_hdr>();
+            let count = (*header).a_count as usize;
+            let entries: *mut bindings::posix_acl_entry =
+                (&raw mut (*clone.0.as_ptr()).a_entries).cast();
+            for i in 0..count {
+                let entry = &mut *entries.add(i);
+                let id = &mut entry.__bindgen_anon_1.bindgen_union_field;
+                match u32::from(entry.e_tag as u16) {
+                    bindings::ACL_USER => {
+                        let kuid = bindings::kuid_t { val: *id };
+                        *id = bindings::make_vfsuid(idmap.as_ptr(), ns, kuid).val;
+                    }
+                    bindings::ACL_GROUP => {
+                        let kgid = bindings::kgid_t { val: *id };
+                        *id = bindings::make_vfsgid(idmap.as_ptr(), ns, kgid).val;
+                    }
+                    _ => {}
+                }
+            }
+            Ok(Some(clone))
+        }
+    }
+
+    pub(crate) fn into_raw(acl: Option<Self>) -> *mut bindings::posix_acl {
+        acl.map_or(core::ptr::null_mut(), |acl| {
+            let ptr = acl.0.as_ptr();
+            core::mem::forget(acl);
+            ptr
+        })
+    }
+}
+
+impl Drop for Acl {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the count is ours.
+        unsafe { bindings::vfs_helper_posix_acl_release(self.0.as_ptr()) };
+    }
+}
+
+/// A list seen under RCU: not counted, only good to be handed to the VFS.
+pub struct CachedAcl(pub(crate) *mut bindings::posix_acl);

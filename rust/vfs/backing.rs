@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Backing files: the real file behind one that a user has open, and I/O passed down to it.
+//!
+//! C header: [`include/linux/backing-file.h`](srctree/include/linux/backing-file.h)
+
+use crate::bindings;
+use crate::cred::Override;
+use crate::file::access_of;
+use crate::file::File;
+use crate::file::OwnedFile;
+use crate::inode::Access;
+use crate::path::Path;
+use crate::FileSystem;
+use core::marker::PhantomData;
+use core::ops::Deref;
+use core::ptr::NonNull;
+use kernel::cred::Credential;
+use kernel::error::from_err_ptr;
+use kernel::error::to_result;
+use kernel::prelude::*;
+
+/// Flags of the user's file that may change while it is open, and that the real file follows.
+const FOLLOWED: u32 =
+    bindings::O_APPEND | bindings::O_NONBLOCK | bindings::O_NDELAY | bindings::O_DIRECT;
+
+/// The real file behind one that a user has open.
+///
+/// # Invariants
+///
+/// Made by `backing_file_open()`, so it carries the user's path beside its own.
+pub struct BackingFile(OwnedFile);
+
+impl Deref for BackingFile {
+    type Target = OwnedFile;
+
+    #[inline]
+    fn deref(&self) -> &OwnedFile {
+        &self.0
+    }
+}
+
+impl BackingFile {
+    /// Opens what `path` names as the real file of `user`, with its flags (wraps
+    /// `backing_file_open()`, after `inode_permission()`).
+    ///
+    /// # Errors
+    ///
+    /// `EACCES`: the credentials in force may not. What the filesystem gives: `EIO`, `ENFILE`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep. `user` is being opened, or is open.
+    #[inline]
+    pub fn open<F: FileSystem>(
+        c: &Override<'_>,
+        user: &File<F>,
+        path: Path<'_>,
+    ) -> Result<Self> {
+        let inode = path.dentry.inode();
+        let idmap = path.mount.idmap();
+        let mut flags = user.flags() | bindings::O_NOATIME;
+        inode.permission(c, idmap, access_of(flags).union(Access::OPEN))?;
+        if !inode.owned(c, idmap) {
+            flags &= !bindings::O_NOATIME;
+        }
+        // SAFETY: All are valid; the new file takes its own references.
+        let file = from_err_ptr(unsafe {
+            bindings::backing_file_open(user.as_ptr(), flags as i32, &path.to_raw(), c.as_ptr())
+        })?;
+        // SAFETY: The reference is ours.
+        // INVARIANT: It is a backing file.
+        Ok(Self(unsafe {
+            OwnedFile::from_raw(NonNull::new(file).ok_or(EIO)?)
+        }))
+    }
+
+    /// Follows what the user changed with `fcntl(F_SETFL)` since.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`: the append flag of an append-only file. `EINVAL`: direct I/O is not possible.
+    #[inline]
+    pub fn follow_flags<F: FileSystem>(&self, user: &File<F>) -> Result {
+        if (user.flags() ^ self.flags()) & FOLLOWED == 0 {
+            return Ok(());
+        }
+        self.change_flags(user.flags() & FOLLOWED)
+    }
+
+    #[cold]
+    fn change_flags(&self, wanted: u32) -> Result {
+        let file = self.as_ptr();
+        // SAFETY: The file is open; its flags are changed under its lock. `f_op` is constant.
+        unsafe {
+            let inode = (*file).f_inode;
+            let append_only = (*inode).i_flags & bindings::S_APPEND != 0;
+            if (wanted ^ (*file).f_flags) & bindings::O_APPEND != 0 && append_only {
+                return Err(EPERM);
+            }
+            if wanted & bindings::O_DIRECT != 0
+                && (*file).f_mode & bindings::FMODE_CAN_ODIRECT == 0
+            {
+                return Err(EINVAL);
+            }
+            if let Some(check) = (*(*file).f_op).check_flags {
+                to_result(check(wanted as i32))?;
+            }
+            bindings::vfs_helper_file_set_flags(file, wanted, FOLLOWED);
+        }
+        Ok(())
+    }
+}
+
+/// What the backing-file functions are told.
+#[inline]
+fn context(cred: &Credential) -> bindings::backing_file_ctx {
+    bindings::backing_file_ctx {
+        cred: cred.as_ptr(),
+        accessed: None,
+        end_write: None,
+    }
+}
+
+fn byte_count(result: isize) -> Result<usize> {
+    usize::try_from(result).map_err(|_| Error::from_errno(result as i32))
+}
+
+/// A read that a user asked for.
+///
+/// # Invariants
+///
+/// Both pointers are what the VFS passed to `->read_iter()`, during that call.
+pub struct Read<'a> {
+    iocb: *mut bindings::kiocb,
+    iter: *mut bindings::iov_iter,
+    _call: PhantomData<&'a ()>,
+}
+
+impl Read<'_> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    #[inline]
+    pub(crate) unsafe fn from_raw(
+        iocb: *mut bindings::kiocb,
+        iter: *mut bindings::iov_iter,
+    ) -> Self {
+        Self {
+            iocb,
+            iter,
+            _call: PhantomData,
+        }
+    }
+
+    /// Whether nothing is asked for.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        // SAFETY: By the type invariant the iterator is valid.
+        unsafe { (*self.iter).__bindgen_anon_1.__bindgen_anon_1.as_ref().count == 0 }
+    }
+
+    /// Passes it down (wraps `backing_file_read_iter()`); gives the number of bytes.
+    ///
+    /// # Errors
+    ///
+    /// What the filesystem gives; `EIOCBQUEUED`: it goes on asynchronously.
+    #[inline]
+    pub fn forward(self, real: &BackingFile, cred: &Credential) -> Result<usize> {
+        let mut ctx = context(cred);
+        // SAFETY: By the type invariants; the context is copied where it is needed for longer.
+        byte_count(unsafe {
+            bindings::backing_file_read_iter(
+                real.as_ptr(),
+                self.iter,
+                self.iocb,
+                (*self.iocb).ki_flags,
+                &mut ctx,
+            )
+        })
+    }
+}
+
+/// A splice from a file into a pipe that a user asked for.
+///
+/// # Invariants
+///
+/// All pointers are what the VFS passed to `->splice_read()`, during that call.
+pub struct SpliceRead<'a> {
+    pub(crate) file: *mut bindings::file,
+    pub(crate) position: &'a mut i64,
+    pub(crate) pipe: *mut bindings::pipe_inode_info,
+    pub(crate) len: usize,
+    pub(crate) flags: u32,
+}
+
+impl SpliceRead<'_> {
+    /// Passes it down (wraps `backing_file_splice_read()`); gives the number of bytes.
+    ///
+    /// # Errors
+    ///
+    /// What the filesystem gives.
+    pub fn forward(self, real: &BackingFile, cred: &Credential) -> Result<usize> {
+        let mut ctx = context(cred);
+        let mut iocb = bindings::kiocb::default();
+        // SAFETY: By the type invariant; the request lives on our stack for the call.
+        let result = unsafe {
+            bindings::vfs_helper_init_sync_kiocb(&mut iocb, self.file);
+            iocb.ki_pos = *self.position;
+            bindings::backing_file_splice_read(
+                real.as_ptr(),
+                &mut iocb,
+                self.pipe,
+                self.len,
+                self.flags,
+                &mut ctx,
+            )
+        };
+        *self.position = iocb.ki_pos;
+        byte_count(result)
+    }
+}
+
+/// A mapping into memory that a user asked for.
+///
+/// # Invariants
+///
+/// What the VFS passed to `->mmap()`, during that call.
+pub struct MapRequest<'a>(*mut bindings::vm_area_struct, PhantomData<&'a ()>);
+
+impl MapRequest<'_> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    pub(crate) unsafe fn from_raw(vma: *mut bindings::vm_area_struct) -> Self {
+        Self(vma, PhantomData)
+    }
+
+    /// Maps the real file instead (wraps `backing_file_mmap()`): faults then never come to us.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: the real file can't be mapped. What the filesystem gives.
+    pub fn forward(self, real: &BackingFile, cred: &Credential) -> Result {
+        let mut ctx = context(cred);
+        // SAFETY: By the type invariants.
+        to_result(unsafe { bindings::backing_file_mmap(real.as_ptr(), self.0, &mut ctx) })
+    }
+}
+
+/// Tells the real file that a descriptor of the user's file is closed (calls its `->flush()`).
+///
+/// # Errors
+///
+/// What the filesystem gives.
+///
+/// # Context
+///
+/// May sleep.
+pub fn flush(_c: &Override<'_>, real: &BackingFile, owner: LockOwner) -> Result {
+    // SAFETY: The file is open, its operations are constant.
+    unsafe {
+        match (*(*real.as_ptr()).f_op).flush {
+            Some(flush) => to_result(flush(real.as_ptr(), owner.0)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Who holds POSIX locks: an opaque value to pass on.
+pub struct LockOwner(pub(crate) bindings::fl_owner_t);
+
+/// Passes on what the user says of his use of the file (wraps `vfs_fadvise()`).
+///
+/// # Errors
+///
+/// `EINVAL`, `ESPIPE`.
+pub fn advise(
+    _c: &Override<'_>,
+    real: &BackingFile,
+    offset: i64,
+    len: i64,
+    advice: i32,
+) -> Result {
+    // SAFETY: The file is open.
+    to_result(unsafe { bindings::vfs_fadvise(real.as_ptr(), offset, len, advice) })
+}

@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Names in directories: dentries, and looking one up below.
+//!
+//! C header: [`include/linux/dcache.h`](srctree/include/linux/dcache.h)
+
+use crate::bindings;
+use crate::cred::Override;
+use crate::inode::Inode;
+use crate::mount::Mount;
+use crate::super_block::SuperBlock;
+use crate::FileSystem;
+use crate::Foreign;
+use crate::Owner;
+use core::fmt;
+use core::marker::PhantomData;
+use core::ops::Deref;
+use core::ptr::NonNull;
+use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering;
+use kernel::error::from_err_ptr;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+use kernel::sync::aref::AlwaysRefCounted;
+use kernel::types::Opaque;
+
+/// A dentry: positive (there is an inode) or negative (it is known that there is none).
+///
+/// # Invariants
+///
+/// A reference to one implies that somebody holds a count on it. (In RCU-walk this crate hands out
+/// no dentries, only inodes: [`RcuInode`](crate::RcuInode).)
+#[repr(transparent)]
+pub struct Dentry<F: Owner>(Opaque<bindings::dentry>, PhantomData<F>);
+
+// SAFETY: The dentry cache does its own locking; what is read here is constant or read atomically.
+unsafe impl<F: Owner> Send for Dentry<F> {}
+
+// SAFETY: As above.
+unsafe impl<F: Owner> Sync for Dentry<F> {}
+
+// SAFETY: `dget`/`dput` count the references of a dentry.
+unsafe impl<F: Owner> AlwaysRefCounted for Dentry<F> {
+    #[inline]
+    fn inc_ref(&self) {
+        // SAFETY: The existence of a shared reference means that the count is not zero.
+        unsafe { bindings::lockref_get(&raw mut (*self.as_ptr()).d_lockref) };
+    }
+
+    #[inline]
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: The caller owns the reference that is given back.
+        unsafe { bindings::dput(obj.cast().as_ptr()) };
+    }
+}
+
+/// What kind of object a positive dentry names, from the bits the dentry cache keeps of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A directory in which names can be looked up.
+    Directory,
+    /// A regular file.
+    Regular,
+    /// A symbolic link.
+    Symlink,
+    /// A device, fifo or socket.
+    Special,
+    /// Anything a stack can't stand on: an autofs point, a directory without lookup.
+    Other,
+}
+
+impl<F: Owner> Dentry<F> {
+    /// Wraps a pointer to a dentry.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must be a dentry of `F` on which a count is held for as long as `'a`.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(ptr: *const bindings::dentry) -> &'a Self {
+        // SAFETY: By the requirement; the type is transparent over it.
+        unsafe { &*ptr.cast() }
+    }
+
+    #[inline]
+    pub(crate) fn as_ptr(&self) -> *mut bindings::dentry {
+        self.0.get()
+    }
+
+    #[inline]
+    pub(crate) fn flags(&self) -> u32 {
+        // SAFETY: The flags word may be read at any time; others change it atomically.
+        unsafe {
+            AtomicU32::from_ptr(&raw mut (*self.as_ptr()).d_flags).load(Ordering::Acquire)
+        }
+    }
+
+    #[inline]
+    fn inode_ptr(&self) -> *mut bindings::inode {
+        // SAFETY: The pointer may be read at any time.
+        unsafe { AtomicPtr::from_ptr(&raw mut (*self.as_ptr()).d_inode).load(Ordering::Acquire) }
+    }
+
+    /// The same dentry, if it is positive now.
+    ///
+    /// A dentry somebody holds a count on does not become negative, so it stays positive as long as
+    /// it is borrowed.
+    #[inline]
+    pub fn positive(&self) -> Option<&Positive<F>> {
+        if self.inode_ptr().is_null() {
+            None
+        } else {
+            // SAFETY: By the type invariant it is counted, and it has an inode.
+            Some(unsafe { Positive::from_raw(self.as_ptr()) })
+        }
+    }
+
+    /// The super block it belongs to.
+    #[inline]
+    pub fn super_block(&self) -> &SuperBlock<F> {
+        // SAFETY: `d_sb` is constant, and a dentry keeps its super block.
+        unsafe { SuperBlock::from_raw((*self.as_ptr()).d_sb) }
+    }
+
+    /// The parent, held (wraps `dget_parent()`). A root is its own parent.
+    ///
+    /// # Context
+    ///
+    /// May not sleep, but takes and gives back references.
+    pub fn parent(&self) -> ARef<Positive<F>> {
+        // SAFETY: The dentry is valid; a parent is positive and comes with a reference for us.
+        unsafe {
+            ARef::from_raw(NonNull::new_unchecked(bindings::dget_parent(self.as_ptr())).cast())
+        }
+    }
+
+    /// Whether this is the root of its super block or not connected to it.
+    pub fn is_root(&self) -> bool {
+        // SAFETY: Reading one pointer of a valid dentry.
+        unsafe { core::ptr::eq((*self.as_ptr()).d_parent, self.as_ptr()) }
+    }
+
+    /// The length of the name in bytes. Names change by rename only.
+    #[inline]
+    pub(crate) fn name_len(&self) -> usize {
+        // SAFETY: The length may be read at any time.
+        unsafe {
+            (*self.as_ptr())
+                .__bindgen_anon_1
+                .d_name
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .len as usize
+        }
+    }
+
+    /// Whether lookups through it must ask its filesystem if it is still true.
+    #[inline]
+    pub fn needs_revalidation(&self) -> bool {
+        self.flags() & REVALIDATION != 0
+    }
+
+    /// Whether it stands on a real dentry of another filesystem, as ours do.
+    #[inline]
+    pub fn is_stacked(&self) -> bool {
+        self.flags() & bindings::dentry_flags_DCACHE_OP_REAL != 0
+    }
+
+    /// Whether it is without a name in its parent: removed, or never in.
+    #[inline]
+    pub fn is_unhashed(&self) -> bool {
+        // SAFETY: Reading one pointer of a valid dentry.
+        unsafe { (*self.as_ptr()).d_hash.pprev.is_null() }
+    }
+}
+
+/// The two flags with which a dentry asks to be revalidated.
+pub(crate) const REVALIDATION: u32 =
+    bindings::dentry_flags_DCACHE_OP_REVALIDATE | bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE;
+
+/// Names are shown for messages only: the last component, escaped.
+impl<F: Owner> fmt::Display for Dentry<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut snapshot = core::mem::MaybeUninit::<bindings::name_snapshot>::uninit();
+        // SAFETY: The dentry is valid; the snapshot keeps the name for us until it is released.
+        unsafe {
+            bindings::take_dentry_name_snapshot(snapshot.as_mut_ptr(), self.as_ptr());
+            let name = &(*snapshot.as_ptr()).name;
+            let len = name.__bindgen_anon_1.__bindgen_anon_1.len as usize;
+            let result = write_escaped(f, core::slice::from_raw_parts(name.name, len));
+            bindings::release_dentry_name_snapshot(snapshot.as_mut_ptr());
+            result
+        }
+    }
+}
+
+/// Writes a name so that it can't break a line of the log.
+pub(crate) fn write_escaped(f: &mut fmt::Formatter<'_>, name: &[u8]) -> fmt::Result {
+    for &b in name {
+        if (0x20..0x7f).contains(&b) && b != b'\\' {
+            fmt::Write::write_char(f, b as char)?;
+        } else {
+            write!(f, "\\x{b:02x}")?;
+        }
+    }
+    Ok(())
+}
+
+/// A dentry that has an inode.
+///
+/// # Invariants
+///
+/// Somebody holds a count on it, and it is positive. (So it remains: only a dentry that nobody
+/// holds is turned negative.)
+#[repr(transparent)]
+pub struct Positive<F: Owner>(Dentry<F>);
+
+impl<F: Owner> Deref for Positive<F> {
+    type Target = Dentry<F>;
+
+    #[inline]
+    fn deref(&self) -> &Dentry<F> {
+        &self.0
+    }
+}
+
+// SAFETY: It is a dentry, see there.
+unsafe impl<F: Owner> AlwaysRefCounted for Positive<F> {
+    #[inline]
+    fn inc_ref(&self) {
+        self.0.inc_ref();
+    }
+
+    #[inline]
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: The caller owns the reference; the types have one layout.
+        unsafe { Dentry::<F>::dec_ref(obj.cast()) };
+    }
+}
+
+impl<F: Owner> Positive<F> {
+    /// Wraps a pointer to a positive dentry.
+    ///
+    /// # Safety
+    ///
+    /// As [`Dentry::from_raw`], and it must be positive and counted as long as `'a`.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(ptr: *const bindings::dentry) -> &'a Self {
+        // SAFETY: By the requirement; the type is transparent over it.
+        unsafe { &*ptr.cast() }
+    }
+
+    /// Its inode.
+    #[inline]
+    pub fn inode(&self) -> &Inode<F> {
+        // SAFETY: By the type invariant there is one, and a positive dentry keeps it.
+        unsafe { Inode::from_raw((*self.as_ptr()).d_inode) }
+    }
+
+    /// What kind of object it is.
+    #[inline]
+    pub fn kind(&self) -> Kind {
+        match self.flags() & bindings::dentry_flags_DCACHE_ENTRY_TYPE {
+            bindings::dentry_flags_DCACHE_DIRECTORY_TYPE => Kind::Directory,
+            bindings::dentry_flags_DCACHE_REGULAR_TYPE => Kind::Regular,
+            bindings::dentry_flags_DCACHE_SYMLINK_TYPE => Kind::Symlink,
+            bindings::dentry_flags_DCACHE_SPECIAL_TYPE => Kind::Special,
+            _ => Kind::Other,
+        }
+    }
+
+    /// Whether names can be looked up in it.
+    #[inline]
+    pub fn is_dir(&self) -> bool {
+        self.kind() == Kind::Directory
+    }
+
+    /// Whether it is a regular file.
+    #[inline]
+    pub fn is_regular(&self) -> bool {
+        self.kind() == Kind::Regular
+    }
+}
+
+impl Positive<Foreign> {
+    /// Why a stack can't stand on this object, if it can't.
+    pub fn unsuitable(&self) -> Option<&'static str> {
+        const MOVING: u32 = bindings::dentry_flags_DCACHE_NEED_AUTOMOUNT
+            | bindings::dentry_flags_DCACHE_MANAGE_TRANSIT;
+        const OWN_NAMES: u32 =
+            bindings::dentry_flags_DCACHE_OP_HASH | bindings::dentry_flags_DCACHE_OP_COMPARE;
+
+        if self.kind() == Kind::Other {
+            return Some("it is an automount point or not a complete directory");
+        }
+        let flags = self.flags();
+        if flags & MOVING != 0 {
+            return Some("something is mounted on it by demand");
+        }
+        if flags & OWN_NAMES != 0 && !self.super_block().has_encoding() {
+            return Some("its filesystem compares names in a way of its own");
+        }
+        None
+    }
+
+    /// Looks up `name` in this directory (wraps `lookup_one_unlocked()`); a name that is not there
+    /// is `None`, not an error.
+    ///
+    /// # Errors
+    ///
+    /// `EACCES`: the credentials in force may not search the directory. `ENAMETOOLONG`. `EIO` and whatever
+    /// else the filesystem gives.
+    ///
+    /// # Context
+    ///
+    /// May sleep; takes this directory's lock, shared, when the name is not cached.
+    #[inline]
+    pub fn lookup(
+        &self,
+        _c: &Override<'_>,
+        mount: &Mount,
+        name: &[u8],
+    ) -> Result<Option<ARef<Positive<Foreign>>>> {
+        let mut qstr = qstr(name);
+        // SAFETY: `qstr` points to `name` for the time of the call, the directory is valid, and the
+        // mapping belongs to a mount that is borrowed.
+        let found = from_err_ptr(unsafe {
+            bindings::lookup_one_unlocked(mount.idmap().as_ptr(), &mut qstr, self.as_ptr())
+        })?;
+        // SAFETY: On success it is a dentry with a reference for us.
+        let found: ARef<Dentry<Foreign>> =
+            unsafe { ARef::from_raw(NonNull::new_unchecked(found).cast()) };
+        Ok(into_positive(found))
+    }
+}
+
+/// Turns a counted dentry into a counted positive one, or drops it.
+#[inline]
+pub(crate) fn into_positive<F: Owner>(dentry: ARef<Dentry<F>>) -> Option<ARef<Positive<F>>> {
+    if dentry.positive().is_some() {
+        // SAFETY: It is positive and counted; the types have one layout.
+        Some(unsafe { ARef::from_raw(ARef::into_raw(dentry).cast()) })
+    } else {
+        None
+    }
+}
+
+/// A name for a lookup; its hash is computed by the callee.
+#[inline]
+pub(crate) fn qstr(name: &[u8]) -> bindings::qstr {
+    let mut q = bindings::qstr::default();
+    q.name = name.as_ptr();
+    q.__bindgen_anon_1.__bindgen_anon_1.len = name.len() as u32;
+    q
+}
+
+/// A dentry the VFS wants looked up: nobody else sees it yet.
+///
+/// Consumed by [`Unhashed::splice`]: it gets an inode, or is made negative, once.
+///
+/// # Invariants
+///
+/// The VFS is inside `->lookup()` for this dentry: it is unhashed, its name and parent can't change.
+pub struct Unhashed<'a, F: Owner>(&'a Dentry<F>);
+
+impl<'a, F: FileSystem> Unhashed<'a, F> {
+    /// # Safety
+    ///
+    /// `ptr` must be what the VFS passed to `->lookup()`, during that call.
+    pub(crate) unsafe fn from_raw(ptr: *mut bindings::dentry) -> Self {
+        // SAFETY: By the requirement.
+        Self(unsafe { Dentry::from_raw(ptr) })
+    }
+
+    /// The name that is looked for.
+    #[inline]
+    pub fn name(&self) -> &'a [u8] {
+        // SAFETY: By the type invariant the name does not change during the lookup.
+        unsafe {
+            let name = (*self.0.as_ptr()).__bindgen_anon_1.d_name.name;
+            core::slice::from_raw_parts(name, self.0.name_len())
+        }
+    }
+
+    /// The directory that is searched.
+    #[inline]
+    pub fn parent(&self) -> &'a Positive<F> {
+        // SAFETY: During a lookup the parent can't change; it is positive and the VFS holds it.
+        unsafe { Positive::from_raw((*self.0.as_ptr()).d_parent) }
+    }
+
+    /// For messages.
+    #[inline]
+    pub fn dentry(&self) -> &'a Dentry<F> {
+        self.0
+    }
+
+    /// Asks the VFS to revalidate lookups through this dentry.
+    pub fn set_needs_revalidation(&self) {
+        // SAFETY: The dentry is valid; its flags are changed under its lock.
+        unsafe {
+            let lockref = &raw mut (*self.0.as_ptr()).d_lockref.__bindgen_anon_1;
+            let lock = &raw mut (*lockref).__bindgen_anon_1.lock;
+            bindings::spin_lock(lock);
+            (*self.0.as_ptr()).d_flags |= REVALIDATION;
+            bindings::spin_unlock(lock);
+        }
+    }
+
+    /// Ends the lookup: with an inode the dentry becomes positive, without one negative (wraps
+    /// `d_splice_alias()`).
+    ///
+    /// A directory that has a dentry elsewhere already is moved here; that one is then returned.
+    ///
+    /// # Errors
+    ///
+    /// `ELOOP`: the directory is an ancestor of itself. `ESTALE`.
+    ///
+    /// # Context
+    ///
+    /// May sleep. The parent is locked by the VFS.
+    pub fn splice(self, inode: Option<ARef<Inode<F>>>) -> Result<Option<ARef<Dentry<F>>>> {
+        let inode = inode.map_or(core::ptr::null_mut(), |i| ARef::into_raw(i).as_ptr().cast());
+        // SAFETY: The reference to the inode is consumed; the dentry is unhashed.
+        let other = from_err_ptr(unsafe { bindings::d_splice_alias(inode, self.0.as_ptr()) })?;
+        // SAFETY: If there is one, it comes with a reference for us.
+        Ok(NonNull::new(other).map(|d| unsafe { ARef::from_raw(d.cast()) }))
+    }
+}

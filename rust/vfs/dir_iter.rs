@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Reading directories below with a closure, and telling users what is in ours.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use crate::bindings;
+use crate::cred::Override;
+use crate::file::OwnedFile;
+use core::mem::offset_of;
+use kernel::error::to_result;
+use kernel::ffi;
+use kernel::prelude::*;
+
+/// The `d_type` of an entry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Type(u8);
+
+impl Type {
+    /// A directory.
+    pub const DIRECTORY: Self = Self(bindings::DT_DIR as u8);
+    /// A character device.
+    pub const CHAR_DEVICE: Self = Self(bindings::DT_CHR as u8);
+    /// A regular file.
+    pub const REGULAR: Self = Self(bindings::DT_REG as u8);
+    /// The filesystem does not say.
+    pub const UNKNOWN: Self = Self(bindings::DT_UNKNOWN as u8);
+
+    /// From one byte as [`Type::as_byte`] gives it.
+    #[inline]
+    pub fn from_byte(byte: u8) -> Self {
+        Self(byte)
+    }
+
+    /// As one byte.
+    #[inline]
+    pub fn as_byte(self) -> u8 {
+        self.0
+    }
+}
+
+/// An entry of a directory below.
+#[derive(Clone, Copy)]
+pub struct Entry<'a> {
+    /// The name: any bytes but NUL and `/`.
+    pub name: &'a [u8],
+    /// The inode number.
+    pub ino: u64,
+    /// The type.
+    pub kind: Type,
+}
+
+/// Whether a directory shall go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// The next entry, please.
+    Continue,
+    /// No more now; this entry was not taken.
+    Stop,
+}
+
+/// A `dir_context` with a closure behind it.
+#[repr(C)]
+struct Closure<'a> {
+    ctx: bindings::dir_context,
+    seen: usize,
+    each: &'a mut dyn FnMut(Entry<'_>, i64) -> Next,
+}
+
+unsafe extern "C" fn actor(
+    ctx: *mut bindings::dir_context,
+    name: *const ffi::c_char,
+    len: i32,
+    offset: i64,
+    ino: u64,
+    kind: u32,
+) -> bool {
+    // SAFETY: `ctx` is the first field of the `Closure` that `iterate` made; the name is as long as
+    // said for the time of the call.
+    let (closure, name) = unsafe {
+        (
+            &mut *ctx
+                .wrapping_byte_sub(offset_of!(Closure<'_>, ctx))
+                .cast::<Closure<'_>>(),
+            core::slice::from_raw_parts(name.cast::<u8>(), usize::try_from(len).unwrap_or(0)),
+        )
+    };
+    closure.seen += 1;
+    let kind = Type((kind & bindings::S_DT_MASK) as u8);
+    (closure.each)(Entry { name, ino, kind }, offset) == Next::Continue
+}
+
+/// One round of `iterate_dir()` from the file's position; gives how many entries it showed and the
+/// new position.
+fn iterate(
+    dir: &OwnedFile,
+    count: i32,
+    each: &mut dyn FnMut(Entry<'_>, i64) -> Next,
+) -> Result<(usize, i64)> {
+    let mut closure = Closure {
+        ctx: bindings::dir_context {
+            actor: Some(actor),
+            count,
+            ..pin_init::zeroed()
+        },
+        seen: 0,
+        each,
+    };
+    // SAFETY: The file is an open directory, and the closure lives for the call.
+    to_result(unsafe { bindings::iterate_dir(dir.as_ptr(), &mut closure.ctx) })?;
+    Ok((closure.seen, closure.ctx.pos))
+}
+
+/// Shows every entry of a directory that was just opened (wraps `iterate_dir()`, as often as it
+/// takes).
+///
+/// # Errors
+///
+/// What `each` gives, and what the filesystem gives: `ENOENT` for a directory that was removed, `EIO`, …
+///
+/// # Context
+///
+/// May sleep; takes the directory's lock, shared, in which `each` is called.
+pub fn read_all(
+    _c: &Override<'_>,
+    dir: &OwnedFile,
+    mut each: impl FnMut(Entry<'_>) -> Result,
+) -> Result {
+    let mut outcome = Ok(());
+    loop {
+        let (seen, _) = iterate(dir, i32::MAX, &mut |entry, _| {
+            match each(entry) {
+                Ok(()) => Next::Continue,
+                Err(e) => {
+                    outcome = Err(e);
+                    Next::Stop
+                }
+            }
+        })?;
+        outcome?;
+        if seen == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Where the entries go that a user asked for.
+///
+/// # Invariants
+///
+/// What the VFS passed to `->iterate_shared()`, during that call.
+pub struct Emitter<'a>(&'a mut bindings::dir_context);
+
+impl Emitter<'_> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    pub(crate) unsafe fn from_raw<'a>(ctx: *mut bindings::dir_context) -> Emitter<'a> {
+        // SAFETY: By the requirement nobody else uses it during the call.
+        Emitter(unsafe { &mut *ctx })
+    }
+
+    /// The position of the next entry.
+    #[inline]
+    pub fn position(&self) -> i64 {
+        self.0.pos
+    }
+
+    /// Sets the position of the next entry.
+    #[inline]
+    pub fn set_position(&mut self, pos: i64) {
+        self.0.pos = pos;
+    }
+
+    /// Gives the user an entry at the current position (does what `dir_emit()` does).
+    #[inline]
+    pub fn emit(&mut self, entry: Entry<'_>) -> Next {
+        let pos = self.0.pos;
+        self.emit_at(entry, pos)
+    }
+
+    #[inline]
+    fn emit_at(&mut self, entry: Entry<'_>, pos: i64) -> Next {
+        let Some(actor) = self.0.actor else {
+            return Next::Stop;
+        };
+        // SAFETY: The actor belongs to this context, the name is valid for the call.
+        let more = unsafe {
+            actor(
+                self.0,
+                entry.name.as_ptr().cast(),
+                entry.name.len() as i32,
+                pos,
+                entry.ino,
+                u32::from(entry.kind.0),
+            )
+        };
+        if more {
+            Next::Continue
+        } else {
+            Next::Stop
+        }
+    }
+
+    /// Gives the user what `dir` has from its position on, positions included.
+    ///
+    /// # Errors
+    ///
+    /// What the filesystem gives.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn forward(&mut self, _c: &Override<'_>, dir: &OwnedFile) -> Result {
+        // SAFETY: The file is an open directory, and the context is valid for the call.
+        to_result(unsafe { bindings::iterate_dir(dir.as_ptr(), self.0) })
+    }
+
+    /// As [`Emitter::forward`], with the inode numbers that `number` gives.
+    ///
+    /// # Errors
+    ///
+    /// What the filesystem gives.
+    ///
+    /// # Context
+    ///
+    /// May sleep; `number` is called with the directory's lock held, shared.
+    pub fn forward_renumbered(
+        &mut self,
+        _c: &Override<'_>,
+        dir: &OwnedFile,
+        number: impl Fn(&Entry<'_>) -> u64,
+    ) -> Result {
+        let count = self.0.count;
+        let result = iterate(dir, count, &mut |entry, pos| {
+            let ino = number(&entry);
+            self.emit_at(Entry { ino, ..entry }, pos)
+        });
+        self.0.pos = result?.1;
+        Ok(())
+    }
+}

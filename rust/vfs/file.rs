@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Open files: those users have open on our filesystem, and directories we open below.
+//!
+//! What a filesystem keeps per open file is a type as small as a pointer, and it lives *in*
+//! `file->private_data`: opening allocates nothing of ours.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use crate::bindings;
+use crate::cred::Override;
+use crate::dentry::Positive;
+use crate::inode::Access;
+use crate::inode::Inode;
+use crate::path::Path;
+use crate::FileSystem;
+use crate::Foreign;
+use crate::Owner;
+use core::marker::PhantomData;
+use core::ops::Deref;
+use core::ptr::NonNull;
+use kernel::error::from_err_ptr;
+use kernel::ffi;
+use kernel::prelude::*;
+use kernel::types::Opaque;
+
+/// An open file.
+///
+/// # Invariants
+///
+/// A reference to one implies that it is open.
+#[repr(transparent)]
+pub struct File<F: Owner>(Opaque<bindings::file>, PhantomData<F>);
+
+// SAFETY: What is read through a shared reference is constant or read atomically.
+unsafe impl<F: Owner> Send for File<F> {}
+
+// SAFETY: As above.
+unsafe impl<F: Owner> Sync for File<F> {}
+
+impl<F: Owner> File<F> {
+    /// # Safety
+    ///
+    /// `ptr` must be an open file of a filesystem `F` for as long as `'a`.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(ptr: *const bindings::file) -> &'a Self {
+        // SAFETY: By the requirement; the type is transparent over it.
+        unsafe { &*ptr.cast() }
+    }
+
+    #[inline]
+    pub(crate) fn as_ptr(&self) -> *mut bindings::file {
+        self.0.get()
+    }
+
+    /// The `O_*` flags in force.
+    #[inline]
+    pub fn flags(&self) -> u32 {
+        // SAFETY: A word that may be read at any time.
+        unsafe { (&raw const (*self.as_ptr()).f_flags).read_volatile() }
+    }
+
+    /// The inode.
+    #[inline]
+    pub fn inode(&self) -> &Inode<F> {
+        // SAFETY: Constant while the file is open, and counted by its dentry.
+        unsafe { Inode::from_raw((*self.as_ptr()).f_inode) }
+    }
+
+    /// The dentry it was opened by.
+    #[inline]
+    pub fn dentry(&self) -> &Positive<F> {
+        // SAFETY: Constant while the file is open, which keeps it; what is open is positive.
+        unsafe { Positive::from_raw((*self.as_ptr()).__bindgen_anon_1.f_path.dentry) }
+    }
+
+    /// The position in bytes (or, for directories, in whatever its filesystem counts).
+    #[inline]
+    pub fn position(&self) -> i64 {
+        // SAFETY: A word that may be read at any time.
+        unsafe { (&raw const (*self.as_ptr()).f_pos).read_volatile() }
+    }
+
+    #[inline]
+    pub(crate) fn set_position(&self, pos: i64) {
+        // SAFETY: A word that may be written at any time; whoever cares holds `f_pos_lock`.
+        unsafe { (&raw mut (*self.as_ptr()).f_pos).write_volatile(pos) };
+    }
+}
+
+impl<F: FileSystem> File<F> {
+    /// Where the private data of the open file is.
+    #[inline]
+    pub(crate) fn data_slot<D>(file: *mut bindings::file) -> *mut D {
+        const {
+            assert!(size_of::<D>() <= size_of::<*mut ffi::c_void>());
+            assert!(align_of::<D>() <= align_of::<*mut ffi::c_void>());
+        }
+        // SAFETY: The address of a field of an open file.
+        unsafe { (&raw mut (*file).private_data).cast() }
+    }
+
+    /// Lets the open file say `O_CREAT` and the like no more: they were for opening (what overlay
+    /// filesystems do before they open the real file with the same flags).
+    pub(crate) fn forget_open_flags(file: *mut bindings::file) {
+        const OPENING: u32 =
+            bindings::O_CREAT | bindings::O_EXCL | bindings::O_NOCTTY | bindings::O_TRUNC;
+        // SAFETY: The file is being opened, nobody else sees it.
+        unsafe { (*file).f_flags &= !OPENING };
+    }
+}
+
+/// What access `flags` ask for.
+#[inline]
+pub(crate) fn access_of(flags: u32) -> Access {
+    let access = match flags & bindings::O_ACCMODE {
+        bindings::O_RDONLY => Access::READ,
+        bindings::O_WRONLY => Access::WRITE,
+        _ => Access::READ.union(Access::WRITE),
+    };
+    if flags & bindings::O_APPEND != 0 {
+        access.union(Access::APPEND)
+    } else {
+        access
+    }
+}
+
+/// A file of a filesystem below that we opened.
+///
+/// # Invariants
+///
+/// An open file with a reference that is ours.
+pub struct OwnedFile(NonNull<bindings::file>);
+
+// SAFETY: An open file is not bound to a task.
+unsafe impl Send for OwnedFile {}
+
+// SAFETY: See `File`.
+unsafe impl Sync for OwnedFile {}
+
+impl Deref for OwnedFile {
+    type Target = File<Foreign>;
+
+    #[inline]
+    fn deref(&self) -> &File<Foreign> {
+        // SAFETY: By the type invariant.
+        unsafe { File::from_raw(self.0.as_ptr()) }
+    }
+}
+
+impl OwnedFile {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    #[inline]
+    pub(crate) unsafe fn from_raw(file: NonNull<bindings::file>) -> Self {
+        Self(file)
+    }
+
+    /// Opens the directory at `path` for reading, without touching its access time where we may
+    /// (wraps `dentry_open()`, after `inode_permission()`).
+    ///
+    /// # Errors
+    ///
+    /// `EACCES`: the credentials in force may not read it. What the filesystem gives: `EIO`, `ENFILE`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn open_dir(c: &Override<'_>, path: Path<'_>) -> Result<Self> {
+        let inode = path.dentry.inode();
+        let idmap = path.mount.idmap();
+        inode.permission(c, idmap, Access::READ.union(Access::OPEN))?;
+        let mut flags = bindings::O_RDONLY | bindings::O_LARGEFILE | bindings::O_DIRECTORY;
+        if inode.owned(c, idmap) {
+            flags |= bindings::O_NOATIME;
+        }
+        // SAFETY: The path and the credentials in force are valid; the new file takes references.
+        let file = from_err_ptr(unsafe {
+            bindings::dentry_open(&path.to_raw(), flags as i32, c.as_ptr())
+        })?;
+        // INVARIANT: The reference is ours.
+        Ok(Self(NonNull::new(file).ok_or(EIO)?))
+    }
+
+    /// Moves its position (wraps `vfs_llseek()`) and gives the new one.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, `EOVERFLOW`; `ENXIO` for data or holes beyond the end.
+    pub fn seek(&self, offset: i64, whence: i32) -> Result<i64> {
+        // SAFETY: The file is open.
+        let pos = unsafe { bindings::vfs_llseek(self.as_ptr(), offset, whence) };
+        if pos < 0 {
+            Err(Error::from_errno(pos as i32))
+        } else {
+            Ok(pos)
+        }
+    }
+
+    /// Puts it where `file` is: before a request that starts at the user's position.
+    pub fn take_position_of<F: FileSystem>(&self, file: &File<F>) {
+        self.set_position(file.position());
+    }
+}
+
+impl Drop for OwnedFile {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the reference is ours.
+        unsafe { bindings::fput(self.0.as_ptr()) };
+    }
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! File attributes as `chattr(1)` and `FS_IOC_FSGETXATTR` know them.
+//!
+//! C header: [`include/linux/fileattr.h`](srctree/include/linux/fileattr.h)
+
+use crate::bindings;
+use crate::cred::Override;
+use crate::inode::RcuInode;
+use crate::path::Path;
+use crate::FileSystem;
+use core::ptr::NonNull;
+use kernel::error::from_err_ptr;
+use kernel::error::to_result;
+use kernel::prelude::*;
+
+/// File attributes that the VFS wants filled in.
+///
+/// # Invariants
+///
+/// What the VFS passed to `->fileattr_get()`, during that call.
+pub struct FileAttr<'a>(&'a mut bindings::file_kattr);
+
+impl FileAttr<'_> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    pub(crate) unsafe fn from_raw<'a>(fa: *mut bindings::file_kattr) -> FileAttr<'a> {
+        // SAFETY: By the requirement nobody else uses it during the call.
+        FileAttr(unsafe { &mut *fa })
+    }
+
+    /// Fills in what the filesystem of `path` says (wraps `vfs_fileattr_get()`), if the LSMs allow
+    /// the ioctl that stands for it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTTY`: the filesystem has none. `EACCES`: an LSM, or the file can't be opened for reading.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn fill(&mut self, c: &Override<'_>, path: Path<'_>) -> Result {
+        let flags = bindings::O_RDONLY | bindings::O_LARGEFILE;
+        let command = if self.0.fsx_valid() {
+            bindings::FS_IOC_FSGETXATTR
+        } else {
+            bindings::FS_IOC_GETFLAGS
+        };
+        // SAFETY: The path and the credentials in force are valid. The hook wants an open file, so
+        // one is opened for it and put away again.
+        unsafe {
+            let file = from_err_ptr(bindings::dentry_open(
+                &path.to_raw(),
+                flags as i32,
+                c.as_ptr(),
+            ))?;
+            let file = crate::file::OwnedFile::from_raw(NonNull::new(file).ok_or(EIO)?);
+            to_result(bindings::security_file_ioctl(
+                file.as_ptr(),
+                command as u32,
+                0,
+            ))?;
+        }
+        // SAFETY: The dentry is valid, the structure is ours during the call.
+        match to_result(unsafe { bindings::vfs_fileattr_get(path.dentry.as_ptr(), self.0) }) {
+            Err(e) if e == ENOIOCTLCMD => Err(ENOTTY),
+            result => result,
+        }
+    }
+
+    /// Adds the immutable and append-only flags that `inode` has.
+    pub fn show_protection_of<F: FileSystem>(&mut self, inode: &RcuInode<F>) {
+        // SAFETY: A word that may be read at any time.
+        let flags = unsafe { (&raw const (*inode.as_ptr()).i_flags).read_volatile() };
+        if flags & bindings::S_APPEND != 0 {
+            self.0.flags |= bindings::FS_APPEND_FL;
+            self.0.fsx_xflags |= bindings::FS_XFLAG_APPEND;
+        }
+        if flags & bindings::S_IMMUTABLE != 0 {
+            self.0.flags |= bindings::FS_IMMUTABLE_FL;
+            self.0.fsx_xflags |= bindings::FS_XFLAG_IMMUTABLE;
+        }
+    }
+}

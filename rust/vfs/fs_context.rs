@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Configuring a mount: parameters in, messages out.
+//!
+//! C header: [`include/linux/fs_context.h`](srctree/include/linux/fs_context.h);
+//! C document: [`Documentation/filesystems/mount_api.rst`](srctree/Documentation/filesystems/mount_api.rst)
+
+use crate::bindings;
+use crate::path::OwnedPath;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use kernel::fmt;
+use kernel::ffi;
+use kernel::prelude::*;
+use kernel::str::CString;
+
+/// What a filesystem context is for.
+///
+/// # Invariants
+///
+/// What the VFS passed to an operation of the context, during that call.
+pub struct FsContext<'a>(*mut bindings::fs_context, PhantomData<&'a ()>);
+
+/// How bad a message is.
+#[derive(Clone, Copy)]
+enum Level {
+    Error = b'e' as isize,
+    Warning = b'w' as isize,
+    Info = b'i' as isize,
+}
+
+impl FsContext<'_> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    pub(crate) unsafe fn from_raw<'a>(fc: *mut bindings::fs_context) -> FsContext<'a> {
+        FsContext(fc, PhantomData)
+    }
+
+    /// Whether a mounted filesystem is changed, not a new one made.
+    pub fn is_reconfigure(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.0).purpose() == bindings::fs_context_purpose_FS_CONTEXT_FOR_RECONFIGURE }
+    }
+
+    /// Whether it comes from `mount(2)` rather than `fsopen(2)`.
+    pub fn is_old_api(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.0).oldapi() }
+    }
+
+    /// Whether a read-only filesystem is asked for.
+    pub fn wants_read_only(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.0).sb_flags as usize & bindings::SB_RDONLY != 0 }
+    }
+
+    /// Whether messages that the mounter does not need shall be left out.
+    pub fn is_silent(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.0).sb_flags as usize & bindings::SB_SILENT != 0 }
+    }
+
+    /// Whether the current task is in the user name space the mount is made for.
+    pub fn in_same_userns(&self) -> bool {
+        // SAFETY: By the type invariant; a task's credentials and their name space are valid while
+        // it runs.
+        unsafe { core::ptr::eq((*self.0).user_ns, bindings::vfs_helper_current_user_ns()) }
+    }
+
+    /// Whether the current task's user name space is the one the mount is made for, or below it
+    /// (wraps `current_in_userns()`).
+    pub fn in_userns_below(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::current_in_userns((*self.0).user_ns) }
+    }
+
+    fn log(&self, level: Level, args: fmt::Arguments<'_>) {
+        let Ok(text) = CString::try_from_fmt(args) else {
+            return;
+        };
+        // SAFETY: By the type invariant; the format is ours and takes one string.
+        unsafe {
+            bindings::logfc(
+                (*self.0).log.log,
+                (*self.0).log.prefix,
+                level as ffi::c_char,
+                c"%s".as_char_ptr(),
+                text.as_char_ptr(),
+            )
+        };
+    }
+
+    /// Tells the mounter why it does not work (does what `errorfc()` does): in the log of the
+    /// `fsopen(2)` descriptor, or the kernel's for `mount(2)`.
+    pub fn error(&self, args: fmt::Arguments<'_>) {
+        self.log(Level::Error, args);
+    }
+
+    /// Tells the mounter what may be trouble; see [`FsContext::error`].
+    pub fn warn(&self, args: fmt::Arguments<'_>) {
+        self.log(Level::Warning, args);
+    }
+
+    /// Tells the mounter what is good to know; see [`FsContext::error`].
+    pub fn info(&self, args: fmt::Arguments<'_>) {
+        self.log(Level::Info, args);
+    }
+
+    /// [`FsContext::error`], and the error `EINVAL` to return.
+    pub fn invalid(&self, args: fmt::Arguments<'_>) -> Error {
+        self.error(args);
+        EINVAL
+    }
+}
+
+/// The value of a parameter.
+pub enum Value<'a> {
+    /// None: it is just a word.
+    Flag,
+    /// A string.
+    String(&'a CStr),
+    /// An open file: the path of it.
+    File(OwnedPath),
+    /// A kind of value that no parameter takes.
+    Other,
+}
+
+impl Value<'_> {
+    /// # Safety
+    ///
+    /// `param` must be what the VFS passed to `->parse_param()`, during that call.
+    pub(crate) unsafe fn of<'a>(param: *mut bindings::fs_parameter) -> (&'a [u8], Value<'a>) {
+        // SAFETY: By the requirement: the key is a C string, and the type says which member of the
+        // union is in use.
+        unsafe {
+            let key = CStr::from_char_ptr((*param).key).to_bytes();
+            let value = match (*param).type_() {
+                bindings::fs_value_type_fs_value_is_flag => Value::Flag,
+                bindings::fs_value_type_fs_value_is_string => {
+                    let string = (*param).__bindgen_anon_1.string;
+                    if string.is_null() {
+                        Value::Flag
+                    } else {
+                        Value::String(CStr::from_char_ptr(string))
+                    }
+                }
+                bindings::fs_value_type_fs_value_is_file => {
+                    match NonNull::new((*param).__bindgen_anon_1.file) {
+                        Some(file) => Value::File(OwnedPath::of_file(file)),
+                        None => Value::Other,
+                    }
+                }
+                _ => Value::Other,
+            };
+            (key, value)
+        }
+    }
+}

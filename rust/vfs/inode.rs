@@ -1,0 +1,550 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Inodes: foreign ones that are looked at, and our own with their private data.
+//!
+//! Our own are allocated together with their data from one slab cache, and found again in the inode
+//! cache by the address of the real inode they stand for. Their life: [`New`] (nobody else sees it),
+//! then [`Inode`] (counted) or [`RcuInode`] (in RCU-walk), then evicted: the pins of the data are
+//! released, and after a grace period the data is dropped and the memory freed.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use crate::bindings;
+use crate::cred::Override;
+use crate::idmap::Idmap;
+use crate::ops::tables;
+use crate::pinned::Held;
+use crate::pinned::PinnedDentry;
+use crate::super_block::SuperBlock;
+use crate::FileSystem;
+use crate::Foreign;
+use crate::Owner;
+use core::cell::UnsafeCell;
+use core::marker::PhantomData;
+use core::mem::offset_of;
+use core::ops::Deref;
+use core::ptr::NonNull;
+use kernel::error::to_result;
+use kernel::ffi;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+use kernel::sync::aref::AlwaysRefCounted;
+use kernel::types::Opaque;
+
+/// File type bits of a mode.
+pub mod mode {
+    use crate::bindings;
+
+    /// The bits that tell the type.
+    pub const FORMAT: u16 = bindings::S_IFMT as u16;
+    /// A directory.
+    pub const DIRECTORY: u16 = bindings::S_IFDIR as u16;
+    /// A regular file.
+    pub const REGULAR: u16 = bindings::S_IFREG as u16;
+    /// A symbolic link.
+    pub const SYMLINK: u16 = bindings::S_IFLNK as u16;
+    /// A character device.
+    pub const CHAR_DEVICE: u16 = bindings::S_IFCHR as u16;
+}
+
+/// What access is wanted: the `MAY_*` bits, among them whether it is forbidden to sleep.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Access(u32);
+
+impl Access {
+    /// Read the contents.
+    pub const READ: Self = Self(bindings::MAY_READ);
+    /// Open: some filesystems check more then.
+    pub const OPEN: Self = Self(bindings::MAY_OPEN);
+    /// Write the contents.
+    pub const WRITE: Self = Self(bindings::MAY_WRITE);
+    /// Append only.
+    pub const APPEND: Self = Self(bindings::MAY_APPEND);
+
+    #[inline]
+    pub(crate) fn from_raw(mask: i32) -> Self {
+        Self(mask as u32)
+    }
+
+    #[inline]
+    fn as_raw(self) -> i32 {
+        self.0 as i32
+    }
+
+    /// Whether all of `other` is in it.
+    #[inline]
+    pub fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both.
+    #[inline]
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Without the bits of `other`.
+    #[inline]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+}
+
+/// The part of an inode that may be used under the RCU read lock alone, as in RCU-walk.
+///
+/// # Invariants
+///
+/// A reference to one implies that its memory is that of an inode of `F`, either because a count is
+/// held on it or because an RCU grace period is awaited before it is freed.
+#[repr(transparent)]
+pub struct RcuInode<F: Owner>(Opaque<bindings::inode>, PhantomData<F>);
+
+// SAFETY: Inodes are shared by all tasks; what is read here is constant or read atomically.
+unsafe impl<F: Owner> Send for RcuInode<F> {}
+
+// SAFETY: As above.
+unsafe impl<F: Owner> Sync for RcuInode<F> {}
+
+impl<F: Owner> RcuInode<F> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(ptr: *const bindings::inode) -> &'a Self {
+        // SAFETY: By the requirement; the type is transparent over it.
+        unsafe { &*ptr.cast() }
+    }
+
+    #[inline]
+    pub(crate) fn as_ptr(&self) -> *mut bindings::inode {
+        self.0.get()
+    }
+
+    /// File type and permission bits.
+    #[inline]
+    pub fn mode(&self) -> u16 {
+        // SAFETY: A word that may be read at any time.
+        unsafe { (&raw const (*self.as_ptr()).i_mode).read_volatile() }
+    }
+
+    /// Whether it is a directory.
+    #[inline]
+    pub fn is_dir(&self) -> bool {
+        self.mode() & mode::FORMAT == mode::DIRECTORY
+    }
+
+    /// Whether it is a regular file.
+    #[inline]
+    pub fn is_regular(&self) -> bool {
+        self.mode() & mode::FORMAT == mode::REGULAR
+    }
+
+    /// Whether it is a device, fifo or socket: something whose contents are not in the filesystem.
+    #[inline]
+    pub fn is_special(&self) -> bool {
+        !matches!(
+            self.mode() & mode::FORMAT,
+            mode::REGULAR | mode::DIRECTORY | mode::SYMLINK
+        )
+    }
+
+    /// The inode number.
+    #[inline]
+    pub fn ino(&self) -> u64 {
+        // SAFETY: Constant once the inode is set up.
+        unsafe { (*self.as_ptr()).i_ino }
+    }
+
+    /// The device number of a device node; 0 otherwise.
+    #[inline]
+    pub fn rdev(&self) -> u32 {
+        // SAFETY: Constant once the inode is set up.
+        unsafe { (*self.as_ptr()).i_rdev }
+    }
+
+    /// The size in bytes.
+    #[inline]
+    pub fn size(&self) -> i64 {
+        // SAFETY: On 64-bit machines the size is a word that may be read at any time.
+        unsafe { (&raw const (*self.as_ptr()).i_size).read_volatile() }
+    }
+
+    /// The number of names.
+    #[inline]
+    pub fn nlink(&self) -> u32 {
+        // SAFETY: A word that may be read at any time.
+        unsafe { (&raw const (*self.as_ptr()).__bindgen_anon_1.i_nlink).read_volatile() }
+    }
+
+    /// The super block it belongs to.
+    #[inline]
+    pub fn super_block(&self) -> &SuperBlock<F> {
+        // SAFETY: `i_sb` is constant; a super block outlives its inodes' grace periods.
+        unsafe { SuperBlock::from_raw((*self.as_ptr()).i_sb) }
+    }
+
+    /// Checks access by mode bits, ACLs and capabilities of the caller (wraps
+    /// `generic_permission()`).
+    ///
+    /// # Errors
+    ///
+    /// `EACCES`; `ECHILD` if `access` forbids to sleep and that would be needed.
+    #[inline]
+    pub fn generic_permission(&self, access: Access) -> Result {
+        // SAFETY: The inode is valid; the function honours MAY_NOT_BLOCK.
+        to_result(unsafe {
+            bindings::generic_permission(
+                Idmap::identity().as_ptr(),
+                self.as_ptr(),
+                access.as_raw(),
+            )
+        })
+    }
+}
+
+impl RcuInode<Foreign> {
+    /// Checks access as its own filesystem and the LSMs see it, under the credentials in force
+    /// (wraps `inode_permission()`).
+    ///
+    /// # Errors
+    ///
+    /// `EACCES`, `EPERM`, `EROFS`; `ECHILD` if `access` forbids to sleep and that would be needed.
+    #[inline]
+    pub fn permission(&self, _c: &Override<'_>, idmap: &Idmap, access: Access) -> Result {
+        // SAFETY: Both are valid; the function honours MAY_NOT_BLOCK.
+        to_result(unsafe {
+            bindings::inode_permission(idmap.as_ptr(), self.as_ptr(), access.as_raw())
+        })
+    }
+
+    /// Whether the credentials in force own it, or have the capability to act as if (wraps
+    /// `inode_owner_or_capable()`).
+    #[inline]
+    pub fn owned(&self, _c: &Override<'_>, idmap: &Idmap) -> bool {
+        // SAFETY: Both are valid.
+        unsafe { bindings::inode_owner_or_capable(idmap.as_ptr(), self.as_ptr()) }
+    }
+
+    /// Whether names in it are compared without regard to case.
+    pub fn is_casefolded(&self) -> bool {
+        // SAFETY: The inode is valid.
+        unsafe { bindings::vfs_helper_inode_has_casefold(self.as_ptr()) }
+    }
+
+    /// Whether an overlay of some kind uses it as its upper or work directory.
+    pub fn is_in_use_as_upper(&self) -> bool {
+        // SAFETY: The state word may be read at any time.
+        unsafe {
+            (&raw const (*self.as_ptr()).i_state.__state).read_volatile()
+                & bindings::I_OVL_INUSE as u32
+                != 0
+        }
+    }
+
+    /// What identifies it while it is cached.
+    #[inline]
+    pub fn key(&self) -> InodeKey {
+        InodeKey(self.as_ptr() as usize)
+    }
+}
+
+impl<F: FileSystem> RcuInode<F> {
+    /// The private data. What it pins may have been released already: only [`Inode::held`] lets one
+    /// use the dentries.
+    #[inline]
+    pub fn data(&self) -> &F::InodeData {
+        // SAFETY: Inodes of `F` are allocated within a `Slot<F>`, whose data is whole from its
+        // allocation to the end of the grace period.
+        unsafe { &*(*Slot::<F>::of(self.as_ptr())).data.get() }
+    }
+}
+
+/// An inode on which somebody holds a count.
+///
+/// # Invariants
+///
+/// As for [`RcuInode`], and a count is held.
+#[repr(transparent)]
+pub struct Inode<F: Owner>(RcuInode<F>);
+
+impl<F: Owner> Deref for Inode<F> {
+    type Target = RcuInode<F>;
+
+    #[inline]
+    fn deref(&self) -> &RcuInode<F> {
+        &self.0
+    }
+}
+
+// SAFETY: `ihold`/`iput` count the references of an inode.
+unsafe impl<F: Owner> AlwaysRefCounted for Inode<F> {
+    #[inline]
+    fn inc_ref(&self) {
+        // SAFETY: The existence of a shared reference means that the count is not zero.
+        unsafe { bindings::ihold(self.as_ptr()) };
+    }
+
+    #[inline]
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: The caller owns the reference that is given back.
+        unsafe { bindings::iput(obj.cast().as_ptr()) };
+    }
+}
+
+impl<F: Owner> Inode<F> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(ptr: *const bindings::inode) -> &'a Self {
+        // SAFETY: By the requirement; the type is transparent over it.
+        unsafe { &*ptr.cast() }
+    }
+}
+
+impl<F: FileSystem> Inode<F> {
+    /// The private data, with the right to use what it pins.
+    #[inline]
+    pub fn held(&self) -> Held<'_, F::InodeData> {
+        // SAFETY: By the type invariant a count is held while `self` is borrowed.
+        unsafe { Held::new(self.data()) }
+    }
+}
+
+/// What an inode of ours is found by in the inode cache: a real inode, by address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct InodeKey(usize);
+
+/// Private data of an inode.
+///
+/// It is dropped in an RCU callback: dropping it must not sleep.
+pub trait InodeData: Default + Send + Sync {
+    /// Shows every [`PinnedDentry`] within, so that they can be given back when the inode is
+    /// evicted. One that is left out would be given back where that may sleep and must not.
+    fn pins(&self, each: &mut dyn FnMut(&PinnedDentry));
+}
+
+/// An inode of ours in memory.
+pub(crate) struct Slot<F: FileSystem> {
+    data: UnsafeCell<F::InodeData>,
+    inode: Opaque<bindings::inode>,
+}
+
+impl<F: FileSystem> Slot<F> {
+    #[inline]
+    fn of(inode: *mut bindings::inode) -> *mut Self {
+        inode
+            .cast::<u8>()
+            .wrapping_sub(offset_of!(Self, inode))
+            .cast()
+    }
+
+    /// Prepares the part that survives from one use of the memory to the next.
+    pub(crate) unsafe extern "C" fn construct(slot: *mut ffi::c_void) {
+        // SAFETY: The slab allocator passes memory for a slot.
+        unsafe { bindings::inode_init_once(Opaque::cast_into(&raw const (*slot.cast::<Self>()).inode)) };
+    }
+
+    /// `->alloc_inode()`.
+    pub(crate) unsafe extern "C" fn alloc(sb: *mut bindings::super_block) -> *mut bindings::inode {
+        // SAFETY: The VFS passes a super block of ours; the type has its cache while it is registered.
+        unsafe {
+            let slot: *mut Self = bindings::kmem_cache_alloc_lru_noprof(
+                F::fs_type().cache(),
+                &raw mut (*sb).s_inode_lru,
+                bindings::GFP_KERNEL,
+            )
+            .cast();
+            if slot.is_null() {
+                return core::ptr::null_mut();
+            }
+            (&raw mut (*slot).data).write(UnsafeCell::new(F::InodeData::default()));
+            Opaque::cast_into(&raw const (*slot).inode)
+        }
+    }
+
+    /// `->destroy_inode()`: nobody counts on it any more, but RCU-walk may still see it.
+    pub(crate) unsafe extern "C" fn destroy(inode: *mut bindings::inode) {
+        // SAFETY: The VFS passes an inode of ours, once, when its last reference is gone.
+        unsafe {
+            let data = &*(*Self::of(inode)).data.get();
+            data.pins(&mut |pin| pin.release());
+        }
+    }
+
+    /// `->free_inode()`: called after a grace period.
+    pub(crate) unsafe extern "C" fn free(inode: *mut bindings::inode) {
+        // SAFETY: Nobody can see the inode any more. The cache outlives it: a type waits for RCU
+        // callbacks before it destroys its cache.
+        unsafe {
+            let slot = Self::of(inode);
+            (&raw mut (*slot).data).drop_in_place();
+            bindings::kmem_cache_free(F::fs_type().cache(), slot.cast());
+        }
+    }
+}
+
+/// An inode of ours that nobody else sees yet.
+///
+/// Dropped before [`New::init`], it is taken out of the cache, and whoever waits for it starts over.
+///
+/// # Invariants
+///
+/// We hold the only count; `hashed` tells whether it is in the inode cache, locked as new.
+pub struct New<F: FileSystem> {
+    inode: NonNull<bindings::inode>,
+    hashed: bool,
+    _owner: PhantomData<F>,
+}
+
+/// What the inode cache has for a key.
+pub enum Cached<F: FileSystem> {
+    /// An inode in use.
+    Found(ARef<Inode<F>>),
+    /// A fresh one for us to set up.
+    New(New<F>),
+}
+
+impl<F: FileSystem> SuperBlock<F> {
+    /// The inode cached for `key`, or a new one under that key (wraps `iget5_locked()`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    ///
+    /// # Context
+    ///
+    /// May sleep: waits for an inode that is being set up or evicted.
+    pub fn get_or_new(&self, key: InodeKey) -> Result<Cached<F>> {
+        // SAFETY: The callbacks compare and set `i_private` with the key, and nothing else.
+        let inode = unsafe {
+            bindings::iget5_locked(
+                self.as_ptr(),
+                key.0 as u64,
+                Some(test_key),
+                Some(set_key),
+                key.0 as *mut ffi::c_void,
+            )
+        };
+        let inode = NonNull::new(inode).ok_or(ENOMEM)?;
+        // SAFETY: The inode is counted for us.
+        let state = unsafe { (&raw const (*inode.as_ptr()).i_state.__state).read_volatile() };
+        if state & bindings::inode_state_flags_enum_I_NEW == 0 {
+            // SAFETY: As above; it is of our super block, hence of `F`.
+            return Ok(Cached::Found(unsafe { ARef::from_raw(inode.cast()) }));
+        }
+        // INVARIANT: It is new, hence ours alone.
+        Ok(Cached::New(New {
+            inode,
+            hashed: true,
+            _owner: PhantomData,
+        }))
+    }
+
+    /// A new inode that can't be found by any key (wraps `new_inode()`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new_inode(&self) -> Result<New<F>> {
+        // SAFETY: The super block is valid.
+        let inode = unsafe { bindings::new_inode(self.as_ptr()) };
+        // INVARIANT: It was just made.
+        Ok(New {
+            inode: NonNull::new(inode).ok_or(ENOMEM)?,
+            hashed: false,
+            _owner: PhantomData,
+        })
+    }
+}
+
+unsafe extern "C" fn test_key(inode: *mut bindings::inode, key: *mut ffi::c_void) -> i32 {
+    // SAFETY: The inode cache passes an inode of the super block in question.
+    i32::from(unsafe { (*inode).i_private } == key)
+}
+
+unsafe extern "C" fn set_key(inode: *mut bindings::inode, key: *mut ffi::c_void) -> i32 {
+    // SAFETY: The inode cache passes a new inode.
+    unsafe { (*inode).i_private = key };
+    0
+}
+
+/// Flags of a real inode that ours shows as well.
+const COPIED_FLAGS: u32 =
+    bindings::S_SYNC | bindings::S_NOATIME | bindings::S_APPEND | bindings::S_IMMUTABLE;
+
+/// Stands for "ask the filesystem each time" in the ACL fields of an inode.
+const ACL_DONT_CACHE: *mut kernel::bindings::posix_acl =
+    -3isize as *mut kernel::bindings::posix_acl;
+
+impl<F: FileSystem> New<F> {
+    /// Makes it a copy of `real` seen through `idmap`: type, mode, owner, times, size, links and
+    /// flags; with number `ino` and private `data`. From here on everybody may see it.
+    pub fn init(
+        self,
+        real: &RcuInode<Foreign>,
+        idmap: &Idmap,
+        ino: u64,
+        data: F::InodeData,
+    ) -> ARef<Inode<F>> {
+        let (inode, hashed) = (self.inode, self.hashed);
+        core::mem::forget(self);
+        let ptr = inode.as_ptr();
+        // SAFETY: By the type invariant nobody else sees the inode. `real` is an inode, whose
+        // attributes may be read at any time.
+        unsafe {
+            *(*Slot::<F>::of(ptr)).data.get() = data;
+
+            let from = real.as_ptr();
+            let mode = real.mode();
+            (*ptr).i_mode = mode;
+            (*ptr).i_ino = ino;
+            (*ptr).i_flags |= bindings::S_NOCMTIME | ((*from).i_flags & COPIED_FLAGS);
+            (*ptr).i_acl = ACL_DONT_CACHE;
+            (*ptr).i_default_acl = ACL_DONT_CACHE;
+            (((*ptr).i_uid), ((*ptr).i_gid)) = idmap.owner_of(real);
+            (*ptr).i_atime_sec = (*from).i_atime_sec;
+            (*ptr).i_mtime_sec = (*from).i_mtime_sec;
+            (*ptr).i_ctime_sec = (*from).i_ctime_sec;
+            (*ptr).i_atime_nsec = (*from).i_atime_nsec;
+            (*ptr).i_mtime_nsec = (*from).i_mtime_nsec;
+            (*ptr).i_ctime_nsec = (*from).i_ctime_nsec;
+            (*ptr).i_size = real.size();
+            bindings::set_nlink(ptr, if real.is_dir() { 1 } else { real.nlink() });
+            match mode & mode::FORMAT {
+                mode::DIRECTORY => {
+                    (*ptr).i_op = tables::dir_inode_operations::<F>();
+                    (*ptr).__bindgen_anon_3.i_fop = tables::dir_file_operations::<F>();
+                }
+                mode::REGULAR => {
+                    (*ptr).i_op = tables::regular_inode_operations::<F>();
+                    (*ptr).__bindgen_anon_3.i_fop = tables::regular_file_operations::<F>();
+                    (*(*ptr).i_mapping).a_ops = tables::address_space_operations();
+                }
+                mode::SYMLINK => (*ptr).i_op = tables::symlink_inode_operations::<F>(),
+                _ => {
+                    (*ptr).i_op = tables::special_inode_operations::<F>();
+                    bindings::init_special_inode(ptr, mode, real.rdev());
+                }
+            }
+            if hashed {
+                bindings::unlock_new_inode(ptr);
+            }
+            // The count that `New` held goes to the caller.
+            ARef::from_raw(inode.cast())
+        }
+    }
+}
+
+impl<F: FileSystem> Drop for New<F> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the count is ours, and the inode was never set up.
+        unsafe {
+            if self.hashed {
+                bindings::iget_failed(self.inode.as_ptr());
+            } else {
+                bindings::iput(self.inode.as_ptr());
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The C side of [`ContextOps`](super::ContextOps).
+//!
+//! `fc->fs_private` holds the boxed implementation; `fc->s_fs_info` stays null, so that the VFS
+//! passes nothing of it on to the super block.
+
+use crate::bindings;
+use crate::fs_context::FsContext;
+use crate::fs_context::Value;
+use crate::ops::ContextOps;
+use crate::super_block::NewSuper;
+use crate::super_block::SuperBlock;
+use crate::FileSystem;
+use kernel::error::from_result;
+use kernel::ffi;
+use kernel::prelude::*;
+
+struct Table<F>(core::marker::PhantomData<F>);
+
+impl<F: FileSystem> Table<F> {
+    const OPS: bindings::fs_context_operations = bindings::fs_context_operations {
+        free: Some(free::<F>),
+        dup: None,
+        parse_param: Some(parse_param::<F>),
+        parse_monolithic: Some(parse_monolithic::<F>),
+        get_tree: Some(get_tree::<F>),
+        reconfigure: Some(reconfigure::<F>),
+    };
+}
+
+/// `->init_fs_context()`
+pub(crate) unsafe extern "C" fn init<F: FileSystem>(
+    fc: *mut kernel::bindings::fs_context,
+) -> i32 {
+    let fc: *mut bindings::fs_context = fc.cast();
+    from_result(|| {
+        // SAFETY: The VFS passes a new context.
+        let context = F::Context::new(&unsafe { FsContext::from_raw(fc) })?;
+        let context = KBox::new(context, GFP_KERNEL)?;
+        // SAFETY: As above; `free` takes the box back.
+        unsafe {
+            (*fc).fs_private = KBox::into_raw(context).cast();
+            (*fc).ops = &Table::<F>::OPS;
+        }
+        Ok(0)
+    })
+}
+
+/// # Safety
+///
+/// `fc` must be a context that `init::<F>` set up, in a call of the VFS (which serialises them).
+unsafe fn context<'a, F: FileSystem>(fc: *mut bindings::fs_context) -> &'a mut F::Context {
+    // SAFETY: By the requirement.
+    unsafe { &mut *(*fc).fs_private.cast() }
+}
+
+unsafe extern "C" fn free<F: FileSystem>(fc: *mut bindings::fs_context) {
+    // SAFETY: The VFS calls it once, at the end of the context.
+    unsafe {
+        let context = (*fc).fs_private.cast::<F::Context>();
+        if !context.is_null() {
+            drop(KBox::from_raw(context));
+        }
+    }
+}
+
+unsafe extern "C" fn parse_param<F: FileSystem>(
+    fc: *mut bindings::fs_context,
+    param: *mut bindings::fs_parameter,
+) -> i32 {
+    from_result(|| {
+        // SAFETY: The VFS passes a context of ours and a parameter.
+        let (context, (key, value)) = unsafe { (context::<F>(fc), Value::of(param)) };
+        // SAFETY: As above.
+        context.parse(&unsafe { FsContext::from_raw(fc) }, key, value)?;
+        Ok(0)
+    })
+}
+
+/// Cuts the first option off `*rest`, as `vfs_parse_monolithic_sep()` wants it.
+unsafe extern "C" fn next_option<F: FileSystem>(rest: *mut *mut ffi::c_char) -> *mut ffi::c_char {
+    // SAFETY: The caller passes the address of a pointer to a C string it owns, or null at the end.
+    unsafe {
+        let start = *rest;
+        if start.is_null() {
+            return start;
+        }
+        let options = CStr::from_char_ptr(start).to_bytes();
+        *rest = match F::Context::option_end(options) {
+            Some(end) if end < options.len() => {
+                *start.add(end) = 0;
+                start.add(end + 1)
+            }
+            _ => core::ptr::null_mut(),
+        };
+        start
+    }
+}
+
+unsafe extern "C" fn parse_monolithic<F: FileSystem>(
+    fc: *mut bindings::fs_context,
+    data: *mut ffi::c_void,
+) -> i32 {
+    // SAFETY: What the VFS passes is passed on.
+    unsafe { bindings::vfs_parse_monolithic_sep(fc, data, Some(next_option::<F>)) }
+}
+
+unsafe extern "C" fn get_tree<F: FileSystem>(fc: *mut bindings::fs_context) -> i32 {
+    // SAFETY: The VFS passes a context of ours.
+    unsafe { bindings::get_tree_nodev(fc, Some(fill_super::<F>)) }
+}
+
+unsafe extern "C" fn fill_super<F: FileSystem>(
+    sb: *mut bindings::super_block,
+    fc: *mut bindings::fs_context,
+) -> i32 {
+    from_result(|| {
+        // SAFETY: The VFS passes a new super block and the context it is made for.
+        let (context, sb_new) = unsafe { (context::<F>(fc), NewSuper::from_raw(sb)) };
+        // SAFETY: As above.
+        let root = context.fill_super(&unsafe { FsContext::from_raw(fc) }, sb_new)?;
+        // SAFETY: The super block gets the reference to the root.
+        unsafe { (*sb).s_root = root.into_raw() };
+        Ok(0)
+    })
+}
+
+unsafe extern "C" fn reconfigure<F: FileSystem>(fc: *mut bindings::fs_context) -> i32 {
+    from_result(|| {
+        // SAFETY: The VFS passes a context of ours, with the root of the super block in question.
+        unsafe {
+            let sb = SuperBlock::from_raw((*(*fc).root).d_sb);
+            context::<F>(fc).reconfigure(&FsContext::from_raw(fc), sb)?;
+        }
+        Ok(0)
+    })
+}

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The operations of a filesystem, as traits.
+//!
+//! The C tables are made from the implementations (see [`tables`]); an operation that is not
+//! implemented is a null pointer there, so that the VFS takes its own way.
+
+pub(crate) mod context;
+pub(crate) mod tables;
+
+use crate::acl;
+use crate::backing::LockOwner;
+use crate::backing::MapRequest;
+use crate::backing::Read;
+use crate::backing::SpliceRead;
+use crate::dentry::Dentry;
+use crate::dentry::Positive;
+use crate::dentry::Unhashed;
+use crate::dir_iter::Emitter;
+use crate::fiemap::Extents;
+use crate::file::File;
+use crate::fileattr::FileAttr;
+use crate::fs_context::FsContext;
+use crate::fs_context::Value;
+use crate::inode::Access;
+use crate::inode::Inode;
+use crate::inode::RcuInode;
+use crate::seq;
+use crate::stat::Request;
+use crate::stat::Stat;
+use crate::stat::StatFs;
+use crate::super_block::NewSuper;
+use crate::super_block::Root;
+use crate::super_block::SuperBlock;
+use crate::symlink;
+use crate::FileSystem;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+
+
+/// How a mount is configured and made. One is made for each `fsopen(2)`, `mount(2)` or remount.
+#[vtable]
+pub trait ContextOps<F: FileSystem>: Sized + Send {
+    /// A configuration in which nothing was said yet.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    fn new(fc: &FsContext<'_>) -> Result<Self>;
+
+    /// Where the first option of `options` ends: the offset of the separator, or `None` if it is
+    /// the last.
+    fn option_end(options: &[u8]) -> Option<usize>;
+
+    /// Takes a parameter.
+    ///
+    /// # Errors
+    ///
+    /// `ENOPARAM`: it is none of ours (the VFS then says so). Anything else after a message.
+    fn parse(&mut self, fc: &FsContext<'_>, key: &[u8], value: Value<'_>) -> Result;
+
+    /// Makes the super block.
+    ///
+    /// # Errors
+    ///
+    /// Any, after a message.
+    fn fill_super(&mut self, fc: &FsContext<'_>, sb: NewSuper<'_, F>) -> Result<Root<F>>;
+
+    /// Changes a mounted filesystem.
+    ///
+    /// # Errors
+    ///
+    /// `EROFS`: it can't be made writable.
+    fn reconfigure(&mut self, fc: &FsContext<'_>, sb: &SuperBlock<F>) -> Result;
+}
+
+/// What every inode can be asked.
+#[vtable]
+pub trait AttrOps<F: FileSystem> {
+    /// Whether the current task may access it. Called in RCU-walk too: then `access` says so to
+    /// the checks it is passed to.
+    ///
+    /// # Errors
+    ///
+    /// `EACCES`; `ECHILD`: it can't be told without sleeping.
+    fn permission(inode: &RcuInode<F>, access: Access) -> Result;
+
+    /// Fills in its attributes.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn getattr(dentry: &Positive<F>, stat: &mut Stat, request: Request) -> Result;
+
+    /// Lists the names of its extended attributes into `buf`, or gives the length if that is empty.
+    ///
+    /// # Errors
+    ///
+    /// `ERANGE`: `buf` is too small.
+    fn list_xattrs(dentry: &Positive<F>, buf: &mut [u8]) -> Result<usize>;
+
+    /// An access control list for a check in RCU-walk.
+    ///
+    /// # Errors
+    ///
+    /// `ECHILD`: it can't be had without sleeping.
+    fn acl_in_rcu_walk(inode: &RcuInode<F>, kind: acl::Kind) -> Result<acl::CachedAcl>;
+
+    /// An access control list for a check.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn acl_for_check(inode: &Inode<F>, kind: acl::Kind) -> Result<Option<acl::Acl>>;
+
+    /// An access control list to be read.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn acl(dentry: &Positive<F>, kind: acl::Kind) -> Result<Option<acl::Acl>>;
+
+    /// File attributes.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTTY`: there are none.
+    fn fileattr(dentry: &Positive<F>, attr: &mut FileAttr<'_>) -> Result;
+}
+
+/// What directories can do.
+#[vtable]
+pub trait DirOps<F: FileSystem> {
+    /// What is kept per open directory: not larger than a pointer.
+    type Data: Send + Sync;
+
+    /// Looks up a name. The directory is locked, at least shared.
+    ///
+    /// # Errors
+    ///
+    /// Any but `ENOENT`: that is a negative dentry.
+    fn lookup(dentry: Unhashed<'_, F>) -> Result<Option<ARef<Dentry<F>>>>;
+
+    /// Opens a directory.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn open(file: &File<F>) -> Result<Self::Data>;
+
+    /// Gives entries from the emitter's position on. The directory is locked, shared.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn iterate(file: &File<F>, data: &Self::Data, emitter: &mut Emitter<'_>) -> Result;
+
+    /// Moves the position; gives the new one.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`.
+    fn seek(file: &File<F>, data: &Self::Data, offset: i64, whence: i32) -> Result<i64>;
+
+    /// The last reference to the open directory is gone.
+    fn release(inode: &Inode<F>, data: Self::Data);
+}
+
+/// What regular files can do.
+#[vtable]
+pub trait FileOps<F: FileSystem> {
+    /// What is kept per open file: not larger than a pointer.
+    type Data: Send + Sync;
+
+    /// Opens a file.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn open(file: &File<F>) -> Result<Self::Data>;
+
+    /// Reads.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn read(file: &File<F>, data: &Self::Data, read: Read<'_>) -> Result<usize>;
+
+    /// Splices into a pipe.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn splice_read(file: &File<F>, data: &Self::Data, splice: SpliceRead<'_>) -> Result<usize>;
+
+    /// Maps into memory.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn mmap(file: &File<F>, data: &Self::Data, map: MapRequest<'_>) -> Result;
+
+    /// Moves the position; gives the new one.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`; `ENXIO` for data or holes beyond the end.
+    fn seek(file: &File<F>, data: &Self::Data, offset: i64, whence: i32) -> Result<i64>;
+
+    /// Takes what the user says of his use of the file.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`.
+    fn advise(file: &File<F>, data: &Self::Data, offset: i64, len: i64, advice: i32) -> Result;
+
+    /// A descriptor of the open file is closed.
+    ///
+    /// # Errors
+    ///
+    /// What was not told before.
+    fn flush(file: &File<F>, data: &Self::Data, owner: LockOwner) -> Result;
+
+    /// Where the data lies.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`: that can't be told.
+    fn fiemap(inode: &Inode<F>, extents: Extents<'_>) -> Result;
+}
+
+/// What symbolic links can do.
+#[vtable]
+pub trait SymlinkOps<F: FileSystem> {
+    /// Where it points. (In RCU-walk the VFS is told to come again without.)
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn target(dentry: &Positive<F>, done: &mut symlink::Done<'_>) -> Result<symlink::Target>;
+}
+
+/// Extended attributes by name.
+#[vtable]
+pub trait XattrOps<F: FileSystem> {
+    /// The value of `name` into `buf`, or its length if that is empty.
+    ///
+    /// # Errors
+    ///
+    /// `ENODATA`: there is none. `ERANGE`: `buf` is too small.
+    fn get(inode: &Inode<F>, name: &CStr, buf: &mut [u8]) -> Result<usize>;
+}
+
+/// What the dentry cache asks.
+#[vtable]
+pub trait DentryOps<F: FileSystem> {
+    /// Whether what the inode stands on is still what it was; asked for dentries that need it.
+    ///
+    /// # Errors
+    ///
+    /// `ESTALE` and the like: it can't be used any more.
+    fn revalidate(inode: &Inode<F>, question: Revalidation) -> Result<bool>;
+
+    /// The same question in RCU-walk. `None`: it can't be told without sleeping.
+    fn revalidate_rcu(inode: &RcuInode<F>, question: Revalidation) -> Option<bool>;
+
+    /// The dentry whose contents, or whose attributes, a regular file shows.
+    fn real(dentry: &Positive<F>, of: Real) -> Option<&Positive<crate::Foreign>>;
+}
+
+/// Which dentry is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Real {
+    /// The one with the contents.
+    Data,
+    /// The one with the attributes.
+    Metadata,
+}
+
+/// How a path walk came to ask if a dentry is still true.
+#[derive(Clone, Copy)]
+pub struct Revalidation {
+    pub(crate) flags: u32,
+    /// The walk ends here without a lookup of the name (`.`, `..`, a mount's root).
+    pub(crate) weak: bool,
+}
+
+impl Revalidation {
+    /// Asks the filesystem of a dentry below; whoever finds it stale has it dropped from the cache.
+    ///
+    /// # Errors
+    ///
+    /// `ESTALE`: it is not what it was. What the filesystem gives.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn ask(self, dentry: &Positive<crate::Foreign>) -> Result<bool> {
+        tables::revalidate_real(dentry, self)
+    }
+
+    /// Asks the filesystem of a pinned dentry in RCU-walk.
+    pub fn ask_rcu(self, pin: &crate::PinnedDentry) -> Option<bool> {
+        if self.weak {
+            return None;
+        }
+        pin.revalidate_rcu(self.flags)
+    }
+}
+
+/// What is asked of the whole mounted filesystem.
+#[vtable]
+pub trait SuperOps<F: FileSystem> {
+    /// Its size and so on.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn statfs(sb: &SuperBlock<F>, stat: &mut StatFs) -> Result;
+
+    /// Shows the options it was mounted with.
+    fn show_options(sb: &SuperBlock<F>, options: &seq::Options<'_>);
+}

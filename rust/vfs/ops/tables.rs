@@ -1,0 +1,744 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The C tables of operations, made from the traits, and the functions in them.
+//!
+//! Each function turns what the VFS passes into the types of this crate and the result into what the
+//! VFS wants. What the VFS promises of its arguments ([`Documentation/filesystems/vfs.rst`],
+//! `locking.rst`) is what the SAFETY comments here lean on.
+
+use crate::acl;
+use crate::acl::Acl;
+use crate::backing::LockOwner;
+use crate::backing::MapRequest;
+use crate::backing::Read;
+use crate::backing::SpliceRead;
+use crate::bindings;
+use crate::dentry::Positive;
+use crate::dentry::Unhashed;
+use crate::dir_iter::Emitter;
+use crate::errno::*;
+use crate::fiemap::Extents;
+use crate::file::File;
+use crate::fileattr::FileAttr;
+use crate::inode::Access;
+use crate::inode::Inode;
+use crate::inode::RcuInode;
+use crate::inode::Slot;
+use crate::ops::AttrOps;
+use crate::ops::DentryOps;
+use crate::ops::DirOps;
+use crate::ops::FileOps;
+use crate::ops::Real;
+use crate::ops::Revalidation;
+use crate::ops::SuperOps;
+use crate::ops::SymlinkOps;
+use crate::ops::XattrOps;
+use crate::seq;
+use crate::stat::Request;
+use crate::stat::Stat;
+use crate::stat::StatFs;
+use crate::super_block::SuperBlock;
+use crate::symlink;
+use crate::FileSystem;
+use crate::Foreign;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use kernel::error::from_result;
+use kernel::ffi;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+
+struct Tables<F>(PhantomData<F>);
+
+/// Attribute operations are the same for every type of inode.
+const fn attr_operations<F: FileSystem>() -> bindings::inode_operations {
+    bindings::inode_operations {
+        permission: if F::Attr::HAS_PERMISSION {
+            Some(permission::<F>)
+        } else {
+            None
+        },
+        getattr: if F::Attr::HAS_GETATTR {
+            Some(getattr::<F>)
+        } else {
+            None
+        },
+        listxattr: if F::Attr::HAS_LIST_XATTRS {
+            Some(listxattr::<F>)
+        } else {
+            None
+        },
+        get_inode_acl: if F::Attr::HAS_ACL_FOR_CHECK {
+            Some(get_inode_acl::<F>)
+        } else {
+            None
+        },
+        get_acl: if F::Attr::HAS_ACL {
+            Some(get_acl::<F>)
+        } else {
+            None
+        },
+        fileattr_get: if F::Attr::HAS_FILEATTR {
+            Some(fileattr_get::<F>)
+        } else {
+            None
+        },
+        ..pin_init::zeroed()
+    }
+}
+
+impl<F: FileSystem> Tables<F> {
+    const DIR_INODE: bindings::inode_operations = bindings::inode_operations {
+        lookup: Some(lookup::<F>),
+        ..attr_operations::<F>()
+    };
+
+    const REGULAR_INODE: bindings::inode_operations = bindings::inode_operations {
+        fiemap: if F::Regular::HAS_FIEMAP {
+            Some(fiemap::<F>)
+        } else {
+            None
+        },
+        ..attr_operations::<F>()
+    };
+
+    // The VFS checks no permission on links themselves, and they have neither lists nor flags.
+    const SYMLINK_INODE: bindings::inode_operations = bindings::inode_operations {
+        get_link: Some(get_link::<F>),
+        permission: None,
+        get_inode_acl: None,
+        get_acl: None,
+        fileattr_get: None,
+        ..attr_operations::<F>()
+    };
+
+    const SPECIAL_INODE: bindings::inode_operations = bindings::inode_operations {
+        fileattr_get: None,
+        ..attr_operations::<F>()
+    };
+
+    const DIR_FILE: bindings::file_operations = bindings::file_operations {
+        read: Some(bindings::generic_read_dir),
+        open: Some(dir_open::<F>),
+        iterate_shared: Some(dir_iterate::<F>),
+        llseek: Some(dir_llseek::<F>),
+        release: Some(dir_release::<F>),
+        setlease: Some(bindings::generic_setlease),
+        ..pin_init::zeroed()
+    };
+
+    const REGULAR_FILE: bindings::file_operations = bindings::file_operations {
+        open: Some(file_open::<F>),
+        release: Some(file_release::<F>),
+        llseek: Some(file_llseek::<F>),
+        read_iter: Some(file_read_iter::<F>),
+        splice_read: if F::Regular::HAS_SPLICE_READ {
+            Some(file_splice_read::<F>)
+        } else {
+            None
+        },
+        mmap: if F::Regular::HAS_MMAP {
+            Some(file_mmap::<F>)
+        } else {
+            None
+        },
+        fsync: Some(file_fsync),
+        fadvise: if F::Regular::HAS_ADVISE {
+            Some(file_fadvise::<F>)
+        } else {
+            None
+        },
+        flush: if F::Regular::HAS_FLUSH {
+            Some(file_flush::<F>)
+        } else {
+            None
+        },
+        setlease: Some(bindings::generic_setlease),
+        ..pin_init::zeroed()
+    };
+
+    const SUPER: bindings::super_operations = bindings::super_operations {
+        alloc_inode: Some(Slot::<F>::alloc),
+        destroy_inode: Some(Slot::<F>::destroy),
+        free_inode: Some(Slot::<F>::free),
+        // What is below is cached below: an inode nobody uses is worth nothing here.
+        drop_inode: Some(bindings::inode_just_drop),
+        statfs: Some(statfs::<F>),
+        show_options: Some(show_options::<F>),
+        ..pin_init::zeroed()
+    };
+
+    const DENTRY: bindings::dentry_operations = bindings::dentry_operations {
+        d_revalidate: Some(d_revalidate::<F>),
+        d_weak_revalidate: Some(d_weak_revalidate::<F>),
+        d_real: Some(d_real::<F>),
+        ..pin_init::zeroed()
+    };
+
+    const XATTR: bindings::xattr_handler = bindings::xattr_handler {
+        prefix: c"".as_ptr().cast(),
+        get: Some(xattr_get::<F>),
+        ..pin_init::zeroed()
+    };
+
+    const XATTRS: XattrHandlers = XattrHandlers([&raw const *Self::XATTR_REF, core::ptr::null()]);
+
+    const XATTR_REF: &'static bindings::xattr_handler = &Self::XATTR;
+}
+
+/// A null-terminated list.
+struct XattrHandlers([*const bindings::xattr_handler; 2]);
+
+// SAFETY: The list and what it points to are constant.
+unsafe impl Sync for XattrHandlers {}
+
+/// Direct I/O is done by the real file; that it is possible is told by this operation being there.
+const ADDRESS_SPACE: bindings::address_space_operations = bindings::address_space_operations {
+    direct_IO: Some(bindings::noop_direct_IO),
+    ..pin_init::zeroed()
+};
+
+pub(crate) fn dir_inode_operations<F: FileSystem>() -> *const bindings::inode_operations {
+    const { &Tables::<F>::DIR_INODE }
+}
+
+pub(crate) fn regular_inode_operations<F: FileSystem>() -> *const bindings::inode_operations {
+    const { &Tables::<F>::REGULAR_INODE }
+}
+
+pub(crate) fn symlink_inode_operations<F: FileSystem>() -> *const bindings::inode_operations {
+    const { &Tables::<F>::SYMLINK_INODE }
+}
+
+pub(crate) fn special_inode_operations<F: FileSystem>() -> *const bindings::inode_operations {
+    const { &Tables::<F>::SPECIAL_INODE }
+}
+
+pub(crate) fn dir_file_operations<F: FileSystem>() -> *const bindings::file_operations {
+    const { &Tables::<F>::DIR_FILE }
+}
+
+pub(crate) fn regular_file_operations<F: FileSystem>() -> *const bindings::file_operations {
+    const { &Tables::<F>::REGULAR_FILE }
+}
+
+pub(crate) fn super_operations<F: FileSystem>() -> *const bindings::super_operations {
+    const { &Tables::<F>::SUPER }
+}
+
+pub(crate) fn dentry_operations<F: FileSystem>() -> *const bindings::dentry_operations {
+    const { &Tables::<F>::DENTRY }
+}
+
+pub(crate) fn xattr_handlers<F: FileSystem>() -> *const *const bindings::xattr_handler {
+    (const { &Tables::<F>::XATTRS }).0.as_ptr()
+}
+
+pub(crate) fn address_space_operations() -> *const bindings::address_space_operations {
+    const { &ADDRESS_SPACE }
+}
+
+/// A length or an error, as the VFS wants it.
+#[inline]
+fn length(result: Result<usize>) -> isize {
+    match result {
+        Ok(len) => len as isize,
+        Err(e) => e.to_errno() as isize,
+    }
+}
+
+/// A position or an error, as the VFS wants it.
+#[inline]
+fn position(result: Result<i64>) -> i64 {
+    match result {
+        Ok(pos) => pos,
+        Err(e) => i64::from(e.to_errno()),
+    }
+}
+
+/// A buffer the VFS passed; null means that only a length is asked for.
+///
+/// # Safety
+///
+/// `ptr` must be null, or valid and ours for `len` bytes as long as `'a`.
+#[inline]
+unsafe fn buffer<'a>(ptr: *mut ffi::c_char, len: usize) -> &'a mut [u8] {
+    match NonNull::new(ptr.cast::<u8>()) {
+        // SAFETY: By the requirement.
+        Some(ptr) => unsafe { core::slice::from_raw_parts_mut(ptr.as_ptr(), len) },
+        None => &mut [],
+    }
+}
+
+// Attributes.
+
+unsafe extern "C" fn permission<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    inode: *mut bindings::inode,
+    mask: i32,
+) -> i32 {
+    // SAFETY: The VFS passes an inode of ours, counted or under RCU.
+    let inode = unsafe { RcuInode::<F>::from_raw(inode) };
+    match F::Attr::permission(inode, Access::from_raw(mask)) {
+        Ok(()) => 0,
+        Err(e) => e.to_errno(),
+    }
+}
+
+unsafe extern "C" fn getattr<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    path: *const bindings::path,
+    stat: *mut bindings::kstat,
+    mask: u32,
+    flags: u32,
+) -> i32 {
+    // SAFETY: The VFS passes a positive dentry of ours, and a structure to fill.
+    let (dentry, stat) = unsafe { (Positive::<F>::from_raw((*path).dentry), &mut *stat.cast()) };
+    match F::Attr::getattr(dentry, stat, Request { mask, flags }) {
+        Ok(()) => 0,
+        Err(e) => e.to_errno(),
+    }
+}
+
+unsafe extern "C" fn listxattr<F: FileSystem>(
+    dentry: *mut bindings::dentry,
+    list: *mut ffi::c_char,
+    size: usize,
+) -> isize {
+    // SAFETY: The VFS passes a positive dentry of ours, and a buffer of that size or null.
+    let (dentry, buf) = unsafe { (Positive::<F>::from_raw(dentry), buffer(list, size)) };
+    length(F::Attr::list_xattrs(dentry, buf))
+}
+
+unsafe extern "C" fn get_inode_acl<F: FileSystem>(
+    inode: *mut bindings::inode,
+    kind: i32,
+    rcu: bool,
+) -> *mut kernel::bindings::posix_acl {
+    let kind = acl::Kind::from_raw(kind);
+    let result = if rcu {
+        // SAFETY: The VFS passes an inode of ours, under RCU.
+        F::Attr::acl_in_rcu_walk(unsafe { RcuInode::from_raw(inode) }, kind).map(|acl| acl.0)
+    } else {
+        // SAFETY: The VFS passes an inode of ours, counted.
+        F::Attr::acl_for_check(unsafe { Inode::from_raw(inode) }, kind).map(Acl::into_raw)
+    };
+    result.unwrap_or_else(|e| e.to_ptr()).cast()
+}
+
+unsafe extern "C" fn get_acl<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    dentry: *mut bindings::dentry,
+    kind: i32,
+) -> *mut kernel::bindings::posix_acl {
+    // SAFETY: The VFS passes a positive dentry of ours.
+    let dentry = unsafe { Positive::<F>::from_raw(dentry) };
+    F::Attr::acl(dentry, acl::Kind::from_raw(kind))
+        .map(Acl::into_raw)
+        .unwrap_or_else(|e| e.to_ptr())
+        .cast()
+}
+
+unsafe extern "C" fn fileattr_get<F: FileSystem>(
+    dentry: *mut bindings::dentry,
+    fa: *mut kernel::bindings::file_kattr,
+) -> i32 {
+    // SAFETY: The VFS passes a positive dentry of ours, and a structure to fill.
+    let (dentry, mut fa) =
+        unsafe { (Positive::<F>::from_raw(dentry), FileAttr::from_raw(fa.cast())) };
+    from_result(|| F::Attr::fileattr(dentry, &mut fa).map(|()| 0))
+}
+
+unsafe extern "C" fn xattr_get<F: FileSystem>(
+    _handler: *const bindings::xattr_handler,
+    _dentry: *mut bindings::dentry,
+    inode: *mut bindings::inode,
+    name: *const ffi::c_char,
+    value: *mut ffi::c_void,
+    size: usize,
+) -> i32 {
+    // SAFETY: The VFS passes an inode of ours, a name, and a buffer of that size or null.
+    let (inode, name, buf) = unsafe {
+        (
+            Inode::<F>::from_raw(inode),
+            CStr::from_char_ptr(name),
+            buffer(value.cast(), size),
+        )
+    };
+    length(F::Xattr::get(inode, name, buf)) as i32
+}
+
+// Directories.
+
+unsafe extern "C" fn lookup<F: FileSystem>(
+    _dir: *mut bindings::inode,
+    dentry: *mut bindings::dentry,
+    _flags: u32,
+) -> *mut bindings::dentry {
+    // SAFETY: The VFS passes a dentry of ours that it wants looked up.
+    match F::Dir::lookup(unsafe { Unhashed::from_raw(dentry) }) {
+        Ok(None) => core::ptr::null_mut(),
+        Ok(Some(other)) => ARef::into_raw(other).as_ptr().cast(),
+        Err(e) => e.to_ptr(),
+    }
+}
+
+unsafe extern "C" fn dir_open<F: FileSystem>(
+    _inode: *mut bindings::inode,
+    file: *mut bindings::file,
+) -> i32 {
+    from_result(|| {
+        // SAFETY: The VFS passes a file of ours that is being opened.
+        let data = F::Dir::open(unsafe { File::from_raw(file) })?;
+        // SAFETY: The slot is ours; `dir_release` takes the data back.
+        unsafe { File::<F>::data_slot::<<F::Dir as DirOps<F>>::Data>(file).write(data) };
+        Ok(0)
+    })
+}
+
+unsafe extern "C" fn dir_iterate<F: FileSystem>(
+    file: *mut bindings::file,
+    ctx: *mut bindings::dir_context,
+) -> i32 {
+    // SAFETY: The VFS passes an open directory of ours (so `dir_open` filled the slot), and a
+    // context.
+    let (file, data, mut emitter) = unsafe {
+        (
+            File::<F>::from_raw(file),
+            &*File::<F>::data_slot::<<F::Dir as DirOps<F>>::Data>(file),
+            Emitter::from_raw(ctx),
+        )
+    };
+    from_result(|| F::Dir::iterate(file, data, &mut emitter).map(|()| 0))
+}
+
+unsafe extern "C" fn dir_llseek<F: FileSystem>(
+    file: *mut bindings::file,
+    offset: i64,
+    whence: i32,
+) -> i64 {
+    // SAFETY: As in `dir_iterate`.
+    let (file, data) = unsafe {
+        (
+            File::<F>::from_raw(file),
+            &*File::<F>::data_slot::<<F::Dir as DirOps<F>>::Data>(file),
+        )
+    };
+    position(F::Dir::seek(file, data, offset, whence).inspect(|&pos| file.set_position(pos)))
+}
+
+unsafe extern "C" fn dir_release<F: FileSystem>(
+    inode: *mut bindings::inode,
+    file: *mut bindings::file,
+) -> i32 {
+    // SAFETY: The VFS calls this once for each file that was opened, at its end.
+    unsafe {
+        let data = File::<F>::data_slot::<<F::Dir as DirOps<F>>::Data>(file).read();
+        F::Dir::release(Inode::from_raw(inode), data);
+    }
+    0
+}
+
+// Regular files.
+
+unsafe extern "C" fn file_open<F: FileSystem>(
+    _inode: *mut bindings::inode,
+    file: *mut bindings::file,
+) -> i32 {
+    from_result(|| {
+        File::<F>::forget_open_flags(file);
+        // SAFETY: The VFS passes a file of ours that is being opened.
+        let data = F::Regular::open(unsafe { File::from_raw(file) })?;
+        // SAFETY: The slot is ours; `file_release` takes the data back.
+        unsafe { File::<F>::data_slot::<<F::Regular as FileOps<F>>::Data>(file).write(data) };
+        Ok(0)
+    })
+}
+
+unsafe extern "C" fn file_release<F: FileSystem>(
+    _inode: *mut bindings::inode,
+    file: *mut bindings::file,
+) -> i32 {
+    // SAFETY: The VFS calls this once for each file that was opened, at its end.
+    unsafe { File::<F>::data_slot::<<F::Regular as FileOps<F>>::Data>(file).drop_in_place() };
+    0
+}
+
+/// An open regular file of ours and what is kept with it.
+///
+/// # Safety
+///
+/// `file` must have been opened by `file_open::<F>` and stay open as long as `'a`.
+#[inline]
+unsafe fn opened<'a, F: FileSystem>(
+    file: *mut bindings::file,
+) -> (&'a File<F>, &'a <F::Regular as FileOps<F>>::Data) {
+    // SAFETY: By the requirement.
+    unsafe { (File::from_raw(file), &*File::<F>::data_slot(file)) }
+}
+
+unsafe extern "C" fn file_llseek<F: FileSystem>(
+    file: *mut bindings::file,
+    offset: i64,
+    whence: i32,
+) -> i64 {
+    // SAFETY: The VFS passes an open file of ours.
+    let (file, data) = unsafe { opened::<F>(file) };
+    position(F::Regular::seek(file, data, offset, whence).inspect(|&pos| file.set_position(pos)))
+}
+
+unsafe extern "C" fn file_read_iter<F: FileSystem>(
+    iocb: *mut bindings::kiocb,
+    iter: *mut bindings::iov_iter,
+) -> isize {
+    // SAFETY: The VFS passes a request for an open file of ours.
+    let (file, data, read) = unsafe {
+        let (file, data) = opened::<F>((*iocb).ki_filp);
+        (file, data, Read::from_raw(iocb, iter))
+    };
+    length(F::Regular::read(file, data, read))
+}
+
+unsafe extern "C" fn file_splice_read<F: FileSystem>(
+    file: *mut bindings::file,
+    position: *mut i64,
+    pipe: *mut bindings::pipe_inode_info,
+    len: usize,
+    flags: u32,
+) -> isize {
+    let splice = SpliceRead {
+        file,
+        // SAFETY: The VFS passes a position that is ours during the call.
+        position: unsafe { &mut *position },
+        pipe,
+        len,
+        flags,
+    };
+    // SAFETY: The VFS passes an open file of ours.
+    let (file, data) = unsafe { opened::<F>(file) };
+    length(F::Regular::splice_read(file, data, splice))
+}
+
+unsafe extern "C" fn file_mmap<F: FileSystem>(
+    file: *mut bindings::file,
+    vma: *mut bindings::vm_area_struct,
+) -> i32 {
+    // SAFETY: The VFS passes an open file of ours, and an area that is being mapped.
+    let ((file, data), map) = unsafe { (opened::<F>(file), MapRequest::from_raw(vma)) };
+    from_result(|| F::Regular::mmap(file, data, map).map(|()| 0))
+}
+
+/// Nothing of ours is ever dirty.
+unsafe extern "C" fn file_fsync(
+    _file: *mut bindings::file,
+    _start: i64,
+    _end: i64,
+    _datasync: i32,
+) -> i32 {
+    0
+}
+
+unsafe extern "C" fn file_fadvise<F: FileSystem>(
+    file: *mut bindings::file,
+    offset: i64,
+    len: i64,
+    advice: i32,
+) -> i32 {
+    // SAFETY: The VFS passes an open file of ours.
+    let (file, data) = unsafe { opened::<F>(file) };
+    from_result(|| F::Regular::advise(file, data, offset, len, advice).map(|()| 0))
+}
+
+unsafe extern "C" fn file_flush<F: FileSystem>(
+    file: *mut bindings::file,
+    owner: bindings::fl_owner_t,
+) -> i32 {
+    // SAFETY: The VFS passes an open file of ours.
+    let (file, data) = unsafe { opened::<F>(file) };
+    from_result(|| F::Regular::flush(file, data, LockOwner(owner)).map(|()| 0))
+}
+
+unsafe extern "C" fn fiemap<F: FileSystem>(
+    inode: *mut bindings::inode,
+    info: *mut kernel::bindings::fiemap_extent_info,
+    start: u64,
+    len: u64,
+) -> i32 {
+    // SAFETY: The VFS passes an inode of ours and a question that is ours during the call.
+    let (inode, info) = unsafe { (Inode::<F>::from_raw(inode), &mut *info.cast()) };
+    from_result(|| F::Regular::fiemap(inode, Extents { info, start, len }).map(|()| 0))
+}
+
+// Symbolic links.
+
+unsafe extern "C" fn get_link<F: FileSystem>(
+    dentry: *mut bindings::dentry,
+    _inode: *mut bindings::inode,
+    done: *mut bindings::delayed_call,
+) -> *const ffi::c_char {
+    if dentry.is_null() {
+        // RCU-walk: come again with references.
+        return ECHILD.to_ptr();
+    }
+    // SAFETY: The VFS passes a positive dentry of ours and a place for the clean-up.
+    let (dentry, done) = unsafe { (Positive::<F>::from_raw(dentry), &mut *done) };
+    match F::Symlink::target(dentry, &mut symlink::Done(done)) {
+        Ok(target) => target.0,
+        Err(e) => e.to_ptr(),
+    }
+}
+
+// Dentries.
+
+unsafe extern "C" fn d_revalidate<F: FileSystem>(
+    _dir: *mut bindings::inode,
+    _name: *const bindings::qstr,
+    dentry: *mut bindings::dentry,
+    flags: u32,
+) -> i32 {
+    // SAFETY: The VFS passes a dentry of ours.
+    unsafe { revalidate::<F>(dentry, Revalidation { flags, weak: false }) }
+}
+
+unsafe extern "C" fn d_weak_revalidate<F: FileSystem>(
+    dentry: *mut bindings::dentry,
+    flags: u32,
+) -> i32 {
+    // SAFETY: The VFS passes a dentry of ours.
+    unsafe { revalidate::<F>(dentry, Revalidation { flags, weak: true }) }
+}
+
+/// # Safety
+///
+/// `dentry` must be one of ours, counted, or under RCU if the question says so.
+unsafe fn revalidate<F: FileSystem>(
+    dentry: *mut bindings::dentry,
+    question: Revalidation,
+) -> i32 {
+    // SAFETY: By the requirement; under RCU the inode may just be gone.
+    let inode = unsafe { (&raw const (*dentry).d_inode).read_volatile() };
+    if inode.is_null() {
+        return ECHILD.to_errno();
+    }
+    let rcu = question.flags & bindings::LOOKUP_RCU != 0;
+    let valid = if rcu {
+        // SAFETY: Under RCU the inode's memory stays.
+        F::Dentry::revalidate_rcu(unsafe { RcuInode::from_raw(inode) }, question).ok_or(ECHILD)
+    } else {
+        // SAFETY: A counted dentry keeps its inode.
+        F::Dentry::revalidate(unsafe { Inode::from_raw(inode) }, question)
+    };
+    match valid {
+        Ok(valid) => i32::from(valid),
+        Err(e) => e.to_errno(),
+    }
+}
+
+/// See [`Revalidation::ask`].
+pub(crate) fn revalidate_real(
+    dentry: &Positive<Foreign>,
+    question: Revalidation,
+) -> Result<bool> {
+    let ptr = dentry.as_ptr();
+    let flags = dentry.flags();
+    let result = |r: i32| {
+        if r < 0 {
+            Err(Error::from_errno(r))
+        } else {
+            Ok(r > 0)
+        }
+    };
+    // SAFETY: The dentry is counted and valid; a flag for an operation means that it is there. The
+    // parent is held and the name kept for the call.
+    unsafe {
+        if question.weak {
+            if flags & bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE == 0 {
+                return Ok(true);
+            }
+            let Some(revalidate) = (*(*ptr).d_op).d_weak_revalidate else {
+                return Ok(true);
+            };
+            return result(revalidate(ptr, question.flags));
+        }
+        if flags & bindings::dentry_flags_DCACHE_OP_REVALIDATE == 0 {
+            return Ok(true);
+        }
+        let Some(revalidate) = (*(*ptr).d_op).d_revalidate else {
+            return Ok(true);
+        };
+        let parent = dentry.parent();
+        let mut name = core::mem::MaybeUninit::<bindings::name_snapshot>::uninit();
+        bindings::take_dentry_name_snapshot(name.as_mut_ptr(), ptr);
+        let valid = result(revalidate(
+            parent.inode().as_ptr(),
+            &(*name.as_ptr()).name,
+            ptr,
+            question.flags,
+        ));
+        bindings::release_dentry_name_snapshot(name.as_mut_ptr());
+        if let Ok(false) = valid {
+            bindings::d_invalidate(ptr);
+            return Err(ESTALE);
+        }
+        valid
+    }
+}
+
+unsafe extern "C" fn d_real<F: FileSystem>(
+    dentry: *mut bindings::dentry,
+    which: bindings::d_real_type,
+) -> *mut bindings::dentry {
+    let of = if which == bindings::d_real_type_D_REAL_METADATA {
+        Real::Metadata
+    } else {
+        Real::Data
+    };
+    // SAFETY: The VFS passes a positive dentry of ours.
+    match F::Dentry::real(unsafe { Positive::<F>::from_raw(dentry) }, of) {
+        None => dentry,
+        Some(real) => {
+            // SAFETY: The dentry is valid while ours is; one that stands on another in turn has
+            // the operation.
+            unsafe {
+                match (*real.as_ptr()).d_op.as_ref().and_then(|ops| ops.d_real) {
+                    Some(further) if real.is_stacked() => further(real.as_ptr(), which),
+                    _ => real.as_ptr(),
+                }
+            }
+        }
+    }
+}
+
+// Super blocks.
+
+unsafe extern "C" fn statfs<F: FileSystem>(
+    dentry: *mut bindings::dentry,
+    buf: *mut kernel::bindings::kstatfs,
+) -> i32 {
+    // SAFETY: The VFS passes a dentry of ours, and a structure to fill.
+    let (sb, stat) = unsafe {
+        (
+            SuperBlock::<F>::from_raw((*dentry).d_sb),
+            &mut *buf.cast::<StatFs>(),
+        )
+    };
+    from_result(|| F::Super::statfs(sb, stat).map(|()| 0))
+}
+
+unsafe extern "C" fn show_options<F: FileSystem>(
+    m: *mut bindings::seq_file,
+    dentry: *mut bindings::dentry,
+) -> i32 {
+    // SAFETY: The VFS passes the root dentry of ours, and where to show.
+    let (sb, options) = unsafe {
+        (
+            SuperBlock::<F>::from_raw((*dentry).d_sb),
+            seq::Options::from_raw(m),
+        )
+    };
+    F::Super::show_options(sb, &options);
+    0
+}
+
+/// `getattr` casts one to the other.
+const _: () = assert!(size_of::<Stat>() == size_of::<bindings::kstat>());

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! References from an inode of ours to objects below, readable in RCU-walk.
+//!
+//! An inode of a stacking filesystem keeps its real dentries for as long as it lives, yet it must
+//! give them back *before* its memory is freed: `dput()` may sleep, and the memory goes in an RCU
+//! callback. In between, a path walk under RCU may still look at the inode. So a pin has two lives:
+//! *held*, while somebody counts a reference on our inode, when the dentry may be used; and
+//! *released*, when only the real inode's memory can be relied on, until the grace period ends. The
+//! types keep the two apart: a dentry is given only for a [`Held`] pin.
+//!
+//! C document: [`Documentation/filesystems/path-lookup.rst`](srctree/Documentation/filesystems/path-lookup.rst)
+
+use crate::bindings;
+use crate::dentry::Positive;
+use crate::inode::RcuInode;
+use crate::Foreign;
+use core::ops::Deref;
+use core::ptr::NonNull;
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering;
+use kernel::sync::aref::ARef;
+
+/// A borrow of something within the private data of an inode, by somebody who holds a counted
+/// reference on that inode (not merely an RCU read lock).
+///
+/// # Invariants
+///
+/// The referent lies in the data of an inode on which a count is held for `'a`, or in data that is
+/// not yet part of any inode.
+pub struct Held<'a, T: ?Sized>(&'a T);
+
+impl<T: ?Sized> Clone for Held<'_, T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: ?Sized> Copy for Held<'_, T> {}
+
+impl<T: ?Sized> Deref for Held<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        self.0
+    }
+}
+
+impl<'a, T: ?Sized> Held<'a, T> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    #[inline]
+    pub(crate) unsafe fn new(data: &'a T) -> Self {
+        // INVARIANT: By the requirement.
+        Self(data)
+    }
+
+    /// Something within it. The signature lets nothing out that does not come from the referent.
+    #[inline]
+    pub fn map<U: ?Sized>(self, f: impl for<'x> FnOnce(&'x T) -> &'x U) -> Held<'a, U> {
+        // INVARIANT: What `f` returns for any lifetime is part of what it got, or static.
+        Held(f(self.0))
+    }
+
+    /// Something within it that may not be there.
+    #[inline]
+    pub fn and_then<U: ?Sized>(
+        self,
+        f: impl for<'x> FnOnce(&'x T) -> Option<&'x U>,
+    ) -> Option<Held<'a, U>> {
+        // INVARIANT: As in `map`.
+        f(self.0).map(Held)
+    }
+
+    /// The borrow itself.
+    #[inline]
+    pub fn get(self) -> &'a T {
+        self.0
+    }
+}
+
+impl<'a, T> Held<'a, [T]> {
+    /// Each element, held.
+    #[inline]
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = Held<'a, T>> + ExactSizeIterator {
+        // INVARIANT: Elements are part of the slice.
+        self.0.iter().map(Held)
+    }
+}
+
+/// A reference from the private data of an inode to a positive dentry below.
+///
+/// # Invariants
+///
+/// `dentry` is positive and `inode` is its inode. A count on `dentry` is ours while `released` is
+/// false. After that, `inode` remains readable until the end of the RCU grace period after which
+/// the data that holds the pin is freed.
+pub struct PinnedDentry {
+    dentry: NonNull<bindings::dentry>,
+    inode: NonNull<bindings::inode>,
+    released: AtomicBool,
+}
+
+// SAFETY: Neither dentries nor inodes are bound to a task.
+unsafe impl Send for PinnedDentry {}
+
+// SAFETY: The pointers are constant, the flag is atomic.
+unsafe impl Sync for PinnedDentry {}
+
+impl PinnedDentry {
+    /// Keeps `dentry`.
+    pub fn new(dentry: ARef<Positive<Foreign>>) -> Self {
+        let inode = NonNull::from(dentry.inode()).cast();
+        // INVARIANT: The count of `dentry` is taken over; a positive dentry keeps its inode.
+        Self {
+            dentry: ARef::into_raw(dentry).cast(),
+            inode,
+            released: AtomicBool::new(false),
+        }
+    }
+
+    /// The real inode: also under RCU, when the pin may have been released already.
+    #[inline]
+    pub fn inode(&self) -> &RcuInode<Foreign> {
+        // SAFETY: By the type invariant the memory is that of an inode while `self` can be seen:
+        // inodes are freed after a grace period, by every filesystem that supports RCU-walk.
+        unsafe { RcuInode::from_raw(self.inode.as_ptr()) }
+    }
+
+    /// Gives the dentry back; the inode can still be read under RCU.
+    ///
+    /// # Safety
+    ///
+    /// Nobody may hold a [`Held`] of this pin any more.
+    pub(crate) unsafe fn release(&self) {
+        if !self.released.swap(true, Ordering::Relaxed) {
+            // SAFETY: By the type invariant the count was ours, and this happens once.
+            unsafe { bindings::dput(self.dentry.as_ptr()) };
+        }
+    }
+
+    /// Asks the filesystem of the dentry in RCU-walk whether the dentry still is what it was.
+    /// `None`: it can't be told without sleeping.
+    pub(crate) fn revalidate_rcu(&self, flags: u32) -> Option<bool> {
+        let dentry = self.dentry.as_ptr();
+        // SAFETY: Dentries are freed after a grace period; we are within one that began before the
+        // pin was released. The operation is called as the path walk itself calls it: parent and
+        // inode are read once and may be gone (`d_inode == NULL`), the name is a snapshot.
+        unsafe {
+            if (*dentry).d_flags & bindings::dentry_flags_DCACHE_OP_REVALIDATE == 0 {
+                return Some(true);
+            }
+            let parent = (&raw const (*dentry).d_parent).read_volatile();
+            let dir = (&raw const (*parent).d_inode).read_volatile();
+            if dir.is_null() {
+                return None;
+            }
+            let revalidate = (*(*dentry).d_op).d_revalidate?;
+            let mut name = core::mem::MaybeUninit::<bindings::name_snapshot>::uninit();
+            bindings::take_dentry_name_snapshot(name.as_mut_ptr(), dentry);
+            let result = revalidate(dir, &(*name.as_ptr()).name, dentry, flags);
+            bindings::release_dentry_name_snapshot(name.as_mut_ptr());
+            if result < 0 {
+                None
+            } else {
+                Some(result > 0)
+            }
+        }
+    }
+}
+
+impl<'a> Held<'a, PinnedDentry> {
+    /// The dentry.
+    #[inline]
+    pub fn dentry(self) -> &'a Positive<Foreign> {
+        // SAFETY: The pin is held, so it was not released, and its count makes the dentry stay
+        // positive.
+        unsafe { Positive::from_raw(self.0.dentry.as_ptr()) }
+    }
+}
+
+impl Drop for PinnedDentry {
+    fn drop(&mut self) {
+        if !*self.released.get_mut() {
+            // SAFETY: By the type invariant the count is ours.
+            unsafe { bindings::dput(self.dentry.as_ptr()) };
+        }
+    }
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Making a filesystem known to the kernel, and unknown again.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use crate::bindings;
+use crate::inode::Slot;
+use crate::ops::context;
+use crate::super_block;
+use crate::FileSystem;
+use core::marker::PhantomData;
+use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::Ordering;
+use kernel::error::to_result;
+use kernel::prelude::*;
+use kernel::str::CString;
+use kernel::types::Opaque;
+
+/// A type of filesystem: a `static` of the filesystem's module (its lock classes are keyed by
+/// address, and the VFS links it into a list).
+///
+/// # Examples
+///
+/// ```ignore
+/// static TYPE: FsType<LayerFs> = FsType::new();
+/// let registration = Registration::new(module)?;
+/// ```
+pub struct FsType<F: FileSystem> {
+    raw: Opaque<bindings::file_system_type>,
+    cache: AtomicPtr<bindings::kmem_cache>,
+    _owner: PhantomData<F>,
+}
+
+// SAFETY: It is written by `Registration` alone, before the VFS sees it and after.
+unsafe impl<F: FileSystem> Sync for FsType<F> {}
+
+impl<F: FileSystem> FsType<F> {
+    /// An unregistered type.
+    pub const fn new() -> Self {
+        Self {
+            raw: Opaque::new(pin_init::zeroed()),
+            cache: AtomicPtr::new(core::ptr::null_mut()),
+            _owner: PhantomData,
+        }
+    }
+
+    /// Where its inodes come from; null unless registered.
+    #[inline]
+    pub(crate) fn cache(&self) -> *mut bindings::kmem_cache {
+        self.cache.load(Ordering::Relaxed)
+    }
+}
+
+impl<F: FileSystem> Default for FsType<F> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A registered filesystem; dropping it unregisters.
+///
+/// # Invariants
+///
+/// `F::fs_type()` is registered and has its inode cache.
+pub struct Registration<F: FileSystem>(PhantomData<F>);
+
+impl<F: FileSystem> Registration<F> {
+    /// Makes an inode cache (named after the filesystem, `_inode` appended) and registers the type
+    /// (wraps `register_filesystem()`).
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`: the name is taken, or this type is registered already. `ENOMEM`.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn new(module: &'static ThisModule) -> Result<Self> {
+        let fs_type = F::fs_type();
+        let name = CString::try_from_fmt(fmt!("{}_inode", F::NAME))?;
+        let mut args = bindings::kmem_cache_args {
+            ctor: Some(Slot::<F>::construct),
+            ..pin_init::zeroed()
+        };
+        let flags = 1u32 << bindings::_slab_flag_bits__SLAB_RECLAIM_ACCOUNT
+            | 1u32 << bindings::_slab_flag_bits__SLAB_ACCOUNT;
+        // SAFETY: The name is copied; the constructor fits the size.
+        let cache = unsafe {
+            bindings::__kmem_cache_create_args(
+                name.as_char_ptr(),
+                size_of::<Slot<F>>() as u32,
+                &mut args,
+                flags,
+            )
+        };
+        if cache.is_null() {
+            return Err(ENOMEM);
+        }
+        if fs_type
+            .cache
+            .compare_exchange(
+                core::ptr::null_mut(),
+                cache,
+                Ordering::Release,
+                Ordering::Relaxed,
+            )
+            .is_err()
+        {
+            // SAFETY: Nobody has seen the cache.
+            unsafe { bindings::kmem_cache_destroy(cache) };
+            return Err(EBUSY);
+        }
+        let raw = fs_type.raw.get();
+        // SAFETY: By the exchange above nobody else sets up this type, and the VFS does not see it
+        // yet. It is static, so it may be linked into the VFS's list.
+        let registered = unsafe {
+            (*raw).name = F::NAME.as_char_ptr();
+            (*raw).owner = module.as_ptr();
+            (*raw).fs_flags = if F::USERNS_MOUNT {
+                bindings::FS_USERNS_MOUNT as i32
+            } else {
+                0
+            };
+            (*raw).init_fs_context = Some(context::init::<F>);
+            (*raw).kill_sb = Some(super_block::kill::<F>);
+            to_result(bindings::register_filesystem(raw))
+        };
+        // INVARIANT: The cache was made; if the registration failed, dropping undoes just that.
+        let registration = Self(PhantomData);
+        if let Err(e) = registered {
+            // Dropping would unregister what is not registered.
+            core::mem::forget(registration);
+            Self::destroy_cache();
+            return Err(e);
+        }
+        Ok(registration)
+    }
+
+    fn destroy_cache() {
+        let cache = F::fs_type()
+            .cache
+            .swap(core::ptr::null_mut(), Ordering::AcqRel);
+        // SAFETY: No super block of the type is left, so no inode is; those that wait for their
+        // grace period are waited for.
+        unsafe {
+            bindings::rcu_barrier();
+            bindings::kmem_cache_destroy(cache);
+        }
+    }
+}
+
+impl<F: FileSystem> Drop for Registration<F> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant it is registered. The VFS holds our module while a super
+        // block exists, so there is none.
+        unsafe { bindings::unregister_filesystem(F::fs_type().raw.get()) };
+        // A delayed callback must find the cache: it is taken away after all of them ran.
+        // SAFETY: No requirement.
+        unsafe { bindings::rcu_barrier() };
+        Self::destroy_cache();
+    }
+}

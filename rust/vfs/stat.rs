@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Attributes of objects and of whole filesystems.
+//!
+//! C headers: [`include/linux/stat.h`](srctree/include/linux/stat.h),
+//! [`include/linux/statfs.h`](srctree/include/linux/statfs.h)
+
+use crate::bindings;
+use crate::cred::Override;
+use crate::inode::RcuInode;
+use crate::path::Path;
+use crate::FileSystem;
+use kernel::error::to_result;
+use kernel::prelude::*;
+
+/// Which attributes are asked for: `STATX_*` bits.
+#[derive(Clone, Copy)]
+pub struct Request {
+    pub(crate) mask: u32,
+    pub(crate) flags: u32,
+}
+
+impl Request {
+    /// Only the inode number.
+    pub const INO: Self = Self {
+        mask: bindings::STATX_INO,
+        flags: bindings::AT_STATX_SYNC_AS_STAT,
+    };
+
+    /// Only the number of blocks, as up to date as in `like`.
+    pub fn blocks(like: Self) -> Self {
+        Self {
+            mask: bindings::STATX_BLOCKS,
+            flags: like.flags,
+        }
+    }
+}
+
+/// Attributes of an object (`struct kstat`).
+#[repr(transparent)]
+pub struct Stat(pub(crate) bindings::kstat);
+
+impl Stat {
+    /// Asks the filesystem of `path` (wraps `vfs_getattr_nosec()`).
+    ///
+    /// # Errors
+    ///
+    /// What the filesystem gives: `EIO`, `ESTALE`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    #[inline]
+    pub fn fill(&mut self, _c: &Override<'_>, path: Path<'_>, request: Request) -> Result {
+        // SAFETY: The path is valid, the buffer is ours.
+        to_result(unsafe {
+            bindings::vfs_getattr_nosec(&path.to_raw(), &mut self.0, request.mask, request.flags)
+        })
+    }
+
+    /// The attributes of `path`; see [`Stat::fill`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Stat::fill`].
+    pub fn of(c: &Override<'_>, path: Path<'_>, request: Request) -> Result<Self> {
+        let mut stat = Self(bindings::kstat::default());
+        stat.fill(c, path, request)?;
+        Ok(stat)
+    }
+
+    /// Shows the immutable and append-only flags of `inode` (wraps `generic_fill_statx_attr()`).
+    #[inline]
+    pub fn show_flags_of<F: FileSystem>(&mut self, inode: &RcuInode<F>) {
+        // SAFETY: The inode is valid, the buffer is ours.
+        unsafe { bindings::generic_fill_statx_attr(inode.as_ptr(), &mut self.0) };
+    }
+
+    /// The inode number.
+    #[inline]
+    pub fn ino(&self) -> u64 {
+        self.0.ino
+    }
+
+    /// Sets the inode number.
+    #[inline]
+    pub fn set_ino(&mut self, ino: u64) {
+        self.0.ino = ino;
+    }
+
+    /// Sets the device number.
+    #[inline]
+    pub fn set_dev(&mut self, dev: u32) {
+        self.0.dev = dev;
+    }
+
+    /// Sets the number of names.
+    #[inline]
+    pub fn set_nlink(&mut self, nlink: u32) {
+        self.0.nlink = nlink;
+    }
+
+    /// The number of 512-byte blocks.
+    #[inline]
+    pub fn blocks(&self) -> u64 {
+        self.0.blocks
+    }
+
+    /// Sets the number of 512-byte blocks.
+    #[inline]
+    pub fn set_blocks(&mut self, blocks: u64) {
+        self.0.blocks = blocks;
+    }
+}
+
+/// What `statfs(2)` tells of a filesystem (`struct kstatfs`).
+#[repr(transparent)]
+pub struct StatFs(pub(crate) bindings::kstatfs);
+
+impl StatFs {
+    /// Asks the filesystem at `path` (wraps `vfs_statfs()`).
+    ///
+    /// # Errors
+    ///
+    /// What the filesystem gives: `EIO`, `ENOSYS`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn fill(&mut self, path: Path<'_>) -> Result {
+        // SAFETY: The path is valid, the buffer is ours.
+        to_result(unsafe { bindings::vfs_statfs(&path.to_raw(), (&raw mut self.0).cast()) })
+    }
+
+    /// What the filesystem at `path` tells; see [`StatFs::fill`].
+    ///
+    /// # Errors
+    ///
+    /// As [`StatFs::fill`].
+    pub fn of(path: Path<'_>) -> Result<Self> {
+        let mut stat = Self(bindings::kstatfs::default());
+        stat.fill(path)?;
+        Ok(stat)
+    }
+
+    /// The longest name, in bytes.
+    pub fn name_max(&self) -> u64 {
+        self.0.f_namelen as u64
+    }
+
+    /// Sets the longest name, in bytes.
+    pub fn set_name_max(&mut self, len: u64) {
+        self.0.f_namelen = len as _;
+    }
+
+    /// Sets the type.
+    pub fn set_magic(&mut self, magic: u64) {
+        self.0.f_type = magic as _;
+    }
+}

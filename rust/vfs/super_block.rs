@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Super blocks: foreign ones that are stood on, and our own with their private data.
+//!
+//! C header: [`include/linux/fs/super_types.h`](srctree/include/linux/fs.h)
+
+use crate::bindings;
+use crate::dentry::Positive;
+use crate::dentry::REVALIDATION;
+use crate::inode::Inode;
+use crate::mount::PrivateMount;
+use crate::ops::tables;
+use crate::FileSystem;
+use crate::Foreign;
+use crate::Owner;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+use kernel::types::Opaque;
+
+/// A super block.
+///
+/// # Invariants
+///
+/// A reference to one implies that it is active, or that an RCU grace period is awaited before it
+/// is freed. For `F: FileSystem`, `s_fs_info` is an `F::SuperData` from before the first inode can
+/// be seen by others, until after a grace period after the last one.
+#[repr(transparent)]
+pub struct SuperBlock<F: Owner>(Opaque<bindings::super_block>, PhantomData<F>);
+
+// SAFETY: What is read through a shared reference is constant or read atomically.
+unsafe impl<F: Owner> Send for SuperBlock<F> {}
+
+// SAFETY: As above.
+unsafe impl<F: Owner> Sync for SuperBlock<F> {}
+
+/// How many filesystems may stand on each other.
+pub const MAX_STACK_DEPTH: u32 = bindings::FILESYSTEM_MAX_STACK_DEPTH;
+
+/// Whether file handles of a filesystem can be decoded, and what is known of its inode numbers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum FileHandles {
+    /// They can't be decoded, or not by us.
+    None,
+    /// They can, and they show that inode numbers have 32 bits.
+    Ino32,
+    /// They can; inode numbers may have up to 64 bits.
+    Other,
+}
+
+impl<F: Owner> SuperBlock<F> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(ptr: *const bindings::super_block) -> &'a Self {
+        // SAFETY: By the requirement; the type is transparent over it.
+        unsafe { &*ptr.cast() }
+    }
+
+    #[inline]
+    pub(crate) fn as_ptr(&self) -> *mut bindings::super_block {
+        self.0.get()
+    }
+
+    /// The device number that `stat(2)` shows.
+    #[inline]
+    pub fn dev(&self) -> u32 {
+        // SAFETY: Constant while the super block is active.
+        unsafe { (*self.as_ptr()).s_dev }
+    }
+
+    /// How many filesystems this one stands on.
+    pub fn stack_depth(&self) -> u32 {
+        // SAFETY: Constant once it is mounted.
+        unsafe { (*self.as_ptr()).s_stack_depth as u32 }
+    }
+
+    /// The UUID, all zeroes if it has none.
+    pub fn uuid(&self) -> [u8; 16] {
+        // SAFETY: Constant while it is mounted (for the filesystems that have one).
+        unsafe { (*self.as_ptr()).s_uuid.b }
+    }
+
+    /// Whether names may be compared by an encoding (Unicode, regardless of case).
+    pub fn has_encoding(&self) -> bool {
+        // SAFETY: Constant once it is mounted.
+        unsafe { !(*self.as_ptr()).s_encoding.is_null() }
+    }
+
+    /// Whether it is the same super block as `other`.
+    #[inline]
+    pub fn is(&self, other: &Self) -> bool {
+        core::ptr::eq(self, other)
+    }
+
+    /// What identifies it while it is mounted.
+    #[inline]
+    pub fn id(&self) -> usize {
+        self.as_ptr() as usize
+    }
+}
+
+impl SuperBlock<Foreign> {
+    /// Whether file handles of it can be decoded (does what overlay filesystems do: looks at the
+    /// export operations).
+    pub fn file_handles(&self) -> FileHandles {
+        // SAFETY: Export operations are constant once it is mounted.
+        unsafe {
+            let ops = (*self.as_ptr()).s_export_op.cast::<bindings::export_operations>();
+            if ops.is_null() || (*ops).fh_to_dentry.is_none() {
+                return FileHandles::None;
+            }
+            match (*ops).encode_fh {
+                Some(encode) if encode as usize == bindings::generic_encode_ino32_fh as usize => {
+                    FileHandles::Ino32
+                }
+                _ => FileHandles::Other,
+            }
+        }
+    }
+}
+
+/// Private data of a super block.
+pub trait SuperData: Send + Sync {
+    /// Shows every [`PrivateMount`] within, so that the end of the super block unmounts them all at
+    /// once and waits for RCU readers only once.
+    fn private_mounts(&mut self, each: &mut dyn FnMut(&mut PrivateMount));
+}
+
+impl<F: FileSystem> SuperBlock<F> {
+    /// The private data.
+    #[inline]
+    pub fn data(&self) -> &F::SuperData {
+        // SAFETY: By the type invariant.
+        unsafe { &*(*self.as_ptr()).s_fs_info.cast() }
+    }
+
+    /// The root directory.
+    pub fn root(&self) -> &Positive<F> {
+        // SAFETY: A super block that others can see has a root, positive and counted until its end.
+        unsafe { Positive::from_raw((*self.as_ptr()).s_root) }
+    }
+}
+
+/// What a new super block says of itself.
+pub struct Properties {
+    /// Nothing can be changed.
+    pub read_only: bool,
+    /// Access control lists are checked.
+    pub posix_acl: bool,
+    /// How many filesystems it stands on, counting those below the ones below.
+    pub stack_depth: u32,
+    /// The longest file, in bytes.
+    pub max_bytes: i64,
+}
+
+/// A super block that is being set up.
+///
+/// # Invariants
+///
+/// We are inside the callback that fills it; nobody else sees it; `s_fs_info` is null.
+pub struct NewSuper<'a, F: FileSystem>(&'a SuperBlock<F>);
+
+impl<'a, F: FileSystem> NewSuper<'a, F> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    pub(crate) unsafe fn from_raw(sb: *mut bindings::super_block) -> Self {
+        // SAFETY: By the requirement.
+        Self(unsafe { SuperBlock::from_raw(sb) })
+    }
+
+    /// Whether the mounter asked for silence.
+    pub fn is_silent(&self) -> bool {
+        // SAFETY: The flags are ours while the super block is new.
+        unsafe { (*self.0.as_ptr()).s_flags & bindings::SB_SILENT != 0 }
+    }
+
+    /// Gives it its data and properties; inodes can be made from here on.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn init(self, data: F::SuperData, properties: &Properties) -> Result<&'a SuperBlock<F>> {
+        let data = KBox::new(data, GFP_KERNEL)?;
+        let sb = self.0.as_ptr();
+        // SAFETY: By the type invariant the super block is ours alone.
+        unsafe {
+            // Whoever kills the super block drops it, see `kill`.
+            (*sb).s_fs_info = KBox::into_raw(data).cast();
+            (*sb).s_magic = F::MAGIC as usize;
+            (*sb).s_op = tables::super_operations::<F>();
+            (*sb).s_xattr = tables::xattr_handlers::<F>();
+            (*sb).s_maxbytes = properties.max_bytes;
+            (*sb).s_stack_depth = properties.stack_depth as i32;
+            if properties.read_only {
+                (*sb).s_flags |= bindings::SB_RDONLY;
+            }
+            if properties.posix_acl {
+                (*sb).s_flags |= bindings::SB_POSIXACL;
+            }
+            (*sb).s_iflags |= (bindings::SB_I_SKIP_SYNC
+                | bindings::SB_I_NOUMASK
+                | bindings::SB_I_EVM_HMAC_UNSUPPORTED) as usize;
+            bindings::set_default_d_op(sb, tables::dentry_operations::<F>());
+            // Dentries ask to be revalidated one by one, where what is below needs it.
+            (*sb).s_d_flags &= !REVALIDATION;
+        }
+        Ok(self.0)
+    }
+}
+
+/// The root of a new super block.
+///
+/// # Invariants
+///
+/// A positive dentry made by `d_make_root()`, with a reference that is ours.
+pub struct Root<F: FileSystem>(ARef<Positive<F>>);
+
+impl<F: FileSystem> Root<F> {
+    /// Makes `inode` the root directory (wraps `d_make_root()`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new(inode: ARef<Inode<F>>) -> Result<Self> {
+        // SAFETY: The reference to the inode is consumed, also on failure.
+        let root = unsafe { bindings::d_make_root(ARef::into_raw(inode).as_ptr().cast()) };
+        let root = NonNull::new(root).ok_or(ENOMEM)?;
+        // INVARIANT: It was just made, and is positive.
+        // SAFETY: As above.
+        Ok(Self(unsafe { ARef::from_raw(root.cast()) }))
+    }
+
+    /// Has the root revalidated where a path walk ends on it, as what it stands on wants to be.
+    pub fn set_weakly_revalidated(&self) {
+        // SAFETY: The root is valid, and nobody else sees it yet.
+        unsafe {
+            (*self.0.as_ptr()).d_flags |= bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE
+        };
+    }
+
+    pub(crate) fn into_raw(self) -> *mut bindings::dentry {
+        ARef::into_raw(self.0).as_ptr().cast()
+    }
+}
+
+/// `->kill_sb()`: the end of a super block, whether or not it ever got a root.
+///
+/// # Safety
+///
+/// Called by the VFS for a super block of `F`.
+pub(crate) unsafe extern "C" fn kill<F: FileSystem>(sb: *mut bindings::super_block) {
+    // SAFETY: By the requirement. `kill_anon_super` evicts all inodes and dentries; the super block
+    // itself is freed by our caller, later.
+    unsafe {
+        let data = (*sb).s_fs_info.cast::<F::SuperData>();
+        bindings::kill_anon_super(sb);
+        if data.is_null() {
+            return;
+        }
+        let mut data = KBox::from_raw(data);
+        // RCU-walk may still look at inodes that were evicted, and through them at the data.
+        if !PrivateMount::unmount_all(|each| data.private_mounts(each)) {
+            bindings::synchronize_rcu();
+        }
+        (*sb).s_fs_info = core::ptr::null_mut();
+        drop(data);
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Extended attributes of objects below.
+//!
+//! C header: [`include/linux/xattr.h`](srctree/include/linux/xattr.h)
+
+use crate::bindings;
+use crate::cred::Override;
+use crate::errno::*;
+use crate::path::Path;
+use kernel::prelude::*;
+
+/// The longest name, without its NUL, in bytes.
+pub const NAME_MAX: usize = bindings::XATTR_NAME_MAX as usize;
+
+/// The length of a value, or the error in it.
+fn length(result: isize) -> Result<usize> {
+    usize::try_from(result).map_err(|_| Error::from_errno(result as i32))
+}
+
+/// Reads the value of `name` into `buf` and gives its length (wraps `vfs_getxattr()`); with an empty
+/// `buf` only the length is told.
+///
+/// # Errors
+///
+/// `ENODATA`: there is none. `EOPNOTSUPP`: the filesystem or the inode has none of this kind. `ERANGE`: `buf`
+/// is too small. `EACCES`, `EPERM`, `EIO`, …
+///
+/// # Context
+///
+/// May sleep.
+pub fn get(_c: &Override<'_>, path: Path<'_>, name: &CStr, buf: &mut [u8]) -> Result<usize> {
+    let value = if buf.is_empty() {
+        core::ptr::null_mut()
+    } else {
+        buf.as_mut_ptr()
+    };
+    // SAFETY: Everything is valid for the call; a null value asks for the length alone.
+    length(unsafe {
+        bindings::vfs_getxattr(
+            path.mount.idmap().as_ptr(),
+            path.dentry.as_ptr(),
+            name.as_char_ptr(),
+            value.cast(),
+            buf.len(),
+        )
+    })
+}
+
+/// The whole value of `name`, or `None` if there is none or the filesystem has no such attributes.
+///
+/// # Errors
+///
+/// As [`get`], without `ENODATA`, `EOPNOTSUPP` and `ERANGE`; `ENOMEM`.
+///
+/// # Context
+///
+/// May sleep.
+pub fn get_whole(c: &Override<'_>, path: Path<'_>, name: &CStr) -> Result<Option<KVec<u8>>> {
+    loop {
+        let len = match get(c, path, name, &mut []) {
+            Ok(len) => len,
+            Err(e) if e == ENODATA || e == EOPNOTSUPP => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let mut value = KVec::from_elem(0u8, len.max(1), GFP_KERNEL)?;
+        match get(c, path, name, &mut value) {
+            Ok(len) => {
+                value.truncate(len);
+                return Ok(Some(value));
+            }
+            // It grew in between: once more.
+            Err(e) if e == ERANGE => continue,
+            Err(e) if e == ENODATA => return Ok(None),
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Lists the names, each with its NUL, into `buf` (wraps `vfs_listxattr()`); with an empty `buf` only
+/// the length is told.
+///
+/// # Errors
+///
+/// `ERANGE`: `buf` is too small. `EIO`, …
+///
+/// # Context
+///
+/// May sleep.
+pub fn list(_c: &Override<'_>, path: Path<'_>, buf: &mut [u8]) -> Result<usize> {
+    let value = if buf.is_empty() {
+        core::ptr::null_mut()
+    } else {
+        buf.as_mut_ptr()
+    };
+    // SAFETY: Everything is valid for the call; a null buffer asks for the length alone.
+    length(unsafe { bindings::vfs_listxattr(path.dentry.as_ptr(), value.cast(), buf.len()) })
+}
+
+/// Whether `inode` may have extended attributes at all.
+pub fn supported(path: Path<'_>) -> bool {
+    // SAFETY: The inode is valid while its dentry is borrowed.
+    unsafe {
+        let inode = path.dentry.inode().as_ptr();
+        (*inode).i_opflags & bindings::IOP_XATTR as u16 != 0
+    }
+}
