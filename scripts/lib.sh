@@ -9,6 +9,8 @@ BUILD=$TOP/build
 # The pinned distribution: compilers, QEMU and the guest all come from it.
 SUITE=trixie
 ROOT=$BUILD/root-$SUITE
+# A machine that has this file has the pinned distribution's signing keys.
+KEYS=/usr/share/keyrings/debian-archive-$SUITE-stable.gpg:debian-archive-keyring
 # The repository's place inside the build root: fixed, so that nothing made there
 # depends on where the user cloned to.
 SRC=/src
@@ -35,6 +37,17 @@ step() {
 		die "$name failed with status $status after $((SECONDS - start)) s; full log: $log"
 	fi
 	say "$name: done in $((SECONDS - start)) s"
+}
+
+# made_from FILE...: what a generated thing was made from, to be kept beside it. Not a
+# time stamp: those change when git switches branches.
+made_from() {
+	cat "$@" | sha256sum | cut -d ' ' -f 1
+}
+
+# current STAMP FILE...: whether the stamp says that it was made from these files.
+current() {
+	[ "$(cat "$1" 2>/dev/null)" = "$(made_from "${@:2}")" ]
 }
 
 need_root() {
@@ -101,7 +114,7 @@ bootstrap() {
 	shift 2
 	need_root
 	host_needs mmdebstrap:mmdebstrap unshare:util-linux mount:mount \
-		/usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
+		"$KEYS"
 	while IFS= read -r option; do options+=(--aptopt="$option"); done < <(archive_options)
 	rm -rf --one-file-system "$target.new"
 	archive_sources | nice mmdebstrap --mode=root --variant=minbase --format=directory \

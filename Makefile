@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The user's way into everything: 'make help' lists it. The work is done by scripts/; each of
+# them does nothing when there is nothing to do. (Kbuild describes the module itself.)
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := all
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+# Kbuild must not see what concerns only us.
+unexport MAKEFLAGS
+
+export KERNEL MIRROR FSTYP BASEFS
+KERNEL_NOW = $(or $(KERNEL),$(shell cat build/kernel-version 2>/dev/null))
+
+HELPERS := $(patsubst fstests/src/%.c,build/fstests-bin/%,$(wildcard fstests/src/*.c))
+
+.PHONY: all help module demo check host-check vm vm-files modules fmt clippy shellcheck \
+	rust-project.json clean distclean
+.DELETE_ON_ERROR:
+
+## all: builds layerfs.ko for the stock kernel (build/module/layerfs.ko)
+all: module
+
+module:
+	@scripts/setup module
+	@scripts/module
+
+## demo: from nothing to real layers mounted from layerfs.ko in QEMU: start here
+demo:
+	@scripts/setup vm
+	@scripts/module
+	@scripts/demo
+
+## check: every test: on this machine, then the suite in QEMU; FSTESTS="-g quick" or "001 007" chooses
+check:
+	@scripts/setup vm
+	@scripts/module
+	@$(MAKE) helpers
+	@scripts/check $(FSTESTS)
+
+## host-check: only the tests that need no kernel
+host-check:
+	@scripts/setup module
+	@scripts/host-check
+
+## vm: a shell in the VM with the module loaded; VMFLAGS="--smp 2 --mem 4096" (scripts/vm --help)
+vm:
+	@scripts/setup vm
+	@scripts/module
+	@$(MAKE) helpers
+	@scripts/vm $(VMFLAGS)
+
+vm-files:
+	@scripts/setup vm
+
+## modules: builds with your own tools against your own kernel tree: make modules KDIR=/path
+modules:
+	@[ -n "$(KDIR)" ] || { echo "make modules wants KDIR=, a kernel tree with CONFIG_RUST=y and its Rust metadata ('make' alone builds for the stock kernel)" >&2; exit 2; }
+	@scripts/module --kdir "$(KDIR)"
+
+# The programs that the suite's tests use in the VM.
+.PHONY: helpers
+helpers: $(HELPERS)
+build/fstests-bin/%: fstests/src/%.c
+	@mkdir -p $(@D)
+	@echo "[layerfs] $* for the suite" >&2
+	@scripts/in-root gcc -static -O2 -Wall -Wextra -Werror -o $@.new $<
+	@mv $@.new $@
+
+## fmt: formats the Rust sources
+fmt:
+	@scripts/setup module
+	@scripts/host-check --fix fmt
+
+## clippy: the lints of host-check alone
+clippy:
+	@scripts/setup module
+	@scripts/host-check clippy
+
+## shellcheck: the lints of the shell scripts alone
+shellcheck:
+	@scripts/setup module
+	@scripts/host-check shellcheck
+
+## rust-project.json: for rust-analyzer: the module, the kernel crate, the host crates
+rust-project.json:
+	@scripts/setup module
+	@scripts/module
+	@scripts/rust-project
+
+## clean: removes what was built here (the module, results); distclean: all of build/
+clean:
+	rm -rf build/module build/module-kdir build/fstests-bin build/cargo build/results build/vm build/log rust-project.json
+distclean:
+	rm -rf --one-file-system build target rust-project.json
+
+help:
+	@sed -n 's/^## \([^:]*\): /\1\t/p' Makefile | awk -F'\t' '{ printf "make %-18s %s\n", $$1, $$2 }'
