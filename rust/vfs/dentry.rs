@@ -12,7 +12,6 @@ use crate::super_block::SuperBlock;
 use crate::FileSystem;
 use crate::Foreign;
 use crate::Owner;
-use core::fmt;
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
@@ -20,6 +19,7 @@ use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering;
 use kernel::error::from_err_ptr;
+use kernel::fmt;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::sync::aref::AlwaysRefCounted;
@@ -195,7 +195,7 @@ impl<F: Owner> fmt::Display for Dentry<F> {
 }
 
 /// Writes a name so that it can't break a line of the log.
-pub(crate) fn write_escaped(f: &mut fmt::Formatter<'_>, name: &[u8]) -> fmt::Result {
+pub fn write_escaped(f: &mut fmt::Formatter<'_>, name: &[u8]) -> fmt::Result {
     for &b in name {
         if (0x20..0x7f).contains(&b) && b != b'\\' {
             fmt::Write::write_char(f, b as char)?;

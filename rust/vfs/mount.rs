@@ -5,6 +5,7 @@
 //! C header: [`include/linux/mount.h`](srctree/include/linux/mount.h)
 
 use crate::bindings;
+use crate::dentry::Positive;
 use crate::idmap::Idmap;
 use crate::path::Path;
 use crate::super_block::SuperBlock;
@@ -63,6 +64,13 @@ impl Mount {
     pub fn super_block(&self) -> &SuperBlock<Foreign> {
         // SAFETY: `mnt_sb` is constant, and a mount keeps its super block.
         unsafe { SuperBlock::from_raw((*self.as_ptr()).mnt_sb) }
+    }
+
+    /// The root of the mount: a directory, or whatever was mounted.
+    #[inline]
+    pub fn root(&self) -> &Positive<Foreign> {
+        // SAFETY: `mnt_root` is constant, positive, and counted by the mount.
+        unsafe { Positive::from_raw((*self.as_ptr()).mnt_root) }
     }
 
     /// Whether writes are refused by the mount or its super block (wraps `__mnt_is_readonly()`).

@@ -101,6 +101,7 @@ impl<'a, T> Held<'a, [T]> {
 pub struct PinnedDentry {
     dentry: NonNull<bindings::dentry>,
     inode: NonNull<bindings::inode>,
+    tag: u32,
     released: AtomicBool,
 }
 
@@ -111,15 +112,22 @@ unsafe impl Send for PinnedDentry {}
 unsafe impl Sync for PinnedDentry {}
 
 impl PinnedDentry {
-    /// Keeps `dentry`.
-    pub fn new(dentry: ARef<Positive<Foreign>>) -> Self {
+    /// Keeps `dentry`, and with it a number of its owner's.
+    pub fn new(dentry: ARef<Positive<Foreign>>, tag: u32) -> Self {
         let inode = NonNull::from(dentry.inode()).cast();
         // INVARIANT: The count of `dentry` is taken over; a positive dentry keeps its inode.
         Self {
             dentry: ARef::into_raw(dentry).cast(),
             inode,
+            tag,
             released: AtomicBool::new(false),
         }
+    }
+
+    /// The number that was given with the dentry.
+    #[inline]
+    pub fn tag(&self) -> u32 {
+        self.tag
     }
 
     /// The real inode: also under RCU, when the pin may have been released already.

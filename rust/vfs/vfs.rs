@@ -12,9 +12,6 @@
 //! C documents: [`Documentation/filesystems/vfs.rst`](srctree/Documentation/filesystems/vfs.rst),
 //! [`Documentation/filesystems/locking.rst`](srctree/Documentation/filesystems/locking.rst).
 
-// `pub(crate)` helpers are grouped by C header; not each has a user at every stage.
-#![allow(clippy::missing_safety_doc)]
-
 mod bindings;
 
 pub mod acl;
@@ -40,6 +37,7 @@ pub mod seq;
 pub mod stat;
 pub mod super_block;
 pub mod symlink;
+pub mod sync;
 pub mod xattr;
 
 pub use cred::Override;

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Finding a name in the layers.
+//!
+//! Each layer in turn is asked for the name, or for the path that a redirect met further up says. What
+//! is found decides whether the walk goes on: a whiteout, an opaque directory and whatever is not a
+//! directory end it (but for a metacopy file, whose data is further down); a directory is merged with
+//! those below. Rules: "Directories", "whiteouts and opaque directories", "renaming directories" and
+//! "Metadata only copy up" in `Documentation/filesystems/overlayfs.rst`.
+
+#![forbid(unsafe_code)]
+
+use super::inode::Found;
+use crate::marks;
+use crate::state::instance::Instance;
+use crate::state::layer::Layer;
+use crate::state::object;
+use crate::state::object::Object;
+use crate::state::Real;
+use format::opaque::DirMark;
+use format::redirect::Redirect;
+use kernel::fmt;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+use vfs::errno::*;
+use vfs::Held;
+use vfs::Override;
+use vfs::Path;
+
+/// Looks up `name` in the directory `parent`, or where redirects lead from there, at last from `root`.
+///
+/// `None`: it is not there, or whited out.
+///
+/// # Errors
+///
+/// `EPERM`: a redirect or a metacopy file was met that the mount does not follow. `EIO`: a metacopy file
+/// without data. `EINVAL`: an invalid redirect. `ELOOP`: a layer within another. `EREMOTE`: something that can't be
+/// stood on. What a layer gives.
+pub(crate) fn lookup(
+    instance: &Instance,
+    c: &Override<'_>,
+    parent: Held<'_, Object>,
+    root: Held<'_, Object>,
+    name: &[u8],
+) -> Result<Option<Found>> {
+    let mut walk = Walk {
+        instance,
+        c,
+        name,
+        redirect: None,
+        is_dir: false,
+        stop: false,
+        metacopy: false,
+        at_last_layer: false,
+        xattr_whiteouts: false,
+    };
+    let mut stack = Stack::default();
+    let lowermost = instance.layers.len().saturating_sub(1);
+    let mut dirs = parent;
+    let mut at_root = false;
+    let mut i = 0;
+    while let Some(dir) = object::place(dirs, i) {
+        walk.check_allowed()?;
+        let layer = instance.layer_of(dir.get())?;
+        let index = dir.get().tag();
+        walk.at_last_layer = if instance.config.features.redirect_dir.follows() {
+            index as usize == lowermost
+        } else {
+            i + 1 == dirs.depth()
+        };
+        i += 1;
+        if let Some(found) = walk.search(layer, dir.dentry())? {
+            // Of metacopy files only the topmost is kept: what it points to is only a step.
+            if !(walk.metacopy && stack.top.is_some()) {
+                stack.push(found, index)?;
+            }
+        }
+        if walk.stop {
+            break;
+        }
+        if !at_root && walk.redirect_is_absolute() {
+            // From here on the path is looked up from the roots of the layers further down.
+            dirs = root;
+            at_root = true;
+            i = index as usize + 1;
+        }
+    }
+    walk.check_allowed()?;
+    let Some(top) = stack.top else {
+        return Ok(None);
+    };
+    if walk.metacopy {
+        vfs::warn_limited!(
+            "'{}': a metacopy file without data in the layers below; is a layer missing?\n",
+            Escaped(name)
+        );
+        return Err(EIO);
+    }
+    let metacopy = !walk.is_dir && !stack.below.is_empty();
+    Ok(Some(Found {
+        top,
+        below: stack.below,
+        metacopy,
+        xattr_whiteouts: walk.xattr_whiteouts,
+    }))
+}
+
+/// Where an object was found so far.
+#[derive(Default)]
+struct Stack {
+    top: Option<(ARef<Real>, u32)>,
+    below: KVec<(ARef<Real>, u32)>,
+}
+
+impl Stack {
+    fn push(&mut self, dentry: ARef<Real>, layer: u32) -> Result {
+        if self.top.is_none() {
+            self.top = Some((dentry, layer));
+        } else {
+            self.below.push((dentry, layer), GFP_KERNEL)?;
+        }
+        Ok(())
+    }
+}
+
+/// A walk through the layers.
+struct Walk<'a> {
+    instance: &'a Instance,
+    c: &'a Override<'a>,
+    /// The name that was asked for.
+    name: &'a [u8],
+    /// The path to look for instead, once a redirect was met.
+    redirect: Option<KVec<u8>>,
+    /// A directory was found: only directories are of interest below.
+    is_dir: bool,
+    /// Nothing below is of interest.
+    stop: bool,
+    /// What was found last is a metacopy file: its data is of interest.
+    metacopy: bool,
+    /// There is no layer below this one, so marks that speak of those need not be read.
+    at_last_layer: bool,
+    xattr_whiteouts: bool,
+}
+
+impl Walk<'_> {
+    /// Following redirects and metacopy files gives access past the permissions on the way there, so
+    /// it is done only where the mounter trusts the layers.
+    fn check_allowed(&self) -> Result {
+        let features = &self.instance.config.features;
+        if self.metacopy && !features.metacopy {
+            vfs::warn_limited!(
+                "'{}': not following a metacopy file; mount with metacopy=on if you trust the layers\n",
+                Escaped(self.name)
+            );
+            return Err(EPERM);
+        }
+        if self.redirect.is_some() && !features.redirect_dir.follows() {
+            vfs::warn_limited!(
+                "'{}': not following a redirect; mount with redirect_dir=follow if you trust the layers\n",
+                Escaped(self.name)
+            );
+            return Err(EPERM);
+        }
+        Ok(())
+    }
+
+    fn redirect_is_absolute(&self) -> bool {
+        self.redirect
+            .as_ref()
+            .is_some_and(|path| path.first() == Some(&b'/'))
+    }
+
+    /// Looks in one layer, whose directory for this is `dir`.
+    fn search(&mut self, layer: &Layer, dir: &Real) -> Result<Option<ARef<Real>>> {
+        match self.redirect.take() {
+            None => self.step(layer, dir, self.name, None),
+            Some(path) if path.first() == Some(&b'/') => self.descend(layer, dir, path),
+            Some(name) => {
+                let found = self.step(layer, dir, &name, None)?;
+                // Unless it was replaced by another, the redirect stays in force.
+                self.redirect.get_or_insert(name);
+                Ok(found)
+            }
+        }
+    }
+
+    /// Looks for an absolute path, name by name, from the root of a layer.
+    fn descend(
+        &mut self,
+        layer: &Layer,
+        root: &Real,
+        mut path: KVec<u8>,
+    ) -> Result<Option<ARef<Real>>> {
+        let mut dir = ARef::from(root);
+        // The length of what is still to be walked: a redirect on the way changes what is before.
+        let mut left = path.len().saturating_sub(1);
+        loop {
+            let at = path.len().checked_sub(left).ok_or(EIO)?;
+            let (prefix, tail) = path.split_at_checked(at).ok_or(EIO)?;
+            let end = tail.iter().position(|b| *b == b'/').unwrap_or(tail.len());
+            let (name, rest) = tail.split_at_checked(end).ok_or(EIO)?;
+            let found = self.step(layer, &dir, name, Some((prefix, rest)))?;
+            let is_last = rest.is_empty();
+            left = rest.len().saturating_sub(1);
+            if let Some(new) = self.redirect.take() {
+                path = new;
+            }
+            match found {
+                Some(next) if !is_last && next.is_dir() => dir = next,
+                found => {
+                    self.redirect = Some(path);
+                    return Ok(if is_last { found } else { None });
+                }
+            }
+        }
+    }
+
+    /// Looks up one name. `around`: the parts of the path before and after it, where it is one of
+    /// several names of a path.
+    fn step(
+        &mut self,
+        layer: &Layer,
+        dir: &Real,
+        name: &[u8],
+        around: Option<(&[u8], &[u8])>,
+    ) -> Result<Option<ARef<Real>>> {
+        let (prefix, rest) = around.unwrap_or((&[], &[]));
+        let is_last = rest.is_empty();
+        if dir.inode().is_casefolded() {
+            return Err(self.unfit(layer, name, "its directory ignores case", ESTALE));
+        }
+        let found = match dir.lookup(self.c, layer.mount.get(), name) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            Err(e) if e == ENOENT || e == ENAMETOOLONG => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        if found.inode().is_casefolded() {
+            return Err(self.unfit(layer, name, "it ignores case", EREMOTE));
+        }
+        if let Some(why) = found.unsuitable() {
+            return Err(self.unfit(layer, name, why, EREMOTE));
+        }
+        let config = &self.instance.config;
+        let path = Path {
+            mount: layer.mount.get(),
+            dentry: &found,
+        };
+        if marks::is_whiteout(config, self.c, path) {
+            self.stop = true;
+            return Ok(None);
+        }
+        if is_last && self.metacopy && !found.is_regular() {
+            // The data of a file can't be in what is none.
+            self.stop = true;
+            return Ok(None);
+        }
+        if !found.is_dir() {
+            if self.is_dir || !is_last {
+                self.stop = true;
+                return Ok(None);
+            }
+            self.metacopy = marks::is_metacopy(config, self.c, path)?;
+            self.stop = !self.metacopy;
+            if self.stop || self.at_last_layer {
+                return Ok(Some(found));
+            }
+        } else {
+            if self.instance.is_layer_root(&found) {
+                return Err(self.unfit(layer, name, "it is the root of another layer", ELOOP));
+            }
+            if is_last {
+                self.is_dir = true;
+            }
+            if self.at_last_layer {
+                return Ok(Some(found));
+            }
+            match marks::dir_mark(config, self.c, path) {
+                DirMark::HasWhiteouts if is_last => {
+                    self.xattr_whiteouts = true;
+                    layer.expect_xattr_whiteouts();
+                }
+                DirMark::Opaque => {
+                    self.stop = true;
+                    return Ok(Some(found));
+                }
+                _ => {}
+            }
+        }
+        if let Some(value) = marks::redirect(config, self.c, path)? {
+            self.follow(&value, prefix, rest)?;
+        }
+        Ok(Some(found))
+    }
+
+    /// Puts a redirect in force: an absolute one in the place of the path so far, a relative one in
+    /// the place of the name.
+    fn follow(&mut self, value: &[u8], prefix: &[u8], rest: &[u8]) -> Result {
+        let redirect = Redirect::parse(value).map_err(|_| EINVAL)?;
+        let mut path = KVec::from_elem(0, prefix.len() + value.len() + rest.len(), GFP_KERNEL)?;
+        let len = redirect
+            .join(prefix, rest, &mut path)
+            .map_err(|_| EINVAL)?
+            .as_bytes()
+            .len();
+        path.truncate(len);
+        if redirect.is_absolute() {
+            // An opaque directory on the way here does not speak for where this leads.
+            self.stop = false;
+        }
+        self.redirect = Some(path);
+        Ok(())
+    }
+
+    fn unfit(&self, layer: &Layer, name: &[u8], why: &str, error: Error) -> Error {
+        vfs::warn_limited!(
+            "'{}' in layer '{}' can't be used: {}\n",
+            Escaped(name),
+            &*layer.name,
+            why
+        );
+        error
+    }
+}
+
+/// A name as it can be shown in a message.
+struct Escaped<'a>(&'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        vfs::dentry::write_escaped(f, self.0)
+    }
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! How it is done: finding an object in the layers, making its inode, merging a directory's names.
+
+#![forbid(unsafe_code)]
+
+pub(crate) mod inode;
+pub(crate) mod listing;
+pub(crate) mod lookup;

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What is written on the layers, read: the marks of `format`, from the extended attributes that hold
+//! them. How a mark that can't be read is taken is overlayfs's rule, and said at each.
+
+#![forbid(unsafe_code)]
+
+use crate::state::config::Config;
+use format::metacopy::Metacopy;
+use format::opaque::DirMark;
+use format::redirect::Redirect;
+use format::whiteout;
+use format::xattr::Mark;
+use kernel::prelude::*;
+use vfs::errno::*;
+use vfs::inode::mode;
+use vfs::xattr;
+use vfs::Override;
+use vfs::Path;
+
+/// What a directory says of itself. One that can't be read says nothing.
+pub(crate) fn dir_mark(config: &Config, c: &Override<'_>, path: Path<'_>) -> DirMark {
+    // One byte counts; what is longer is none, and does not fit.
+    let mut value = [0u8; 1];
+    match xattr::get(c, path, config.xattr(Mark::Opaque), &mut value) {
+        Ok(len) => DirMark::decode(value.get(..len)),
+        Err(_) => DirMark::None,
+    }
+}
+
+/// Whether an object is a whiteout: a character device 0/0, or an empty regular file with a mark.
+pub(crate) fn is_whiteout(config: &Config, c: &Override<'_>, path: Path<'_>) -> bool {
+    let inode = path.dentry.inode();
+    let object = match inode.mode() & mode::FORMAT {
+        mode::CHAR_DEVICE => whiteout::Object::CharDevice(inode.rdev()),
+        mode::REGULAR => whiteout::Object::Regular(inode.size() as u64),
+        _ => whiteout::Object::Other,
+    };
+    match whiteout::verdict(object) {
+        whiteout::Verdict::Yes => true,
+        whiteout::Verdict::No => false,
+        whiteout::Verdict::IfMarked => has(config, c, path, Mark::Whiteout),
+    }
+}
+
+/// Whether a mark is there, whatever it says.
+fn has(config: &Config, c: &Override<'_>, path: Path<'_>, mark: Mark) -> bool {
+    xattr::get(c, path, config.xattr(mark), &mut []).is_ok()
+}
+
+/// Whether an object says that it was copied from a lower layer (of which a directory may have
+/// whiteouts left).
+pub(crate) fn has_origin(config: &Config, c: &Override<'_>, path: Path<'_>) -> bool {
+    has(config, c, path, Mark::Origin)
+}
+
+/// Whether a regular file has only the metadata of one that is further down.
+///
+/// # Errors
+///
+/// `EIO`: the mark is too short to be one. What the filesystem gives.
+pub(crate) fn is_metacopy(config: &Config, c: &Override<'_>, path: Path<'_>) -> Result<bool> {
+    if !path.dentry.inode().is_regular() {
+        return Ok(false);
+    }
+    match xattr::get(c, path, config.xattr(Mark::Metacopy), &mut []) {
+        Ok(len) => match Metacopy::probe(len) {
+            Ok(_) => Ok(true),
+            Err(why) => {
+                vfs::warn_limited!("'{}': {}\n", &**path.dentry, why.reason());
+                Err(EIO)
+            }
+        },
+        Err(e) if e == ENODATA || e == EOPNOTSUPP => Ok(false),
+        // user.* can't be read without read permission on the file: then it is taken as a whole one.
+        Err(e) if e == EACCES && config.features.userxattr => Ok(false),
+        Err(e) => {
+            vfs::warn_limited!(
+                "'{}': the metacopy mark can't be read: {:?}\n",
+                &**path.dentry,
+                e
+            );
+            Err(e)
+        }
+    }
+}
+
+/// Where an object is further down, if it says that it is elsewhere: the value of a valid redirect.
+///
+/// # Errors
+///
+/// `EINVAL`: it is not valid. `ENOMEM`. What the filesystem gives.
+pub(crate) fn redirect(
+    config: &Config,
+    c: &Override<'_>,
+    path: Path<'_>,
+) -> Result<Option<KVec<u8>>> {
+    let value = match xattr::get_whole(c, path, config.xattr(Mark::Redirect)) {
+        Ok(None) => return Ok(None),
+        Ok(Some(value)) => value,
+        Err(e) => {
+            vfs::warn_limited!(
+                "'{}': the redirect can't be read: {:?}\n",
+                &**path.dentry,
+                e
+            );
+            return Err(e);
+        }
+    };
+    match Redirect::parse(&value) {
+        Ok(_) => Ok(Some(value)),
+        Err(why) => {
+            vfs::warn_limited!(
+                "'{}': {}; remove the attribute {} there, or mount with redirect_dir=nofollow\n",
+                &**path.dentry,
+                why.reason(),
+                config.xattr(Mark::Redirect)
+            );
+            Err(EINVAL)
+        }
+    }
+}

@@ -1,0 +1,521 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! From mount options to a mounted stack.
+//!
+//! Options are taken one by one ([`Setup::parse`](ContextOps::parse)), layers resolved as they come;
+//! then the layers are checked against each other, each gets a private mount, and the root is made.
+//! Whatever is wrong is said in the log of the mount itself, with the layer and the remedy.
+
+#![forbid(unsafe_code)]
+
+use crate::engine;
+use crate::engine::inode::Found;
+use crate::marks;
+use crate::ops;
+use crate::state::config::Config;
+use crate::state::config::Lowerdirs;
+use crate::state::instance::Instance;
+use crate::state::layer::Filesystem;
+use crate::state::layer::Layer;
+use crate::state::LayerFs;
+use crate::state::SuperBlock;
+use core::sync::atomic::AtomicU64;
+use format::ino::XinoBits;
+use format::opaque::DirMark;
+use format::options;
+use format::options::Applied;
+use format::options::Defaults;
+use format::options::Features;
+use format::options::Key;
+use format::options::Verity;
+use kernel::cred::Credential;
+use kernel::prelude::*;
+use kernel::str::CString;
+use kernel::sync::aref::ARef;
+use vfs::cred;
+use vfs::cred::Capability;
+use vfs::cred::OverrideExt;
+use vfs::errno::*;
+use vfs::fs_context::FsContext;
+use vfs::fs_context::Value;
+use vfs::mount::PrivateMount;
+use vfs::mount::PrivateUse;
+use vfs::ops::ContextOps;
+use vfs::path::OwnedPath;
+use vfs::registration::FsType;
+use vfs::stat::StatFs;
+use vfs::super_block::FileHandles;
+use vfs::super_block::NewSuper;
+use vfs::super_block::Properties;
+use vfs::super_block::Root;
+use vfs::super_block::MAX_STACK_DEPTH;
+use vfs::sync::AnonDev;
+use vfs::FileSystem;
+use vfs::Override;
+use vfs::Path;
+
+static TYPE: FsType<LayerFs> = FsType::new();
+
+impl FileSystem for LayerFs {
+    const NAME: &'static CStr = c"layerfs";
+    /// "LYRF"
+    const MAGIC: u64 = 0x4c59_5246;
+    const USERNS_MOUNT: bool = true;
+
+    type SuperData = Instance;
+    type InodeData = crate::state::object::Object;
+    type Context = Setup;
+    type Attr = ops::attr::Attr;
+    type Dir = ops::dir::Dir;
+    type Regular = ops::file::Regular;
+    type Symlink = ops::symlink::Symlink;
+    type Xattr = ops::xattr::Xattr;
+    type Dentry = ops::dentry::Dentry;
+    type Super = ops::super_block::Super;
+
+    fn fs_type() -> &'static FsType<Self> {
+        &TYPE
+    }
+}
+
+/// What options mean if they are not given. (The same as overlayfs's as Debian builds it.)
+const DEFAULTS: &Defaults = &Defaults::DEBIAN;
+
+/// A lower layer as it was given.
+struct Lower {
+    path: OwnedPath,
+    name: CString,
+}
+
+/// A mount that is being configured.
+pub(crate) struct Setup {
+    features: Features,
+    lowers: KVec<Lower>,
+    /// The value of `lowerdir=`, if the layers came by it.
+    list: Option<CString>,
+    /// Whose credentials to use, if not those of whoever makes the super block.
+    mounter: Option<ARef<Credential>>,
+}
+
+#[vtable]
+impl ContextOps<LayerFs> for Setup {
+    fn new(_fc: &FsContext<'_>) -> Result<Self> {
+        Ok(Self {
+            features: Features::new(DEFAULTS),
+            lowers: KVec::new(),
+            list: None,
+            mounter: None,
+        })
+    }
+
+    fn option_end(options: &[u8]) -> Option<usize> {
+        let mut escaped = false;
+        options.iter().position(|&byte| {
+            let ends = byte == b',' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            ends
+        })
+    }
+
+    fn parse(&mut self, fc: &FsContext<'_>, key: &[u8], value: Value<'_>) -> Result {
+        if fc.is_reconfigure() {
+            // mount(8) repeats the options of the mount, so mount(2) has to put up with any.
+            if fc.is_old_api() {
+                return Ok(());
+            }
+            return Err(fc.invalid(fmt!("no option can be changed by a remount")));
+        }
+        let key = Key::parse(key).ok_or(ENOPARAM)?;
+        match (key, value) {
+            (Key::Lowerdir, Value::String(list)) => self.set_list(fc, list),
+            (Key::Lowerdir, Value::Flag) => self.set_list(fc, c""),
+            (Key::LowerdirAdd, Value::String(name)) => {
+                let path = resolve(fc, "lowerdir+", name)?;
+                self.add_one(fc, path, CString::try_from(name)?)
+            }
+            (Key::LowerdirAdd, Value::File(path)) => {
+                let name = path.name()?;
+                self.add_one(fc, path, name)
+            }
+            (Key::DatadirAdd, _) => Err(data_only(fc)),
+            (Key::Upperdir | Key::Workdir, _) => Err(fc.invalid(fmt!(
+                "{}: this version mounts read-only; leave it out and give the directory as the \
+                 first of lowerdir=",
+                key.name()
+            ))),
+            (Key::OverrideCreds, Value::Flag) => {
+                if !fc.in_userns_below() {
+                    return Err(fc.invalid(fmt!(
+                        "override_creds: the caller is not in the user namespace of the mount"
+                    )));
+                }
+                self.mounter = Some(mounter_credentials()?);
+                Ok(())
+            }
+            (Key::NooverrideCreds, Value::Flag) => {
+                self.mounter = None;
+                Ok(())
+            }
+            (_, Value::String(word)) => self.set(fc, key, Some(word.to_bytes())),
+            (_, Value::Flag) => self.set(fc, key, None),
+            _ => Err(fc.invalid(fmt!("{}: a value of this kind is not possible", key.name()))),
+        }
+    }
+
+    fn fill_super(&mut self, fc: &FsContext<'_>, sb: NewSuper<'_, LayerFs>) -> Result<Root<LayerFs>> {
+        // The descriptor of the context may have been passed to another name space.
+        if !fc.in_same_userns() {
+            return Err(fc.invalid(fmt!(
+                "the mount is made in another user namespace than it was configured in"
+            )));
+        }
+        let mounter = match self.mounter.take() {
+            Some(mounter) => mounter,
+            None => mounter_credentials()?,
+        };
+        let guard = ARef::clone(&mounter);
+        let c = guard.override_current();
+        self.resolve_features(fc)?;
+        let facts = self.check_layers(fc)?;
+        let instance = self.build(fc, &facts, mounter)?;
+        check_overlaps(fc, &instance)?;
+        let properties = Properties {
+            read_only: true,
+            posix_acl: true,
+            stack_depth: facts.stack_depth,
+            max_bytes: i64::MAX,
+        };
+        let sb = sb.init(instance, &properties)?;
+        make_root(sb, &c)
+    }
+
+    fn reconfigure(&mut self, fc: &FsContext<'_>, _sb: &SuperBlock) -> Result {
+        if fc.wants_read_only() {
+            return Ok(());
+        }
+        fc.error(fmt!("without an upper layer a mount can't be made writable"));
+        Err(EROFS)
+    }
+}
+
+/// The credentials with which layers are accessed: the current task's, but never beyond quotas.
+fn mounter_credentials() -> Result<ARef<Credential>> {
+    let mut cred = cred::Prepared::from_current()?;
+    cred.lower(Capability::SysResource);
+    Ok(cred.share())
+}
+
+fn data_only(fc: &FsContext<'_>) -> Error {
+    fc.invalid(fmt!("data-only layers are not supported by this version"))
+}
+
+/// Resolves the name of a layer.
+fn resolve(fc: &FsContext<'_>, key: &str, name: &CStr) -> Result<OwnedPath> {
+    if name.is_empty() {
+        return Err(fc.invalid(fmt!("{}: an empty path", key)));
+    }
+    OwnedPath::resolve(name).inspect_err(|e| {
+        fc.error(fmt!("{} '{}' can't be resolved: {:?}", key, name, e));
+    })
+}
+
+impl Setup {
+    /// A setting.
+    fn set(&mut self, fc: &FsContext<'_>, key: Key, word: Option<&[u8]>) -> Result {
+        match self.features.apply(key, word, DEFAULTS) {
+            Ok(Applied::Set) => Ok(()),
+            Ok(Applied::NotASetting) => {
+                Err(fc.invalid(fmt!("{}: a value of this kind is not possible", key.name())))
+            }
+            Err(why) => Err(fc.invalid(fmt!("bad value for '{}': {}", key.name(), why.reason()))),
+        }
+    }
+
+    /// `lowerdir=`: replaces all layers that were given before.
+    fn set_list(&mut self, fc: &FsContext<'_>, list: &CStr) -> Result {
+        self.lowers = KVec::new();
+        self.list = None;
+        if list.is_empty() {
+            return Ok(());
+        }
+        self.list = Some(CString::try_from(list)?);
+        let mut buf = KVec::from_elem(0u8, list.to_bytes().len() + 1, GFP_KERNEL)?;
+        for item in options::split_lowerdirs(list.to_bytes()) {
+            let item = item.map_err(|why| fc.invalid(fmt!("lowerdir: {}", why.reason())))?;
+            if item.data {
+                return Err(data_only(fc));
+            }
+            let name = options::unescape_cstr(item.path, &mut buf)
+                .map_err(|why| fc.invalid(fmt!("lowerdir: {}", why.reason())))?;
+            let path = resolve(fc, "lowerdir", name)?;
+            self.add(fc, path, CString::try_from(name)?)?;
+        }
+        Ok(())
+    }
+
+    /// `lowerdir+=`
+    fn add_one(&mut self, fc: &FsContext<'_>, path: OwnedPath, name: CString) -> Result {
+        if self.list.is_some() {
+            return Err(fc.invalid(fmt!(
+                "lowerdir+ cannot follow lowerdir: give all layers one way or the other"
+            )));
+        }
+        self.add(fc, path, name)
+    }
+
+    fn add(&mut self, fc: &FsContext<'_>, path: OwnedPath, name: CString) -> Result {
+        let dentry = path.as_path().dentry;
+        if !dentry.inode().is_dir() {
+            return Err(fc.invalid(fmt!("'{}' is not a directory", &*name)));
+        }
+        if dentry.inode().is_casefolded() {
+            return Err(fc.invalid(fmt!(
+                "'{}' ignores case in names, which is not supported by this version",
+                &*name
+            )));
+        }
+        if let Some(why) = dentry.unsuitable() {
+            return Err(fc.invalid(fmt!("'{}' can't be a layer: {}", &*name, why)));
+        }
+        if self.lowers.len() == options::MAX_LAYERS {
+            return Err(fc.invalid(fmt!(
+                "too many lower directories, limit is {}",
+                options::MAX_LAYERS
+            )));
+        }
+        self.lowers.push(Lower { path, name }, GFP_KERNEL)?;
+        Ok(())
+    }
+
+    /// Settles what the settings mean together, and what this version has of them.
+    fn resolve_features(&mut self, fc: &FsContext<'_>) -> Result {
+        let may_use_trusted = cred::capable(Capability::SysAdmin);
+        let settled = self
+            .features
+            .resolve(false, false, may_use_trusted, &mut |note| {
+                fc.info(fmt!("{}", note.text()))
+            });
+        settled.map_err(|conflict| {
+            fc.error(fmt!("{}", conflict.text()));
+            Error::from_errno(-conflict.errno())
+        })?;
+        if self.features.verity != Verity::Off {
+            return Err(fc.invalid(fmt!(
+                "verity={} is not supported by this version",
+                self.features.verity.name()
+            )));
+        }
+        if self.features.nfs_export {
+            fc.info(fmt!(
+                "nfs_export is not supported by this version, falling back to nfs_export=off"
+            ));
+            self.features.nfs_export = false;
+        }
+        Ok(())
+    }
+
+    /// Checks each layer for itself.
+    fn check_layers(&self, fc: &FsContext<'_>) -> Result<Facts> {
+        match self.lowers.len() {
+            0 => return Err(fc.invalid(fmt!("missing 'lowerdir'"))),
+            1 => {
+                return Err(fc.invalid(fmt!(
+                    "at least 2 lowerdir are needed while upperdir nonexistent"
+                )))
+            }
+            _ => {}
+        }
+        let mut facts = Facts {
+            name_max: 0,
+            stack_depth: 0,
+            only_ino32: true,
+        };
+        for lower in &self.lowers {
+            let path = lower.path.as_path();
+            let stat = StatFs::of(path).inspect_err(|e| {
+                fc.error(fmt!("statfs failed on '{}': {:?}", &*lower.name, e));
+            })?;
+            facts.name_max = facts.name_max.max(stat.name_max());
+            let sb = path.dentry.super_block();
+            facts.stack_depth = facts.stack_depth.max(sb.stack_depth());
+            // Without the right to decode handles nothing is known of the numbers either.
+            facts.only_ino32 &= sb.file_handles() == FileHandles::Ino32
+                && cred::capable(Capability::DacReadSearch);
+        }
+        facts.stack_depth += 1;
+        if facts.stack_depth > MAX_STACK_DEPTH {
+            return Err(fc.invalid(fmt!(
+                "maximum fs stacking depth exceeded: at most {} filesystems may stand on each other",
+                MAX_STACK_DEPTH
+            )));
+        }
+        Ok(facts)
+    }
+
+    /// Mounts the layers for ourselves.
+    fn build(
+        &mut self,
+        fc: &FsContext<'_>,
+        facts: &Facts,
+        mounter: ARef<Credential>,
+    ) -> Result<Instance> {
+        let mut layers: KVec<Layer> = KVec::with_capacity(self.lowers.len(), GFP_KERNEL)?;
+        let mut filesystems: KVec<Filesystem> = KVec::new();
+        let mut names = KVec::new();
+        let mut no_idmaps = true;
+        for lower in core::mem::take(&mut self.lowers) {
+            let path = lower.path.as_path();
+            let root = path.dentry.inode().key();
+            if Instance::has_root(&layers, root) {
+                fc.error(fmt!("'{}' is a layer twice", &*lower.name));
+                return Err(ELOOP);
+            }
+            if path.dentry.inode().is_in_use_as_upper() {
+                warn_in_use(fc, &lower.name);
+            }
+            let id = path.dentry.super_block().id();
+            let known = filesystems.iter().position(|fs| fs.id == id);
+            let index = match known {
+                Some(index) => index,
+                None => {
+                    let dev = AnonDev::new()?;
+                    filesystems.push(Filesystem { id, dev }, GFP_KERNEL)?;
+                    filesystems.len() - 1
+                }
+            };
+            let mount = PrivateMount::clone_of(path, PrivateUse::ReadOnly).inspect_err(|e| {
+                fc.error(fmt!(
+                    "the mount at '{}' can't be cloned: {:?}; is it unbindable, or of another \
+                     mount namespace?",
+                    &*lower.name,
+                    e
+                ));
+            })?;
+            no_idmaps &= mount.get().idmap().is_identity();
+            if self.list.is_none() {
+                names.push(CString::try_from(&*lower.name)?, GFP_KERNEL)?;
+            }
+            layers.push(
+                Layer::new(mount, root, lower.name, index as u32 + 1),
+                GFP_KERNEL,
+            )?;
+        }
+        let xino = XinoBits::choose(
+            filesystems.len() as u32,
+            false,
+            self.features.xino,
+            facts.only_ino32,
+        );
+        match xino {
+            XinoBits::High(bits) => fc.info(fmt!(
+                "\"xino\" feature enabled using {} upper inode bits",
+                bits
+            )),
+            XinoBits::SameFs if self.features.xino == options::Xino::On => fc.info(fmt!(
+                "\"xino=on\" is useless with all layers on same fs, ignore"
+            )),
+            _ => {}
+        }
+        Ok(Instance {
+            config: Config {
+                features: self.features,
+                lowerdirs: match self.list.take() {
+                    Some(list) => Lowerdirs::List(list),
+                    None => Lowerdirs::Each(names),
+                },
+            },
+            layers,
+            filesystems,
+            xino,
+            name_max: facts.name_max,
+            mounter,
+            no_idmaps,
+            last_made_up: AtomicU64::new(0),
+        })
+    }
+}
+
+/// What the layers have together.
+struct Facts {
+    /// The longest name that one of them can have, in bytes.
+    name_max: u64,
+    stack_depth: u32,
+    /// Every filesystem numbers its inodes with 32 bits.
+    only_ino32: bool,
+}
+
+fn warn_in_use(fc: &FsContext<'_>, name: &CStr) {
+    fc.warn(fmt!(
+        "'{}' is in use as upperdir or workdir of another mount; what is changed there may or may \
+         not be seen here",
+        name
+    ));
+}
+
+/// Refuses layers that contain each other.
+fn check_overlaps(fc: &FsContext<'_>, instance: &Instance) -> Result {
+    for layer in &instance.layers {
+        let path = root_of(layer);
+        let mut dir = ARef::from(path);
+        while !dir.is_root() {
+            dir = dir.parent();
+            if instance.is_layer_root(&dir) {
+                fc.error(fmt!(
+                    "'{}' is within another layer; layers must not overlap",
+                    &*layer.name
+                ));
+                return Err(ELOOP);
+            }
+            if dir.inode().is_in_use_as_upper() {
+                warn_in_use(fc, &layer.name);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The root of a layer.
+fn root_of(layer: &Layer) -> &vfs::Positive<vfs::Foreign> {
+    layer.mount.get().root()
+}
+
+/// Makes the root directory: merged of the roots of all layers.
+fn make_root(sb: &SuperBlock, c: &Override<'_>) -> Result<Root<LayerFs>> {
+    let instance = sb.data();
+    let mut xattr_whiteouts = false;
+    let mut below = KVec::new();
+    let mut top = None;
+    let mut weak = false;
+    let lowermost = instance.layers.len().saturating_sub(1);
+    for (i, layer) in instance.layers.iter().enumerate() {
+        let dentry = root_of(layer);
+        weak |= dentry.needs_revalidation();
+        let path = Path {
+            mount: layer.mount.get(),
+            dentry,
+        };
+        if i < lowermost
+            && marks::dir_mark(&instance.config, c, path) == DirMark::HasWhiteouts
+        {
+            layer.expect_xattr_whiteouts();
+            xattr_whiteouts = true;
+        }
+        let place = (ARef::from(dentry), i as u32);
+        if top.is_none() {
+            top = Some(place);
+        } else {
+            below.push(place, GFP_KERNEL)?;
+        }
+    }
+    let found = Found {
+        top: top.ok_or(EINVAL)?,
+        below,
+        metacopy: false,
+        xattr_whiteouts,
+    };
+    let root = Root::new(engine::inode::root(sb, instance, c, found)?)?;
+    if weak {
+        root.set_weakly_revalidated();
+    }
+    Ok(root)
+}

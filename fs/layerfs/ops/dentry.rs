@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Whether a cached name is still true: asked of the layers that want to be asked (NFS, FUSE, …).
+
+#![forbid(unsafe_code)]
+
+use crate::state::object;
+use crate::state::Inode;
+use crate::state::LayerFs;
+use crate::state::Positive;
+use crate::state::RcuInode;
+use crate::state::Real as RealDentry;
+use kernel::prelude::*;
+use vfs::ops::DentryOps;
+use vfs::ops::Real;
+use vfs::ops::Revalidation;
+
+/// Dentry operations.
+pub(crate) struct Dentry;
+
+#[vtable]
+impl DentryOps<LayerFs> for Dentry {
+    fn revalidate(inode: &Inode, question: Revalidation) -> Result<bool> {
+        for pin in object::places(inode.held()) {
+            if !question.ask(pin.dentry())? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn revalidate_rcu(inode: &RcuInode, question: Revalidation) -> Option<bool> {
+        for pin in inode.data().stack() {
+            if !question.ask_rcu(pin)? {
+                // Somebody must drop it, which can't be done here.
+                return None;
+            }
+        }
+        Some(true)
+    }
+
+    fn real(dentry: &Positive, of: Real) -> Option<&RealDentry> {
+        let inode = dentry.inode();
+        if !inode.is_regular() {
+            return None;
+        }
+        let instance = inode.super_block().data();
+        let path = match of {
+            Real::Metadata => object::top_path(instance, inode.held()),
+            Real::Data => object::data_path(instance, inode.held()),
+        };
+        Some(path.ok()?.dentry)
+    }
+}

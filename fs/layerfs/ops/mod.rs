@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the VFS calls.
+
+#![forbid(unsafe_code)]
+
+pub(crate) mod attr;
+pub(crate) mod dentry;
+pub(crate) mod dir;
+pub(crate) mod file;
+pub(crate) mod super_block;
+pub(crate) mod symlink;
+pub(crate) mod xattr;

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What is asked of the whole mount: its size, and how it was mounted.
+
+#![forbid(unsafe_code)]
+
+use crate::state::config::Lowerdirs;
+use crate::state::object;
+use crate::state::LayerFs;
+use crate::state::SuperBlock;
+use format::ino::XinoBits;
+use format::options::Defaults;
+use kernel::prelude::*;
+use vfs::ops::SuperOps;
+use vfs::seq;
+use vfs::stat::StatFs;
+use vfs::FileSystem;
+
+/// Super block operations.
+pub(crate) struct Super;
+
+#[vtable]
+impl SuperOps<LayerFs> for Super {
+    fn statfs(sb: &SuperBlock, stat: &mut StatFs) -> Result {
+        let instance = sb.data();
+        let root = sb.root().inode();
+        stat.fill(object::top_path(instance, root.held())?)?;
+        stat.set_name_max(instance.name_max);
+        stat.set_magic(LayerFs::MAGIC);
+        Ok(())
+    }
+
+    fn show_options(sb: &SuperBlock, options: &seq::Options<'_>) {
+        let instance = sb.data();
+        match &instance.config.lowerdirs {
+            Lowerdirs::List(list) => options.value(b"lowerdir", list.to_bytes()),
+            Lowerdirs::Each(each) => {
+                for name in each {
+                    options.value(b"lowerdir+", name.to_bytes());
+                }
+            }
+        }
+        let same_fs = instance.xino == XinoBits::SameFs;
+        for (key, word) in instance.config.features.shown(&Defaults::DEBIAN, same_fs) {
+            match word {
+                Some(word) => options.value(key.name().as_bytes(), word.as_bytes()),
+                None => options.flag(key.name().as_bytes()),
+            }
+        }
+    }
+}

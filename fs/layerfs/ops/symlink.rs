@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Symbolic links: the target is what the layer says.
+
+#![forbid(unsafe_code)]
+
+use crate::state::object;
+use crate::state::LayerFs;
+use crate::state::Positive;
+use kernel::prelude::*;
+use vfs::ops::SymlinkOps;
+use vfs::symlink;
+
+/// Operations of symbolic links.
+pub(crate) struct Symlink;
+
+#[vtable]
+impl SymlinkOps<LayerFs> for Symlink {
+    fn target(dentry: &Positive, done: &mut symlink::Done<'_>) -> Result<symlink::Target> {
+        let inode = dentry.inode();
+        let instance = inode.super_block().data();
+        let c = instance.as_mounter();
+        let path = object::top_path(instance, inode.held())?;
+        symlink::target(&c, path.dentry, done)
+    }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The names of a merged directory, packed: one arena of records and their order.
+//!
+//! A record is the inode number (8 bytes), the type (1), the length of the name (2) and the name; the
+//! order is an offset (4) for each name that is shown. That is 15 bytes and the name itself, where a
+//! node for each name in a tree and a list costs seven times as much.
+
+#![forbid(unsafe_code)]
+
+use kernel::prelude::*;
+use kernel::sync::Arc;
+use vfs::dir_iter::Entry;
+use vfs::dir_iter::Type;
+
+/// Bytes of a record before the name.
+const HEADER: usize = 11;
+
+/// The names of a directory, and their order.
+pub(crate) struct Listing {
+    arena: Arena,
+    order: KVVec<u32>,
+}
+
+impl Listing {
+    /// Packs them.
+    pub(crate) fn new(arena: Arena, order: KVVec<u32>) -> Self {
+        Self { arena, order }
+    }
+
+    /// The name at a position.
+    pub(crate) fn get(&self, position: usize) -> Option<Entry<'_>> {
+        self.arena.get(*self.order.get(position)?)
+    }
+}
+
+/// Records of names, one after the other.
+pub(crate) struct Arena(KVVec<u8>);
+
+impl Arena {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        Self(KVVec::new())
+    }
+
+    /// Adds a record; gives its offset.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EOVERFLOW`: more than 4 GiB of names.
+    pub(crate) fn push(&mut self, entry: Entry<'_>) -> Result<u32> {
+        let at = u32::try_from(self.0.len()).map_err(|_| EOVERFLOW)?;
+        let len = u16::try_from(entry.name.len()).map_err(|_| EOVERFLOW)?;
+        self.0.reserve(HEADER + entry.name.len(), GFP_KERNEL)?;
+        self.0.extend_from_slice(&entry.ino.to_ne_bytes(), GFP_KERNEL)?;
+        self.0.extend_from_slice(&[entry.kind.as_byte()], GFP_KERNEL)?;
+        self.0.extend_from_slice(&len.to_ne_bytes(), GFP_KERNEL)?;
+        self.0.extend_from_slice(entry.name, GFP_KERNEL)?;
+        Ok(at)
+    }
+
+    /// The record at an offset that [`Arena::push`] gave.
+    pub(crate) fn get(&self, at: u32) -> Option<Entry<'_>> {
+        let record = self.0.get(at as usize..)?;
+        let (header, names) = record.split_first_chunk::<HEADER>()?;
+        let [ino @ .., kind, len0, len1] = header;
+        Some(Entry {
+            ino: u64::from_ne_bytes(*ino),
+            kind: Type::from_byte(*kind),
+            name: names.get(..usize::from(u16::from_ne_bytes([*len0, *len1])))?,
+        })
+    }
+
+    /// Every record with its offset, in the order in which they were added.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, Entry<'_>)> {
+        let mut at = 0u32;
+        core::iter::from_fn(move || {
+            let entry = self.get(at)?;
+            let here = at;
+            at += (HEADER + entry.name.len()) as u32;
+            Some((here, entry))
+        })
+    }
+}
+
+/// A listing that all who have the directory open share; it goes with the last of them.
+#[derive(Default)]
+pub(crate) struct SharedListing {
+    listing: Option<Arc<Listing>>,
+    users: usize,
+}
+
+impl SharedListing {
+    /// Takes part in the listing, which is made first if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of `make`.
+    pub(crate) fn join(
+        &mut self,
+        make: impl FnOnce() -> Result<Arc<Listing>>,
+    ) -> Result<Arc<Listing>> {
+        let listing = match &self.listing {
+            Some(listing) => listing.clone(),
+            None => self.listing.insert(make()?).clone(),
+        };
+        self.users += 1;
+        Ok(listing)
+    }
+
+    /// Takes part no more.
+    pub(crate) fn leave(&mut self) {
+        self.users = self.users.saturating_sub(1);
+        if self.users == 0 {
+            self.listing = None;
+        }
+    }
+}

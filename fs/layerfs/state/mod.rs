@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What a mounted stack is: its settings, its layers, and what is known of each object in it.
+
+#![forbid(unsafe_code)]
+
+pub(crate) mod config;
+pub(crate) mod instance;
+pub(crate) mod layer;
+pub(crate) mod listing;
+pub(crate) mod object;
+
+/// The filesystem, as a type. What it can do is said in [`crate::mount`], above all floors.
+pub(crate) enum LayerFs {}
+
+impl vfs::Owner for LayerFs {}
+
+/// Inodes, dentries and so on of ours.
+pub(crate) type Inode = vfs::Inode<LayerFs>;
+pub(crate) type RcuInode = vfs::RcuInode<LayerFs>;
+pub(crate) type Positive = vfs::Positive<LayerFs>;
+pub(crate) type SuperBlock = vfs::SuperBlock<LayerFs>;
+pub(crate) type File = vfs::file::File<LayerFs>;
+
+/// A positive dentry of a layer.
+pub(crate) type Real = vfs::Positive<vfs::Foreign>;

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Small things that need `unsafe` or pinning to be made, and none to be used.
+//!
+//! C headers: [`include/linux/mutex.h`](srctree/include/linux/mutex.h),
+//! [`include/linux/random.h`](srctree/include/linux/random.h)
+
+use crate::bindings;
+use core::pin::Pin;
+use kernel::error::to_result;
+use kernel::prelude::*;
+use kernel::sync::lock::mutex::MutexBackend;
+use kernel::sync::lock::Guard;
+use kernel::sync::Mutex;
+
+/// A value behind a mutex, in memory of its own.
+pub struct Locked<T>(Pin<KBox<Mutex<T>>>);
+
+impl<T> Locked<T> {
+    /// Allocates it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new(value: T) -> Result<Self> {
+        Ok(Self(KBox::pin_init(
+            kernel::new_mutex!(value, "vfs::Locked"),
+            GFP_KERNEL,
+        )?))
+    }
+
+    /// Locks it.
+    ///
+    /// # Context
+    ///
+    /// Sleeps until it is free.
+    pub fn lock(&self) -> Guard<'_, T, MutexBackend> {
+        self.0.lock()
+    }
+}
+
+/// A device number that stands for no device, for as long as it lives.
+///
+/// # Invariants
+///
+/// Allocated by `get_anon_bdev()`, and not freed yet.
+pub struct AnonDev(u32);
+
+impl AnonDev {
+    /// Takes one (wraps `get_anon_bdev()`).
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE`: all are taken. `ENOMEM`.
+    pub fn new() -> Result<Self> {
+        let mut dev = 0;
+        // SAFETY: The number is ours to fill.
+        to_result(unsafe { bindings::get_anon_bdev(&mut dev) })?;
+        // INVARIANT: It was just allocated.
+        Ok(Self(dev))
+    }
+
+    /// The number, as `stat(2)` shows it.
+    #[inline]
+    pub fn number(&self) -> u32 {
+        self.0
+    }
+}
+
+impl Drop for AnonDev {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::free_anon_bdev(self.0) };
+    }
+}
+
+/// A number nobody can foresee.
+pub fn random() -> u64 {
+    // SAFETY: No requirement.
+    unsafe { bindings::get_random_u64() }
+}
