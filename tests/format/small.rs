@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The small values: link counts, file flags, UUIDs, directory marks.
+
+use crate::{bytes, config, made_of};
+use checks::properties;
+use format::nlink::{self, BadNlink, Base, Nlink};
+use format::opaque::{is_impure, DirMark};
+use format::protattr::{BadProtattr, Protattr};
+use format::uuid::{self, BadUuid};
+use proptest::prelude::*;
+
+const PIECES: &[&[u8]] = &[
+    b"U",
+    b"L",
+    b"+",
+    b"-",
+    b"0",
+    b"1",
+    b"9",
+    b"2147483647",
+    b"2147483648",
+    b"\n",
+    b"a",
+    b"i",
+    b"y",
+];
+
+#[test]
+fn known_link_counts_are_read_and_written() {
+    let table: &[(&[u8], Base, i32)] = &[
+        (b"U+1", Base::Upper, 1),
+        (b"L-3", Base::Lower, -3),
+        (b"U+0", Base::Upper, 0),
+        (b"U+2147483647", Base::Upper, i32::MAX),
+        (b"L-2147483648", Base::Lower, i32::MIN),
+    ];
+    for (value, base, diff) in table {
+        let nlink = Nlink {
+            base: *base,
+            diff: *diff,
+        };
+        assert_eq!(Nlink::decode(value), Ok(nlink));
+        assert_eq!(nlink.encode(&mut [0; nlink::MAX_LEN]), *value);
+    }
+    let zero = Ok(Nlink {
+        base: Base::Lower,
+        diff: 0,
+    });
+    assert_eq!(Nlink::decode(b"L-0"), zero);
+    assert_eq!(Nlink::decode(b"L-0000\n"), zero);
+}
+
+#[test]
+fn what_is_no_link_count_is_told_by_name() {
+    let table: &[(&[u8], BadNlink)] = &[
+        (b"", BadNlink::Base),
+        (b"X+1", BadNlink::Base),
+        (b"u+1", BadNlink::Base),
+        (b"U", BadNlink::Sign),
+        (b"U1", BadNlink::Sign),
+        (b"U+", BadNlink::Number),
+        (b"U+\n", BadNlink::Number),
+        (b"U+-1", BadNlink::Number),
+        (b"U+1 ", BadNlink::Number),
+        (b"U+1\n\n", BadNlink::Number),
+        (b"U+0x1", BadNlink::Number),
+        (b"U+1\0", BadNlink::Number),
+        (b"U+2147483648", BadNlink::Number),
+        (b"L-2147483649", BadNlink::Number),
+        (b"L-00000000001", BadNlink::TooLong),
+    ];
+    for (value, expected) in table {
+        assert_eq!(Nlink::decode(value), Err(*expected), "{value:?}");
+        assert!(!expected.reason().is_empty());
+    }
+}
+
+#[test]
+fn a_link_count_is_at_least_one() {
+    let count = |value: &[u8], upper, lower| Nlink::decode(value).unwrap().resolve(upper, lower);
+    assert_eq!(count(b"U+1", 1, 5), Ok(2));
+    assert_eq!(count(b"L-3", 1, 5), Ok(2));
+    assert_eq!(count(b"L-5", 1, 5), Err(BadNlink::Sum));
+    assert_eq!(count(b"L-6", 1, 5), Err(BadNlink::Sum));
+    assert_eq!(count(b"U+2147483647", 1, 1), Err(BadNlink::Sum));
+    assert!(!BadNlink::Sum.reason().is_empty());
+}
+
+#[test]
+fn file_flags_are_letters() {
+    let flags = |append, immutable| Protattr { append, immutable };
+    for (value, expected) in [
+        (&b"a"[..], flags(true, false)),
+        (b"i", flags(false, true)),
+        (b"ai", flags(true, true)),
+    ] {
+        assert_eq!(Protattr::decode(value), Ok(expected));
+        assert_eq!(expected.encode(), Some(value));
+    }
+    assert_eq!(Protattr::decode(b"iaai"), Ok(flags(true, true)));
+    assert_eq!(Protattr::default().encode(), None);
+    assert_eq!(Protattr::decode(b""), Err(BadProtattr::Empty));
+    assert_eq!(Protattr::decode(b"aix"), Err(BadProtattr::UnknownFlag));
+    assert_eq!(Protattr::decode(b"a\0"), Err(BadProtattr::UnknownFlag));
+    assert_eq!(Protattr::decode(&[b'a'; 33]), Err(BadProtattr::TooLong));
+    assert!(Protattr::decode(&[b'a'; 32]).is_ok());
+    for bad in [
+        BadProtattr::Empty,
+        BadProtattr::TooLong,
+        BadProtattr::UnknownFlag,
+    ] {
+        assert!(!bad.reason().is_empty());
+    }
+}
+
+#[test]
+fn a_uuid_has_sixteen_bytes() {
+    assert_eq!(uuid::decode(b"0123456789abcdef"), Ok(*b"0123456789abcdef"));
+    for len in [0, 15, 17, 36] {
+        assert_eq!(uuid::decode(&vec![1; len]), Err(BadUuid::Length));
+    }
+    assert!(!BadUuid::Length.reason().is_empty());
+}
+
+#[test]
+fn a_directory_mark_is_one_byte() {
+    let table: &[(Option<&[u8]>, DirMark)] = &[
+        (None, DirMark::None),
+        (Some(b""), DirMark::None),
+        (Some(b"y"), DirMark::Opaque),
+        (Some(b"x"), DirMark::HasWhiteouts),
+        (Some(b"z"), DirMark::Finalized),
+        (Some(b"n"), DirMark::None),
+        (Some(b"Y"), DirMark::None),
+        (Some(b"yy"), DirMark::None),
+        (Some(b"y\0"), DirMark::None),
+        (Some(b"y\n"), DirMark::None),
+    ];
+    for (value, expected) in table {
+        assert_eq!(DirMark::decode(*value), *expected, "{value:?}");
+    }
+    for mark in [
+        DirMark::None,
+        DirMark::Opaque,
+        DirMark::HasWhiteouts,
+        DirMark::Finalized,
+    ] {
+        assert_eq!(DirMark::decode(mark.encode()), mark);
+    }
+    assert!(is_impure(Some(b"y")));
+    assert!(!is_impure(Some(b"yy")) && !is_impure(Some(b"x")) && !is_impure(None));
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn link_counts_are_read_as_they_were_written(upper: bool, diff: i32) {
+        let base = if upper { Base::Upper } else { Base::Lower };
+        let nlink = Nlink { base, diff };
+        let mut buf = [0; nlink::MAX_LEN];
+        let expected = format!("{}{diff:+}", if upper { 'U' } else { 'L' });
+        prop_assert_eq!(nlink.encode(&mut buf), expected.as_bytes());
+        properties::small(expected.as_bytes());
+    }
+
+    #[test]
+    fn any_bytes_are_safe(value in bytes(), pieces in made_of(PIECES)) {
+        properties::small(&value);
+        properties::small(&pieces);
+        properties::small(&value[..value.len().min(3)]);
+    }
+}
