@@ -27,7 +27,7 @@ module:
 
 ## demo: from nothing to real layers mounted from layerfs.ko in QEMU: start here
 demo:
-	@scripts/setup vm
+	@scripts/setup demo
 	@scripts/module
 	@scripts/demo
 

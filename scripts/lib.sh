@@ -108,23 +108,20 @@ archive_options() {
 }
 
 # bootstrap PACKAGES DIRECTORY [MMDEBSTRAP-OPTION...]: a Debian tree made whole or
-# not at all.
+# not at all; without documentation, unless DOCUMENTATION=yes.
 bootstrap() {
-	local packages=$1 target=$2 option options=()
+	local packages=$1 target=$2 option options=() dir
 	shift 2
 	need_root
 	host_needs mmdebstrap:mmdebstrap unshare:util-linux mount:mount \
 		"$KEYS"
 	while IFS= read -r option; do options+=(--aptopt="$option"); done < <(archive_options)
+	if [ "${DOCUMENTATION:-no}" != yes ]; then
+		for dir in doc man info locale icons; do options+=(--dpkgopt="path-exclude=/usr/share/$dir/*"); done
+	fi
 	rm -rf --one-file-system "$target.new"
 	archive_sources | nice mmdebstrap --mode=root --variant=minbase --format=directory \
 		"${options[@]}" \
-		--dpkgopt='path-exclude=/usr/share/doc/*' \
-		--dpkgopt='path-exclude=/usr/share/man/*' \
-		--dpkgopt='path-exclude=/usr/share/info/*' \
-		--dpkgopt='path-exclude=/usr/share/locale/*' \
-		--dpkgopt='path-exclude=/usr/share/gnome/help/*' \
-		--dpkgopt='path-exclude=/usr/share/icons/*' \
 		--include="$packages" "$@" "$SUITE" "$target.new" -
 	rm -rf --one-file-system "$target"
 	mv "$target.new" "$target"
