@@ -174,6 +174,7 @@ int main(int argc, char **argv)
 
 	setrlimit(RLIMIT_NOFILE, &lim);
 	umask(022);
+	signal(SIGIO, SIG_IGN);	/* a broken lease is seen by what fails, not by dying */
 	if (argc == 1)
 		return run_script(stdin);
 	if (!strcmp(argv[1], "help"))

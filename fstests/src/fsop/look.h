@@ -6,6 +6,7 @@
  */
 #include "core.h"
 #include <dirent.h>
+#include <sys/inotify.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
@@ -94,7 +95,29 @@ static int c_stat(int argc, struct word *a)
 	return OK;
 }
 
-/* let NAME FIELD P, or let NAME = NUMBER, or let NAME A OP B (OP: & | ^ + - << >>) */
+/*
+ * The inode number that the kernel itself has for a file (i_ino), which stat may not show: the one
+ * in /proc/self/fdinfo of a watch on it.
+ */
+static long long kernel_ino(const char *path)
+{
+	int fd = inotify_init1(IN_CLOEXEC);
+	char name[64], line[512];
+	unsigned long long ino = 0;
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
+	if (fd < 0 || inotify_add_watch(fd, path, IN_ATTRIB | IN_DONT_FOLLOW) < 0 || !(f = fopen(name, "r")))
+		die("cannot watch %s: %s", path, errno_name(errno));
+	while (fgets(line, sizeof(line), f))
+		if (strstr(line, " ino:"))
+			ino = strtoull(strstr(line, " ino:") + 5, NULL, 16);
+	fclose(f);
+	close(fd);
+	return (long long)ino;
+}
+
+/* let NAME FIELD P (a field of statx, or i_ino), or let NAME = NUMBER, or let NAME A OP B (OP: & | ^ + - << >>) */
 static long long value_of(struct word w)
 {
 	return isdigit((unsigned char)w.s[0]) || w.s[0] == '-' ? number(w) : get_named(&numbers, w);
@@ -110,7 +133,7 @@ static int c_let(int argc, struct word *a)
 	} else if (argc == 4) {
 		if (statx_of(a[3], &st))
 			return FAIL;
-		set_named(&numbers, a[1], stat_field(&st, a[2].s));
+		set_named(&numbers, a[1], is(a[2], "i_ino") ? kernel_ino(path_of(a[3])) : stat_field(&st, a[2].s));
 	} else {
 		x = (unsigned long long)value_of(a[2]);
 		y = (unsigned long long)value_of(a[4]);

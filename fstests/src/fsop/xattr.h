@@ -48,13 +48,19 @@ static int compare_strings(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The names of a file's attributes, sorted; security.selinux and the like are left out. */
+/* What a filesystem shows beside what was set: XFS its ACLs in a second form. */
+static bool incidental(const char *name)
+{
+	return !strcmp(name, "security.selinux") || !strncmp(name, "trusted.SGI_ACL_", 16);
+}
+
+/* The names of a file's attributes, sorted, without the incidental ones. */
 static ssize_t sorted_xattrs(const char *path, char *buf, size_t size, char **names, size_t max)
 {
 	ssize_t n = llistxattr(path, buf, size), count = 0;
 
 	for (char *p = buf; n > 0 && p < buf + n; p += strlen(p) + 1)
-		if ((size_t)count < max && strcmp(p, "security.selinux"))
+		if ((size_t)count < max && !incidental(p))
 			names[count++] = p;
 	if (n < 0)
 		return n;
