@@ -27,7 +27,6 @@ use format::options::Applied;
 use format::options::Defaults;
 use format::options::Features;
 use format::options::Key;
-use format::options::Verity;
 use kernel::cred::Credential;
 use kernel::prelude::*;
 use kernel::str::CString;
@@ -85,6 +84,8 @@ const DEFAULTS: &Defaults = &Defaults::DEBIAN;
 struct Lower {
     path: OwnedPath,
     name: CString,
+    /// It only has data: it is not merged, but found by the redirects of metacopy files.
+    data: bool,
 }
 
 /// A mount that is being configured.
@@ -129,20 +130,24 @@ impl ContextOps<LayerFs> for Setup {
         match (key, value) {
             (Key::Lowerdir, Value::String(list)) => self.set_list(fc, list),
             (Key::Lowerdir, Value::Flag) => self.set_list(fc, c""),
-            (Key::LowerdirAdd, Value::String(name)) => {
-                let path = resolve(fc, "lowerdir+", name)?;
-                self.add_one(fc, path, CString::try_from(name)?)
+            (Key::LowerdirAdd | Key::DatadirAdd, Value::String(name)) => {
+                let path = resolve(fc, key.name(), name)?;
+                self.add_one(fc, key, path, CString::try_from(name)?)
             }
-            (Key::LowerdirAdd, Value::File(path)) => {
+            (Key::LowerdirAdd | Key::DatadirAdd, Value::File(path)) => {
                 let name = path.name()?;
-                self.add_one(fc, path, name)
+                self.add_one(fc, key, path, name)
             }
-            (Key::DatadirAdd, _) => Err(data_only(fc)),
-            (Key::Upperdir | Key::Workdir, _) => Err(fc.invalid(fmt!(
-                "{}: this version mounts read-only; leave it out and give the directory as the \
-                 first of lowerdir=",
-                key.name()
+            (Key::Upperdir, _) => Err(fc.invalid(fmt!(
+                "upperdir: this version mounts read-only; leave it out and give the directory as \
+                 the first of lowerdir="
             ))),
+            (Key::Workdir, Value::String(name)) => {
+                // Without an upper layer it is of no use, but it has to be there.
+                resolve(fc, "workdir", name)?;
+                self.features.given.workdir = true;
+                Ok(())
+            }
             (Key::OverrideCreds, Value::Flag) => {
                 if !fc.in_userns_below() {
                     return Err(fc.invalid(fmt!(
@@ -205,10 +210,6 @@ fn mounter_credentials() -> Result<ARef<Credential>> {
     Ok(cred.share())
 }
 
-fn data_only(fc: &FsContext<'_>) -> Error {
-    fc.invalid(fmt!("data-only layers are not supported by this version"))
-}
-
 /// Resolves the name of a layer.
 fn resolve(fc: &FsContext<'_>, key: &str, name: &CStr) -> Result<OwnedPath> {
     if name.is_empty() {
@@ -242,40 +243,53 @@ impl Setup {
         let mut buf = KVec::from_elem(0u8, list.to_bytes().len() + 1, GFP_KERNEL)?;
         for item in options::split_lowerdirs(list.to_bytes()) {
             let item = item.map_err(|why| fc.invalid(fmt!("lowerdir: {}", why.reason())))?;
-            if item.data {
-                return Err(data_only(fc));
-            }
             let name = options::unescape_cstr(item.path, &mut buf)
                 .map_err(|why| fc.invalid(fmt!("lowerdir: {}", why.reason())))?;
             let path = resolve(fc, "lowerdir", name)?;
-            self.add(fc, path, CString::try_from(name)?)?;
+            let lower = Lower {
+                path,
+                name: CString::try_from(name)?,
+                data: item.data,
+            };
+            self.add(fc, lower)?;
         }
         Ok(())
     }
 
-    /// `lowerdir+=`
-    fn add_one(&mut self, fc: &FsContext<'_>, path: OwnedPath, name: CString) -> Result {
+    /// `lowerdir+=` and `datadir+=`
+    fn add_one(
+        &mut self,
+        fc: &FsContext<'_>,
+        key: Key,
+        path: OwnedPath,
+        name: CString,
+    ) -> Result {
         if self.list.is_some() {
             return Err(fc.invalid(fmt!(
-                "lowerdir+ cannot follow lowerdir: give all layers one way or the other"
+                "lowerdir+ and datadir+ cannot follow lowerdir: give all layers one way or the other"
             )));
         }
-        self.add(fc, path, name)
+        let data = key == Key::DatadirAdd;
+        if !data && self.lowers.last().is_some_and(|lower| lower.data) {
+            return Err(fc.invalid(fmt!("regular lower layers cannot follow data layers")));
+        }
+        self.add(fc, Lower { path, name, data })
     }
 
-    fn add(&mut self, fc: &FsContext<'_>, path: OwnedPath, name: CString) -> Result {
-        let dentry = path.as_path().dentry;
+    fn add(&mut self, fc: &FsContext<'_>, lower: Lower) -> Result {
+        let dentry = lower.path.as_path().dentry;
+        let name = &lower.name;
         if !dentry.inode().is_dir() {
-            return Err(fc.invalid(fmt!("'{}' is not a directory", &*name)));
+            return Err(fc.invalid(fmt!("'{}' is not a directory", &**name)));
         }
         if dentry.inode().is_casefolded() {
             return Err(fc.invalid(fmt!(
                 "'{}' ignores case in names, which is not supported by this version",
-                &*name
+                &**name
             )));
         }
         if let Some(why) = dentry.unsuitable() {
-            return Err(fc.invalid(fmt!("'{}' can't be a layer: {}", &*name, why)));
+            return Err(fc.invalid(fmt!("'{}' can't be a layer: {}", &**name, why)));
         }
         if self.lowers.len() == options::MAX_LAYERS {
             return Err(fc.invalid(fmt!(
@@ -283,28 +297,25 @@ impl Setup {
                 options::MAX_LAYERS
             )));
         }
-        self.lowers.push(Lower { path, name }, GFP_KERNEL)?;
+        self.lowers.push(lower, GFP_KERNEL)?;
         Ok(())
     }
 
     /// Settles what the settings mean together, and what this version has of them.
     fn resolve_features(&mut self, fc: &FsContext<'_>) -> Result {
+        let has_data_layers = self.lowers.last().is_some_and(|lower| lower.data);
         let may_use_trusted = cred::capable(Capability::SysAdmin);
         let settled = self
             .features
-            .resolve(false, false, may_use_trusted, &mut |note| {
+            .resolve(false, has_data_layers, may_use_trusted, &mut |note| {
                 fc.info(fmt!("{}", note.text()))
             });
         settled.map_err(|conflict| {
             fc.error(fmt!("{}", conflict.text()));
             Error::from_errno(-conflict.errno())
         })?;
-        if self.features.verity != Verity::Off {
-            return Err(fc.invalid(fmt!(
-                "verity={} is not supported by this version",
-                self.features.verity.name()
-            )));
-        }
+        // Nothing is indexed without an upper layer.
+        self.features.index = false;
         if self.features.nfs_export {
             fc.info(fmt!(
                 "nfs_export is not supported by this version, falling back to nfs_export=off"
@@ -324,6 +335,9 @@ impl Setup {
                 )))
             }
             _ => {}
+        }
+        if self.lowers.iter().all(|lower| lower.data) {
+            return Err(fc.invalid(fmt!("at least one non-data lowerdir is required")));
         }
         let mut facts = Facts {
             name_max: 0,
@@ -363,6 +377,7 @@ impl Setup {
         let mut filesystems: KVec<Filesystem> = KVec::new();
         let mut names = KVec::new();
         let mut no_idmaps = true;
+        let mut merged = 0;
         for lower in core::mem::take(&mut self.lowers) {
             let path = lower.path.as_path();
             let root = path.dentry.inode().key();
@@ -373,15 +388,12 @@ impl Setup {
             if path.dentry.inode().is_in_use_as_upper() {
                 warn_in_use(fc, &lower.name);
             }
-            let id = path.dentry.super_block().id();
-            let known = filesystems.iter().position(|fs| fs.id == id);
-            let index = match known {
-                Some(index) => index,
-                None => {
-                    let dev = AnonDev::new()?;
-                    filesystems.push(Filesystem { id, dev }, GFP_KERNEL)?;
-                    filesystems.len() - 1
-                }
+            // Nothing that can be seen has its number from a data-only layer.
+            let fsid = if lower.data {
+                0
+            } else {
+                merged += 1;
+                fsid_of(&mut filesystems, path.dentry.super_block().id())?
             };
             let mount = PrivateMount::clone_of(path, PrivateUse::ReadOnly).inspect_err(|e| {
                 fc.error(fmt!(
@@ -396,7 +408,7 @@ impl Setup {
                 names.push(CString::try_from(&*lower.name)?, GFP_KERNEL)?;
             }
             layers.push(
-                Layer::new(mount, root, lower.name, index as u32 + 1),
+                Layer::new(mount, root, lower.name, fsid),
                 GFP_KERNEL,
             )?;
         }
@@ -425,6 +437,7 @@ impl Setup {
                 },
             },
             layers,
+            merged,
             filesystems,
             xino,
             name_max: facts.name_max,
@@ -433,6 +446,19 @@ impl Setup {
             last_made_up: AtomicU64::new(0),
         })
     }
+}
+
+/// The index of a filesystem in inode numbers; 0 is kept for an upper layer.
+fn fsid_of(filesystems: &mut KVec<Filesystem>, id: usize) -> Result<u32> {
+    let index = match filesystems.iter().position(|fs| fs.id == id) {
+        Some(index) => index,
+        None => {
+            let dev = AnonDev::new()?;
+            filesystems.push(Filesystem { id, dev }, GFP_KERNEL)?;
+            filesystems.len() - 1
+        }
+    };
+    Ok(index as u32 + 1)
 }
 
 /// What the layers have together.
@@ -486,8 +512,8 @@ fn make_root(sb: &SuperBlock, c: &Override<'_>) -> Result<Root<LayerFs>> {
     let mut below = KVec::new();
     let mut top = None;
     let mut weak = false;
-    let lowermost = instance.layers.len().saturating_sub(1);
-    for (i, layer) in instance.layers.iter().enumerate() {
+    let lowermost = instance.merged.saturating_sub(1);
+    for (i, layer) in instance.layers.iter().enumerate().take(instance.merged) {
         let dentry = root_of(layer);
         weak |= dentry.needs_revalidation();
         let path = Path {
@@ -511,6 +537,7 @@ fn make_root(sb: &SuperBlock, c: &Override<'_>) -> Result<Root<LayerFs>> {
         top: top.ok_or(EINVAL)?,
         below,
         metacopy: false,
+        lazy: None,
         xattr_whiteouts,
     };
     let root = Root::new(engine::inode::root(sb, instance, c, found)?)?;

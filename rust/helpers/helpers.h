@@ -15,6 +15,10 @@ struct user_namespace *vfs_helper_current_user_ns(void);
 void vfs_helper_init_sync_kiocb(struct kiocb *iocb, struct file *file);
 void vfs_helper_file_set_flags(struct file *file, unsigned int flags, unsigned int mask);
 
+/* fsverity.c */
+bool vfs_helper_verity_is_loaded(const struct inode *inode);
+int vfs_helper_verity_digest(struct inode *inode, u8 *digest, u8 *algorithm);
+
 /* posix_acl.c */
 void vfs_helper_posix_acl_release(struct posix_acl *acl);
 

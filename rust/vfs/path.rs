@@ -6,6 +6,7 @@
 //! [`include/linux/namei.h`](srctree/include/linux/namei.h)
 
 use crate::bindings;
+use crate::cred::Override;
 use crate::dentry::Dentry;
 use crate::dentry::Positive;
 use crate::mount::Mount;
@@ -14,6 +15,7 @@ use core::ptr::NonNull;
 use kernel::error::from_err_ptr;
 use kernel::error::to_result;
 use kernel::prelude::*;
+use kernel::sync::aref::ARef;
 use kernel::str::CString;
 
 /// A foreign object by mount and dentry: two borrows.
@@ -44,6 +46,40 @@ impl<'a> Path<'a> {
         // INVARIANT: Both references were just taken, and the dentry is positive.
         OwnedPath(raw)
     }
+}
+
+/// Finds the object that `name` names below the root of `mount`, without ever leaving it: no `..` beyond
+/// the root, no symbolic links, no other mounts (wraps `vfs_path_lookup()`).
+///
+/// # Errors
+///
+/// `ENOENT`, `ENOTDIR`, `EACCES`; `EXDEV` or `ELOOP`: it would leave.
+///
+/// # Context
+///
+/// May sleep.
+pub fn lookup_inside(
+    _c: &Override<'_>,
+    mount: &Mount,
+    name: &CStr,
+) -> Result<ARef<Positive<Foreign>>> {
+    let mut raw = bindings::path {
+        mnt: core::ptr::null_mut(),
+        dentry: core::ptr::null_mut(),
+    };
+    // SAFETY: The mount and its root are valid, `name` is a C string, `raw` is ours to fill.
+    to_result(unsafe {
+        bindings::vfs_path_lookup(
+            mount.root().as_ptr(),
+            mount.as_ptr(),
+            name.as_char_ptr(),
+            bindings::LOOKUP_INSIDE,
+            &mut raw,
+        )
+    })?;
+    // INVARIANT: On success both references are ours and the dentry is positive.
+    let path = OwnedPath(raw);
+    Ok(ARef::from(path.as_path().dentry))
 }
 
 /// A path that holds references on its mount and its dentry.

@@ -38,6 +38,7 @@ pub mod stat;
 pub mod super_block;
 pub mod symlink;
 pub mod sync;
+pub mod verity;
 pub mod xattr;
 
 pub use cred::Override;

@@ -6,6 +6,7 @@
 
 use crate::marks;
 use crate::state::instance::Instance;
+use crate::state::object::LazyData;
 use crate::state::object::Object;
 use crate::state::object::Traits;
 use crate::state::Inode;
@@ -13,6 +14,7 @@ use crate::state::LayerFs;
 use crate::state::Real;
 use crate::state::SuperBlock;
 use kernel::prelude::*;
+use kernel::str::CString;
 use kernel::sync::aref::ARef;
 use vfs::inode::Cached;
 use vfs::inode::New;
@@ -26,6 +28,8 @@ pub(crate) struct Found {
     pub(crate) top: (ARef<Real>, u32),
     pub(crate) below: KVec<(ARef<Real>, u32)>,
     pub(crate) metacopy: bool,
+    /// Where the data-only layers have the data.
+    pub(crate) lazy: Option<CString>,
     pub(crate) xattr_whiteouts: bool,
 }
 
@@ -89,6 +93,7 @@ fn init(
     let ino = instance.inode_number(dentry.inode().ino(), layer.fsid, is_dir);
     let idmap = layer.mount.get().idmap();
     let real = ARef::from(&*dentry);
-    let object = Object::new(PinnedDentry::new(dentry, index), below, is_dir, traits)?;
+    let lazy = found.lazy.map(LazyData::new);
+    let object = Object::new(PinnedDentry::new(dentry, index), below, lazy, is_dir, traits)?;
     Ok(new.init(real.inode(), idmap, ino, object))
 }

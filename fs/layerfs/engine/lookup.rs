@@ -21,11 +21,13 @@ use format::opaque::DirMark;
 use format::redirect::Redirect;
 use kernel::fmt;
 use kernel::prelude::*;
+use kernel::str::CString;
 use kernel::sync::aref::ARef;
 use vfs::errno::*;
 use vfs::Held;
 use vfs::Override;
 use vfs::Path;
+use vfs::PinnedDentry;
 
 /// Looks up `name` in the directory `parent`, or where redirects lead from there, at last from `root`.
 ///
@@ -52,10 +54,13 @@ pub(crate) fn lookup(
         stop: false,
         metacopy: false,
         at_last_layer: false,
+        last_was_absolute: false,
         xattr_whiteouts: false,
     };
     let mut stack = Stack::default();
-    let lowermost = instance.layers.len().saturating_sub(1);
+    let lowermost = instance.merged.saturating_sub(1);
+    let has_data_layers = instance.merged < instance.layers.len();
+    let follows = instance.config.features.redirect_dir.follows() || has_data_layers;
     let mut dirs = parent;
     let mut at_root = false;
     let mut i = 0;
@@ -63,10 +68,13 @@ pub(crate) fn lookup(
         walk.check_allowed()?;
         let layer = instance.layer_of(dir.get())?;
         let index = dir.get().tag();
-        walk.at_last_layer = if instance.config.features.redirect_dir.follows() {
+        walk.at_last_layer = if !follows {
+            i + 1 == dirs.depth()
+        } else if walk.is_dir || !has_data_layers {
             index as usize == lowermost
         } else {
-            i + 1 == dirs.depth()
+            // The data of a metacopy file may be in the data-only layers.
+            false
         };
         i += 1;
         if let Some(found) = walk.search(layer, dir.dentry())? {
@@ -85,7 +93,18 @@ pub(crate) fn lookup(
             i = index as usize + 1;
         }
     }
-    walk.check_allowed()?;
+    // Data-only layers are there to be followed into, by absolute redirects alone.
+    let lazy = if walk.metacopy
+        && stack.top.is_some()
+        && has_data_layers
+        && walk.last_was_absolute
+    {
+        walk.metacopy = false;
+        walk.redirect.take().map(to_cstring).transpose()?
+    } else {
+        walk.check_allowed()?;
+        None
+    };
     let Some(top) = stack.top else {
         return Ok(None);
     };
@@ -96,13 +115,49 @@ pub(crate) fn lookup(
         );
         return Err(EIO);
     }
-    let metacopy = !walk.is_dir && !stack.below.is_empty();
+    let metacopy = !walk.is_dir && (!stack.below.is_empty() || lazy.is_some());
     Ok(Some(Found {
         top,
         below: stack.below,
         metacopy,
+        lazy,
         xattr_whiteouts: walk.xattr_whiteouts,
     }))
+}
+
+/// Looks for the data of a metacopy file in the data-only layers, topmost first.
+///
+/// # Errors
+///
+/// `ENOENT`: no layer has it. What a layer gives. After a message, in either case.
+pub(crate) fn find_lazy_data(instance: &Instance, c: &Override<'_>, object: &Object) -> Result {
+    let Some(lazy) = object.lazy() else {
+        return Ok(());
+    };
+    let mut outcome = ENOENT;
+    for (index, layer) in instance.layers.iter().enumerate().skip(instance.merged) {
+        match vfs::path::lookup_inside(c, layer.mount.get(), &lazy.path) {
+            Ok(found) if found.unsuitable().is_some() => outcome = EREMOTE,
+            Ok(found) if found.is_regular() => {
+                object.set_lazy_data(PinnedDentry::new(found, index as u32));
+                return Ok(());
+            }
+            Ok(_) => outcome = ENOENT,
+            Err(e) => outcome = e,
+        }
+    }
+    vfs::warn_limited!(
+        "no data-only layer has '{}', the data of a metacopy file: {:?}\n",
+        &*lazy.path,
+        outcome
+    );
+    Err(outcome)
+}
+
+fn to_cstring(mut path: KVec<u8>) -> Result<CString> {
+    path.push(0, GFP_KERNEL)?;
+    let path = CStr::from_bytes_with_nul(&path).map_err(|_| EINVAL)?;
+    Ok(CString::try_from(path)?)
 }
 
 /// Where an object was found so far.
@@ -139,6 +194,8 @@ struct Walk<'a> {
     metacopy: bool,
     /// There is no layer below this one, so marks that speak of those need not be read.
     at_last_layer: bool,
+    /// The redirect that was met last was an absolute one.
+    last_was_absolute: bool,
     xattr_whiteouts: bool,
 }
 
@@ -287,6 +344,7 @@ impl Walk<'_> {
                 _ => {}
             }
         }
+        self.last_was_absolute = false;
         if let Some(value) = marks::redirect(config, self.c, path)? {
             self.follow(&value, prefix, rest)?;
         }
@@ -304,6 +362,7 @@ impl Walk<'_> {
             .as_bytes()
             .len();
         path.truncate(len);
+        self.last_was_absolute = redirect.is_absolute();
         if redirect.is_absolute() {
             // An opaque directory on the way here does not speak for where this leads.
             self.stop = false;

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub(crate) mod data;
 pub(crate) mod inode;
 pub(crate) mod listing;
 pub(crate) mod lookup;

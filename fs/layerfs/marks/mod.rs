@@ -120,3 +120,34 @@ pub(crate) fn redirect(
         }
     }
 }
+
+/// What a metacopy file says of its data.
+pub(crate) struct MetacopyValue(KVec<u8>);
+
+impl MetacopyValue {
+    /// Decodes it.
+    ///
+    /// # Errors
+    ///
+    /// `EIO`: it is not valid.
+    pub(crate) fn get(&self) -> Result<Metacopy<'_>> {
+        Metacopy::decode(&self.0).map_err(|why| {
+            vfs::warn_limited!("{}\n", why.reason());
+            EIO
+        })
+    }
+}
+
+/// Reads what a metacopy file says of its data.
+///
+/// # Errors
+///
+/// `ENOMEM`; what the filesystem gives.
+pub(crate) fn metacopy_value(
+    config: &Config,
+    c: &Override<'_>,
+    path: Path<'_>,
+) -> Result<MetacopyValue> {
+    let value = xattr::get_whole(c, path, config.xattr(Mark::Metacopy))?;
+    Ok(MetacopyValue(value.unwrap_or_default()))
+}

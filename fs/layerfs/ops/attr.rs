@@ -59,8 +59,14 @@ impl AttrOps<LayerFs> for Attr {
             stat.fill(&c, object::top_path(instance, object)?, request)?;
             if object.traits().metacopy {
                 // The size is the whole file's, but the blocks are where the data is.
-                let data = object::data_path(instance, object)?;
-                let blocks = Stat::of(&c, data, Request::blocks(request))?.blocks();
+                let blocks = match object::data_path(instance, object) {
+                    Some(data) => Stat::of(&c, data, Request::blocks(request))?.blocks(),
+                    // Not worth looking for: a guess by the size.
+                    None => {
+                        let unit = u64::from(stat.block_size().max(512));
+                        stat.size().div_ceil(unit).saturating_mul(unit) / 512
+                    }
+                };
                 stat.set_blocks(blocks);
             }
         }

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::engine;
 use crate::state::object;
 use crate::state::Inode;
 use crate::state::LayerFs;
@@ -46,9 +47,9 @@ impl DentryOps<LayerFs> for Dentry {
         }
         let instance = inode.super_block().data();
         let path = match of {
-            Real::Metadata => object::top_path(instance, inode.held()),
-            Real::Data => object::data_path(instance, inode.held()),
+            Real::Metadata => object::top_path(instance, inode.held()).ok(),
+            Real::Data => engine::data::path(instance, inode).ok(),
         };
-        Some(path.ok()?.dentry)
+        Some(path?.dentry)
     }
 }

@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::state::object;
+use crate::engine;
 use crate::state::File;
 use crate::state::Inode;
 use crate::state::LayerFs;
@@ -28,7 +28,7 @@ impl FileOps<LayerFs> for Regular {
     fn open(file: &File) -> Result<BackingFile> {
         let inode = file.inode();
         let instance = inode.super_block().data();
-        let path = object::data_path(instance, inode.held())?;
+        let path = engine::data::path(instance, inode)?;
         let c = instance.as_mounter();
         BackingFile::open(&c, file, path)
     }
@@ -70,7 +70,7 @@ impl FileOps<LayerFs> for Regular {
 
     fn fiemap(inode: &Inode, extents: Extents<'_>) -> Result {
         let instance = inode.super_block().data();
-        let path = object::data_path(instance, inode.held())?;
+        let path = engine::data::path(instance, inode)?;
         let c = instance.as_mounter();
         extents.forward(&c, path.dentry.inode())
     }

@@ -35,8 +35,13 @@ impl SuperOps<LayerFs> for Super {
         match &instance.config.lowerdirs {
             Lowerdirs::List(list) => options.value(b"lowerdir", list.to_bytes()),
             Lowerdirs::Each(each) => {
-                for name in each {
-                    options.value(b"lowerdir+", name.to_bytes());
+                for (i, name) in each.iter().enumerate() {
+                    let key: &[u8] = if i < instance.merged {
+                        b"lowerdir+"
+                    } else {
+                        b"datadir+"
+                    };
+                    options.value(key, name.to_bytes());
                 }
             }
         }

@@ -23,6 +23,9 @@ impl XattrOps<LayerFs> for Xattr {
     fn get(inode: &Inode, name: &CStr, buf: &mut [u8]) -> Result<usize> {
         let instance = inode.super_block().data();
         let namespace = instance.config.namespace();
+        if name.to_bytes() == namespace.prefix() {
+            return Err(EINVAL);
+        }
         let path = object::top_path(instance, inode.held())?;
         let mut escaped = [0u8; 256];
         let name = match namespace.classify(name.to_bytes()) {

@@ -14,7 +14,7 @@ use kernel::str::CString;
 pub(crate) enum Lowerdirs {
     /// All in one option `lowerdir=`.
     List(CString),
-    /// One by one as `lowerdir+=`.
+    /// One by one as `lowerdir+=` and `datadir+=`; the latter come last.
     Each(KVec<CString>),
 }
 

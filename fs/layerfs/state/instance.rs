@@ -26,8 +26,10 @@ use vfs::PinnedDentry;
 /// Private data of the super block.
 pub(crate) struct Instance {
     pub(crate) config: Config,
-    /// The lower layers, topmost first.
+    /// The lower layers, topmost first; those that only have data come last.
     pub(crate) layers: KVec<Layer>,
+    /// How many of them are merged, and don't only have data.
+    pub(crate) merged: usize,
     /// The filesystems they are on, by `fsid - 1`.
     pub(crate) filesystems: KVec<Filesystem>,
     /// How inode numbers are made.

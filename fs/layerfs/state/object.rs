@@ -9,7 +9,11 @@
 
 use super::instance::Instance;
 use super::listing::SharedListing;
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering;
 use kernel::prelude::*;
+use kernel::str::CString;
+use kernel::sync::SetOnce;
 use vfs::sync::Locked;
 use vfs::Held;
 use vfs::Path;
@@ -32,6 +36,27 @@ struct More {
     below: KVec<PinnedDentry>,
     /// The merged names of a directory, while somebody has it open.
     listing: Option<Locked<SharedListing>>,
+    /// The data of a metacopy file that is in the data-only layers.
+    lazy: Option<LazyData>,
+    /// The data was found to have the digest that the metacopy file says.
+    verified: AtomicBool,
+}
+
+/// Data that nobody looks for before it is needed.
+pub(crate) struct LazyData {
+    /// Where to look, in each data-only layer.
+    pub(crate) path: CString,
+    found: SetOnce<PinnedDentry>,
+}
+
+impl LazyData {
+    /// Data that was not looked for yet.
+    pub(crate) fn new(path: CString) -> Self {
+        Self {
+            path,
+            found: SetOnce::new(),
+        }
+    }
 }
 
 /// What a lookup found out about an object.
@@ -47,7 +72,10 @@ pub(crate) struct Traits {
 
 impl vfs::inode::InodeData for Object {
     fn pins(&self, each: &mut dyn FnMut(&PinnedDentry)) {
-        self.stack().for_each(each);
+        self.stack().for_each(|pin| each(pin));
+        if let Some(data) = self.lazy().and_then(|lazy| lazy.found.as_ref()) {
+            each(data);
+        }
     }
 }
 
@@ -60,10 +88,11 @@ impl Object {
     pub(crate) fn new(
         top: PinnedDentry,
         below: KVec<PinnedDentry>,
+        lazy: Option<LazyData>,
         is_dir: bool,
         traits: Traits,
     ) -> Result<Self> {
-        let more = if below.is_empty() && !traits.may_have_whiteouts {
+        let more = if below.is_empty() && lazy.is_none() && !traits.may_have_whiteouts {
             None
         } else {
             let listing = if is_dir {
@@ -71,7 +100,13 @@ impl Object {
             } else {
                 None
             };
-            Some(KBox::new(More { below, listing }, GFP_KERNEL)?)
+            let more = More {
+                below,
+                listing,
+                lazy,
+                verified: AtomicBool::new(false),
+            };
+            Some(KBox::new(more, GFP_KERNEL)?)
         };
         Ok(Self {
             top: Some(top),
@@ -92,12 +127,41 @@ impl Object {
         self.top.as_ref().ok_or(EIO)
     }
 
-    /// Where its data is.
+    /// Where its data is, if that is known.
     #[inline]
     fn data(&self) -> Option<&PinnedDentry> {
         match &self.more {
-            Some(more) if !more.below.is_empty() => more.below.last(),
-            _ => self.top.as_ref(),
+            None => self.top.as_ref(),
+            Some(more) => match &more.lazy {
+                Some(lazy) => lazy.found.as_ref(),
+                None => more.below.last().or(self.top.as_ref()),
+            },
+        }
+    }
+
+    /// The data in data-only layers.
+    pub(crate) fn lazy(&self) -> Option<&LazyData> {
+        self.more.as_ref()?.lazy.as_ref()
+    }
+
+    /// Says where the data is. Whoever comes second has found the same.
+    pub(crate) fn set_lazy_data(&self, found: PinnedDentry) {
+        if let Some(lazy) = self.lazy() {
+            lazy.found.populate(found);
+        }
+    }
+
+    /// Whether the data was found to have the digest it must have.
+    pub(crate) fn is_verified(&self) -> bool {
+        self.more
+            .as_ref()
+            .is_some_and(|more| more.verified.load(Ordering::Relaxed))
+    }
+
+    /// Remembers that the data has the digest it must have.
+    pub(crate) fn set_verified(&self) {
+        if let Some(more) = &self.more {
+            more.verified.store(true, Ordering::Relaxed);
         }
     }
 
@@ -110,7 +174,13 @@ impl Object {
     fn place(&self, i: usize) -> Option<&PinnedDentry> {
         match i.checked_sub(1) {
             None => self.top.as_ref(),
-            Some(i) => self.more.as_ref()?.below.get(i),
+            Some(i) => {
+                let more = self.more.as_ref()?;
+                match &more.lazy {
+                    Some(lazy) if i == more.below.len() => lazy.found.as_ref(),
+                    _ => more.below.get(i),
+                }
+            }
         }
     }
 
@@ -141,14 +211,13 @@ pub(crate) fn top_path<'a>(
     path(instance, top)
 }
 
-/// The place of its data, as a path.
+/// The place of its data, as a path; `None` if nobody has looked for it yet.
 #[inline]
 pub(crate) fn data_path<'a>(
     instance: &'a Instance,
     object: Held<'a, Object>,
-) -> Result<Path<'a>> {
-    let data = object.and_then(|o| o.data()).ok_or(EIO)?;
-    path(instance, data)
+) -> Option<Path<'a>> {
+    path(instance, object.and_then(|o| o.data())?).ok()
 }
 
 /// A pin as a path.

@@ -122,6 +122,7 @@ impl<F: FileSystem> Tables<F> {
         open: Some(dir_open::<F>),
         iterate_shared: Some(dir_iterate::<F>),
         llseek: Some(dir_llseek::<F>),
+        fsync: Some(file_fsync),
         release: Some(dir_release::<F>),
         setlease: Some(bindings::generic_setlease),
         ..pin_init::zeroed()

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Getting at the data of a regular file: finding it where it was not looked for before, and checking
+//! that it is what it must be ("fs-verity support" in `Documentation/filesystems/overlayfs.rst`).
+
+#![forbid(unsafe_code)]
+
+use super::lookup;
+use crate::marks;
+use crate::state::instance::Instance;
+use crate::state::object;
+use crate::state::Inode;
+use format::options::Verity;
+use kernel::prelude::*;
+use vfs::verity;
+use vfs::Override;
+use vfs::Path;
+
+/// Where the data is, found and checked.
+///
+/// # Errors
+///
+/// `ENOENT`: it is in no data-only layer. `EIO`: it is not what the metacopy file says it is.
+#[inline]
+pub(crate) fn path<'a>(instance: &'a Instance, inode: &'a Inode) -> Result<Path<'a>> {
+    if inode.data().traits().metacopy {
+        prepare(instance, inode)?;
+    }
+    object::data_path(instance, inode.held()).ok_or(EIO)
+}
+
+#[cold]
+fn prepare(instance: &Instance, inode: &Inode) -> Result {
+    let object = inode.held();
+    let c = instance.as_mounter();
+    if object::data_path(instance, object).is_none() {
+        lookup::find_lazy_data(instance, &c, &object)?;
+    }
+    if instance.config.features.verity != Verity::Off && !object.is_verified() {
+        let data = object::data_path(instance, object).ok_or(EIO)?;
+        check(instance, &c, object::top_path(instance, object)?, data)?;
+        object.set_verified();
+    }
+    Ok(())
+}
+
+/// Checks that `data` has the digest that the metacopy file `top` says.
+fn check(instance: &Instance, c: &Override<'_>, top: Path<'_>, data: Path<'_>) -> Result {
+    let required = instance.config.features.verity == Verity::Require;
+    let value = marks::metacopy_value(&instance.config, c, top)?;
+    let Some((algorithm, digest)) = value.get()?.expected_digest() else {
+        if required {
+            vfs::warn_limited!("metacopy file '{}' has no digest specified\n", &**top.dentry);
+            return Err(EIO);
+        }
+        return Ok(());
+    };
+    let Some(actual) = verity::digest(c, data).map_err(|_| EIO)? else {
+        vfs::warn_limited!("lower file '{}' has no fs-verity digest\n", &**data.dentry);
+        return Err(EIO);
+    };
+    if actual.algorithm != algorithm || actual.bytes() != digest {
+        vfs::warn_limited!("lower file '{}' has the wrong fs-verity digest\n", &**data.dentry);
+        return Err(EIO);
+    }
+    Ok(())
+}
