@@ -159,7 +159,11 @@ fn conflicts_are_told_by_name() {
     // index=on is useless without upper, but index=off was asked for.
     let nofollow = "nfs_export=on,redirect_dir=nofollow,index=off";
     assert_eq!(conflict(nofollow, false), Conflict::NfsExportIndex);
-    assert!(resolve("nfs_export=on,redirect_dir=nofollow,index=on", false).0.is_ok());
+    assert!(
+        resolve("nfs_export=on,redirect_dir=nofollow,index=on", false)
+            .0
+            .is_ok()
+    );
     let user = Conflict::UserxattrRedirect(RedirectDir::On);
     assert_eq!(conflict("userxattr,redirect_dir=on", true), user);
     // Without upper there is no difference between following redirects and making them.

@@ -44,13 +44,13 @@ fn the_bits_are_chosen_by_the_number_of_filesystems() {
 fn known_numbers() {
     let bits = XinoBits::High(2);
     assert_eq!(compose(5, 0, bits), Some(5));
-    assert_eq!(compose(5, 1, bits), Some(1 << 63 | 5));
+    assert_eq!(compose(5, 1, bits), Some((1 << 63) | 5));
     assert_eq!(compose(1 << 62, 0, bits), None);
-    assert_eq!(non_persistent(5, bits), 1 << 62 | 5);
+    assert_eq!(non_persistent(5, bits), (1 << 62) | 5);
     assert_eq!(non_persistent(u64::MAX, bits), (1 << 63) - 1);
 
     let bits = XinoBits::High(BITS_OVER_INO32);
-    assert_eq!(compose(0xffff_ffff, 3, bits), Some(3 << 33 | 0xffff_ffff));
+    assert_eq!(compose(0xffff_ffff, 3, bits), Some((3 << 33) | 0xffff_ffff));
     assert_eq!(compose(1 << 32, 3, bits), None);
 
     assert_eq!(compose(u64::MAX, 9, XinoBits::SameFs), Some(u64::MAX));

@@ -445,7 +445,7 @@ fn small_values(random: &mut Random) {
         Ok(flags) => {
             assert_eq!(
                 theirs,
-                u32::from(flags.append) | u32::from(flags.immutable) << 1
+                u32::from(flags.append) | (u32::from(flags.immutable) << 1)
             );
         }
         Err(_) => assert_eq!(theirs & 3, 0, "{value:?}"),
