@@ -183,6 +183,97 @@ fn conflicts_are_told_by_name() {
 }
 
 #[test]
+fn what_is_only_a_default_gives_way() {
+    let with = |defaults: Defaults, options: &str| {
+        let mut features = Features::new(&defaults);
+        for option in split_monolithic(options.as_bytes()) {
+            let key = Key::parse(option.key).expect("a known option");
+            features
+                .apply(key, option.value, &defaults)
+                .expect("a good value");
+        }
+        let mut notes = Vec::new();
+        let outcome = features.resolve(true, false, true, &mut |note| notes.push(note));
+        assert_eq!(outcome, Ok(()), "{options}");
+        (
+            features.metacopy,
+            features.nfs_export,
+            features.index,
+            notes,
+        )
+    };
+    let none = Defaults::DEBIAN;
+    let metacopy = Defaults {
+        metacopy: true,
+        ..none
+    };
+    let export = Defaults {
+        nfs_export: true,
+        ..none
+    };
+    let both = Defaults {
+        metacopy: true,
+        nfs_export: true,
+        ..none
+    };
+
+    let follow = Note::MetacopyOffByRedirect(RedirectDir::Follow);
+    let nofollow = Note::MetacopyOffByRedirect(RedirectDir::Nofollow);
+    let verity = Note::NfsExportOffByVerity(Verity::On);
+    let require = Note::NfsExportOffByVerity(Verity::Require);
+    let table = [
+        (
+            metacopy,
+            "redirect_dir=off",
+            (false, false, false, vec![follow]),
+        ),
+        (
+            metacopy,
+            "redirect_dir=nofollow",
+            (false, false, false, vec![nofollow]),
+        ),
+        (metacopy, "", (true, false, false, vec![])),
+        (
+            export,
+            "index=off",
+            (false, false, false, vec![Note::NfsExportOffByIndex]),
+        ),
+        (export, "", (false, true, true, vec![])),
+        (
+            export,
+            "metacopy=on",
+            (true, false, true, vec![Note::NfsExportOffByMetacopy]),
+        ),
+        (
+            metacopy,
+            "nfs_export=on",
+            (false, true, true, vec![Note::MetacopyOffByNfsExport]),
+        ),
+        (
+            both,
+            "",
+            (false, true, true, vec![Note::MetacopyOffByNfsExport]),
+        ),
+        (both, "verity=on", (true, false, true, vec![verity])),
+        (both, "verity=require", (true, false, true, vec![require])),
+        (both, "metacopy=off", (false, true, true, vec![])),
+        (both, "nfs_export=off", (true, false, false, vec![])),
+        (
+            both,
+            "metacopy=on",
+            (true, false, true, vec![Note::NfsExportOffByMetacopy]),
+        ),
+    ];
+    for (defaults, options, expected) in table {
+        assert_eq!(
+            with(defaults, options),
+            expected,
+            "{options} with {defaults:?}"
+        );
+    }
+}
+
+#[test]
 fn without_upper_much_is_useless() {
     let (outcome, notes) = resolve("workdir=/w,index=on,volatile,uuid=on", false);
     let after = outcome.unwrap();
