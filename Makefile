@@ -90,9 +90,9 @@ rust-project.json:
 
 ## clean: removes what was built here (the module, results); distclean: all of build/
 clean:
-	rm -rf build/module build/module-kdir build/fstests-bin build/cargo build/results build/vm build/log rust-project.json
+	rm -rf build/module build/module-kdir build/fstests-bin build/cargo build/results build/vm build/log
 distclean:
-	rm -rf --one-file-system build target rust-project.json
+	rm -rf --one-file-system build target
 
 help:
 	@sed -n 's/^## \([^:]*\): /\1\t/p' Makefile | awk -F'\t' '{ printf "make %-18s %s\n", $$1, $$2 }'
