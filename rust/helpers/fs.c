@@ -3,6 +3,7 @@
 
 #include <linux/cred.h>
 #include <linux/fs.h>
+#include <linux/sched/signal.h>
 
 #include "helpers.h"
 
@@ -28,4 +29,40 @@ void vfs_helper_file_set_flags(struct file *file, unsigned int flags, unsigned i
 struct user_namespace *vfs_helper_current_user_ns(void)
 {
 	return current_user_ns();
+}
+
+void vfs_helper_sb_start_write(struct super_block *sb)
+{
+	sb_start_write(sb);
+}
+
+void vfs_helper_sb_end_write(struct super_block *sb)
+{
+	sb_end_write(sb);
+}
+
+int vfs_helper_get_write_access(struct inode *inode)
+{
+	return get_write_access(inode);
+}
+
+void vfs_helper_put_write_access(struct inode *inode)
+{
+	put_write_access(inode);
+}
+
+int vfs_helper_verify_read(struct file *file, const loff_t *pos, size_t len)
+{
+	return rw_verify_area(READ, file, pos, len);
+}
+
+int vfs_helper_verify_write(struct file *file, const loff_t *pos, size_t len)
+{
+	return rw_verify_area(WRITE, file, pos, len);
+}
+
+/* Whether the current task is about to die of a signal. */
+bool vfs_helper_is_being_killed(void)
+{
+	return fatal_signal_pending(current);
 }

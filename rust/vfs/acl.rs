@@ -6,12 +6,15 @@
 
 use crate::bindings;
 use crate::cred::Override;
+use crate::dentry::Positive;
 use crate::idmap::Idmap;
 use crate::inode::RcuInode;
 use crate::path::Path;
+use crate::write::Writing;
 use crate::Foreign;
 use core::ptr::NonNull;
 use kernel::error::from_err_ptr;
+use kernel::error::to_result;
 use kernel::prelude::*;
 
 /// Which of the two lists of an inode.
@@ -39,7 +42,7 @@ impl Kind {
         }
     }
 
-    fn xattr_name(self) -> &'static CStr {
+    pub(crate) fn xattr_name(self) -> &'static CStr {
         match self {
             Self::Access => c"system.posix_acl_access",
             Self::Default => c"system.posix_acl_default",
@@ -123,6 +126,78 @@ impl Acl {
             )
         };
         Self::mapped(Self::from_result(acl)?, path.dentry.inode(), idmap)
+    }
+
+    /// The list of the name `name`, if that names one.
+    pub fn kind_of(name: &CStr) -> Option<Kind> {
+        [Kind::Access, Kind::Default]
+            .into_iter()
+            .find(|kind| kind.xattr_name() == name)
+    }
+
+    /// Gives `dentry` this list (wraps `vfs_set_acl()`, with a copy, which is changed).
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`: no lists here. `EACCES`: a default list on what is no directory. `ENOSPC`, `EPERM`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep; takes the lock of the inode.
+    pub fn set_on(
+        &self,
+        _c: &Override<'_>,
+        writing: &Writing<'_>,
+        dentry: &Positive<Foreign>,
+        kind: Kind,
+    ) -> Result {
+        // SAFETY: Everything is valid for the calls; the clone is given back after them.
+        unsafe {
+            let clone = bindings::posix_acl_clone(self.0.as_ptr(), bindings::GFP_KERNEL);
+            let clone = Self::from_result(clone)?.ok_or(ENOMEM)?;
+            to_result(bindings::vfs_set_acl(
+                writing.idmap_ptr(),
+                dentry.as_ptr(),
+                kind.xattr_name().as_char_ptr(),
+                clone.0.as_ptr(),
+            ))
+        }
+    }
+
+    /// Takes a list away from `dentry` (wraps `vfs_remove_acl()`).
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`: no lists here. `ENODATA`: it has none. `EPERM`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep; takes the lock of the inode.
+    pub fn remove_from(
+        _c: &Override<'_>,
+        writing: &Writing<'_>,
+        dentry: &Positive<Foreign>,
+        kind: Kind,
+    ) -> Result {
+        // SAFETY: Everything is valid for the call.
+        to_result(unsafe {
+            bindings::vfs_remove_acl(
+                writing.idmap_ptr(),
+                dentry.as_ptr(),
+                kind.xattr_name().as_char_ptr(),
+            )
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `acl` must be valid; a count on it is taken for the result.
+    pub(crate) unsafe fn borrow_raw(acl: *mut bindings::posix_acl) -> Option<Self> {
+        let acl = NonNull::new(acl)?;
+        // SAFETY: By the requirement.
+        unsafe { bindings::vfs_helper_posix_acl_get(acl.as_ptr()) };
+        // INVARIANT: The count was just taken.
+        Some(Self(acl))
     }
 
     /// A filesystem caches its lists as they are on disk: a mount with a mapping needs a copy.

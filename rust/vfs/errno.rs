@@ -34,6 +34,7 @@ macro_rules! errors {
 }
 
 errors! {
+    ECANCELED: "The operation was called off.";
     ELOOP: "Too many symbolic links, or layers that contain each other.";
     ENAMETOOLONG: "The name is too long.";
     ENODATA: "There is no such extended attribute.";
