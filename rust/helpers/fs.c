@@ -66,3 +66,55 @@ bool vfs_helper_is_being_killed(void)
 {
 	return fatal_signal_pending(current);
 }
+
+/* Marks a directory as the upper or work directory of an overlay, as overlayfs does. */
+bool vfs_helper_inode_mark_in_use(struct inode *inode)
+{
+	bool marked = false;
+
+	spin_lock(&inode->i_lock);
+	if (!(inode_state_read(inode) & I_OVL_INUSE)) {
+		inode_state_set(inode, I_OVL_INUSE);
+		marked = true;
+	}
+	spin_unlock(&inode->i_lock);
+	return marked;
+}
+
+void vfs_helper_inode_unmark_in_use(struct inode *inode)
+{
+	spin_lock(&inode->i_lock);
+	WARN_ON(!(inode_state_read(inode) & I_OVL_INUSE));
+	inode_state_clear(inode, I_OVL_INUSE);
+	spin_unlock(&inode->i_lock);
+}
+
+/* One name less; not below the one that a hashed alias other than @dentry still shows. */
+void vfs_helper_drop_nlink(struct inode *inode, struct dentry *dentry)
+{
+	struct dentry *alias;
+	bool other = false;
+
+	spin_lock(&inode->i_lock);
+	for_each_alias(alias, inode) {
+		if (alias != dentry && !d_unhashed(alias)) {
+			other = true;
+			break;
+		}
+	}
+	spin_unlock(&inode->i_lock);
+	if (inode->i_nlink > other)
+		drop_nlink(inode);
+}
+
+/* Whether both ids have a mapping in the current user name space. */
+bool vfs_helper_ids_are_mapped(kuid_t uid, kgid_t gid)
+{
+	return kuid_has_mapping(current_user_ns(), uid) && kgid_has_mapping(current_user_ns(), gid);
+}
+
+/* Takes away what a write to the file takes away: set-user-ID and the like. */
+int vfs_helper_file_remove_privs(struct file *file)
+{
+	return file_remove_privs(file);
+}

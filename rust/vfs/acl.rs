@@ -128,7 +128,7 @@ impl Acl {
         Self::mapped(Self::from_result(acl)?, path.dentry.inode(), idmap)
     }
 
-    /// The list of the name `name`, if that names one.
+    /// Which list is called `name`, if one is.
     pub fn kind_of(name: &CStr) -> Option<Kind> {
         [Kind::Access, Kind::Default]
             .into_iter()

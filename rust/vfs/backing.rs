@@ -221,6 +221,261 @@ impl SpliceRead<'_> {
     }
 }
 
+/// What a write has to do with our inode when it has ended, perhaps asynchronously.
+pub trait WriteEnd<F: FileSystem> {
+    /// The real file was written to: `file` shall show it.
+    fn written(file: &File<F>);
+}
+
+unsafe extern "C" fn end_write<F: FileSystem, E: WriteEnd<F>>(
+    iocb: *mut bindings::kiocb,
+    _result: isize,
+) {
+    // SAFETY: The request is one for a file of ours, which is open until it has ended.
+    E::written(unsafe { File::from_raw((*iocb).ki_filp) });
+}
+
+fn writing_context<F: FileSystem, E: WriteEnd<F>>(cred: &Credential) -> bindings::backing_file_ctx {
+    bindings::backing_file_ctx {
+        end_write: Some(end_write::<F, E>),
+        ..context(cred)
+    }
+}
+
+/// A write that a user asked for.
+///
+/// # Invariants
+///
+/// Both pointers are what the VFS passed to `->write_iter()`, during that call.
+pub struct Write<'a> {
+    iocb: *mut bindings::kiocb,
+    iter: *mut bindings::iov_iter,
+    _call: PhantomData<&'a ()>,
+}
+
+impl Write<'_> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    #[inline]
+    pub(crate) unsafe fn from_raw(
+        iocb: *mut bindings::kiocb,
+        iter: *mut bindings::iov_iter,
+    ) -> Self {
+        Self {
+            iocb,
+            iter,
+            _call: PhantomData,
+        }
+    }
+
+    /// Whether nothing is to be written.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        // SAFETY: By the type invariant the iterator is valid.
+        unsafe { (*self.iter).__bindgen_anon_1.__bindgen_anon_1.as_ref().count == 0 }
+    }
+
+    /// Passes it down (wraps `backing_file_write_iter()`); gives the number of bytes. `sync`: whether
+    /// it is honoured that the user wants it on disk.
+    ///
+    /// # Errors
+    ///
+    /// What the filesystem gives; `EIOCBQUEUED`: it goes on asynchronously.
+    pub fn forward<F: FileSystem, E: WriteEnd<F>>(
+        self,
+        real: &File<crate::Foreign>,
+        cred: &Credential,
+        sync: bool,
+    ) -> Result<usize> {
+        let mut ctx = writing_context::<F, E>(cred);
+        // SAFETY: By the type invariants; the context is copied where it is needed for longer.
+        byte_count(unsafe {
+            let mut flags = (*self.iocb).ki_flags;
+            if !sync {
+                flags &= !(bindings::IOCB_ALL_SYNC as i32);
+            }
+            bindings::backing_file_write_iter(
+                real.as_ptr(),
+                self.iter,
+                self.iocb,
+                flags,
+                &mut ctx,
+            )
+        })
+    }
+}
+
+/// A splice from a pipe into a file that a user asked for.
+///
+/// # Invariants
+///
+/// All pointers are what the VFS passed to `->splice_write()`, during that call.
+pub struct SpliceWrite<'a> {
+    pub(crate) file: *mut bindings::file,
+    pub(crate) position: &'a mut i64,
+    pub(crate) pipe: *mut bindings::pipe_inode_info,
+    pub(crate) len: usize,
+    pub(crate) flags: u32,
+}
+
+impl SpliceWrite<'_> {
+    /// Passes it down (wraps `backing_file_splice_write()`); gives the number of bytes.
+    ///
+    /// # Errors
+    ///
+    /// What the filesystem gives.
+    pub fn forward<F: FileSystem, E: WriteEnd<F>>(
+        self,
+        real: &File<crate::Foreign>,
+        cred: &Credential,
+    ) -> Result<usize> {
+        let mut ctx = writing_context::<F, E>(cred);
+        let mut iocb = bindings::kiocb::default();
+        // SAFETY: By the type invariant; the request lives on our stack for the call.
+        let result = unsafe {
+            bindings::vfs_helper_init_sync_kiocb(&mut iocb, self.file);
+            iocb.ki_pos = *self.position;
+            bindings::backing_file_splice_write(
+                self.pipe,
+                real.as_ptr(),
+                &mut iocb,
+                self.len,
+                self.flags,
+                &mut ctx,
+            )
+        };
+        *self.position = iocb.ki_pos;
+        byte_count(result)
+    }
+}
+
+/// Takes away what a write takes away of a file of ours: set-user-ID, capabilities (wraps
+/// `file_remove_privs()`).
+///
+/// # Errors
+///
+/// What changing the attributes gives.
+///
+/// # Context
+///
+/// May sleep. The lock of the inode is held.
+pub fn remove_privileges<F: FileSystem>(
+    file: &File<F>,
+    _lock: &crate::lock::Exclusive<'_, F>,
+) -> Result {
+    // SAFETY: The file is open, its inode locked.
+    to_result(unsafe { bindings::vfs_helper_file_remove_privs(file.as_ptr()) })
+}
+
+/// Allocates, punches, zeroes, … a range of bytes (wraps `vfs_fallocate()`).
+///
+/// # Errors
+///
+/// `EOPNOTSUPP`, `EINVAL`, `ENOSPC`, `EFBIG`, …
+///
+/// # Context
+///
+/// May sleep.
+pub fn allocate(
+    _c: &Override<'_>,
+    real: &File<crate::Foreign>,
+    mode: i32,
+    offset: i64,
+    len: i64,
+) -> Result {
+    // SAFETY: The file is open.
+    to_result(unsafe { bindings::vfs_fallocate(real.as_ptr(), mode, offset, len) })
+}
+
+/// Which way bytes go from one file to another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Transfer {
+    /// Copied (`copy_file_range(2)`).
+    Copy,
+    /// Shared (`FICLONE`).
+    Clone,
+    /// Shared if they are the same already (`FIDEDUPERANGE`).
+    Deduplicate,
+}
+
+/// A range of bytes to be transferred.
+#[derive(Clone, Copy)]
+pub struct TransferRange {
+    /// Where it begins in the source.
+    pub from: i64,
+    /// Where it begins in the destination.
+    pub to: i64,
+    /// Its length.
+    pub len: i64,
+    pub(crate) flags: u32,
+}
+
+/// Transfers bytes from one real file to another; gives how many (wraps `vfs_copy_file_range()`,
+/// `vfs_clone_file_range()` or `vfs_dedupe_file_range_one()`).
+///
+/// # Errors
+///
+/// `EXDEV`, `EOPNOTSUPP`, `EINVAL`, `ENOSPC`, …
+///
+/// # Context
+///
+/// May sleep.
+pub fn transfer(
+    _c: &Override<'_>,
+    how: Transfer,
+    from: &File<crate::Foreign>,
+    to: &File<crate::Foreign>,
+    range: TransferRange,
+) -> Result<i64> {
+    // SAFETY: Both files are open.
+    let result = unsafe {
+        match how {
+            Transfer::Copy => bindings::vfs_copy_file_range(
+                from.as_ptr(),
+                range.from,
+                to.as_ptr(),
+                range.to,
+                range.len as usize,
+                range.flags,
+            ) as i64,
+            Transfer::Clone => bindings::vfs_clone_file_range(
+                from.as_ptr(),
+                range.from,
+                to.as_ptr(),
+                range.to,
+                range.len,
+                range.flags,
+            ),
+            Transfer::Deduplicate => bindings::vfs_dedupe_file_range_one(
+                from.as_ptr(),
+                range.from,
+                to.as_ptr(),
+                range.to,
+                range.len,
+                range.flags,
+            ),
+        }
+    };
+    if result < 0 {
+        Err(Error::from_errno(result as i32))
+    } else {
+        Ok(result)
+    }
+}
+
+/// Checks that the source of a transfer may be read (wraps `rw_verify_area()`).
+///
+/// # Errors
+///
+/// `EINVAL`, `EACCES` by an LSM.
+pub fn verify_read(_c: &Override<'_>, real: &File<crate::Foreign>, range: TransferRange) -> Result {
+    // SAFETY: The file is open.
+    to_result(unsafe {
+        bindings::vfs_helper_verify_read(real.as_ptr(), &range.from, range.len as usize)
+    })
+}
+
 /// A mapping into memory that a user asked for.
 ///
 /// # Invariants

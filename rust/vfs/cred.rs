@@ -168,6 +168,22 @@ impl Drop for Override<'_> {
     }
 }
 
+/// The ids that own what the current task creates.
+pub(crate) fn current_fs_ids() -> (bindings::kuid_t, bindings::kgid_t) {
+    // SAFETY: The task's own credentials are valid and immutable.
+    unsafe {
+        let cred = current_cred_slot().read();
+        ((*cred).fsuid, (*cred).fsgid)
+    }
+}
+
+/// Whether the ids of `stat` mean anything in the current task's user name space (does what
+/// `kuid_has_mapping()` does, for both).
+pub fn can_own(_c: &Override<'_>, stat: &crate::stat::Stat) -> bool {
+    // SAFETY: The name space of the task's own credentials is valid.
+    unsafe { bindings::vfs_helper_ids_are_mapped(stat.0.uid, stat.0.gid) }
+}
+
 /// Where the current task keeps its subjective credentials.
 #[inline(always)]
 fn current_cred_slot() -> *mut *const bindings::cred {
@@ -240,19 +256,18 @@ impl Borrowed {
     pub fn to_create<F: crate::FileSystem>(
         mounter: &Override<'_>,
         dentry: &crate::Dentry<F>,
-        owner: &crate::inode::RcuInode<F>,
-        mode: u16,
+        owner: &crate::inode::NewOwner,
     ) -> Result<Self> {
         let mut new = Prepared::from_current()?;
         // SAFETY: The new credentials are ours alone; the rest is valid for the call. `mounter.old`
         // are the credentials of the task before the override, which it keeps.
         unsafe {
             let raw = new.0.as_mut();
-            raw.fsuid = (*owner.as_ptr()).i_uid;
-            raw.fsgid = (*owner.as_ptr()).i_gid;
+            raw.fsuid = owner.uid;
+            raw.fsgid = owner.gid;
             kernel::error::to_result(bindings::security_dentry_create_files_as(
                 dentry.as_ptr(),
-                i32::from(mode),
+                i32::from(owner.mode),
                 &raw const (*dentry.as_ptr()).__bindgen_anon_1.d_name,
                 mounter.old,
                 raw,

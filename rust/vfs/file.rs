@@ -19,6 +19,8 @@ use crate::Owner;
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
+use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::Ordering;
 use kernel::error::from_err_ptr;
 use kernel::ffi;
 use kernel::prelude::*;
@@ -198,9 +200,58 @@ impl OwnedFile {
         }
     }
 
+    /// Puts it at the beginning.
+    pub fn rewind(&self) {
+        self.set_position(0);
+    }
+
     /// Puts it where `file` is: before a request that starts at the user's position.
     pub fn take_position_of<F: FileSystem>(&self, file: &File<F>) {
         self.set_position(file.position());
+    }
+}
+
+/// A file that is opened when it is first needed, and kept.
+#[derive(Default)]
+pub struct LateFile(AtomicPtr<bindings::file>);
+
+impl LateFile {
+    /// The file, opened by `open` if nobody has yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of `open`.
+    pub fn get_or_open(&self, open: impl FnOnce() -> Result<OwnedFile>) -> Result<&File<Foreign>> {
+        let mut file = self.0.load(Ordering::Acquire);
+        if file.is_null() {
+            let new = open()?;
+            let exchanged = self.0.compare_exchange(
+                core::ptr::null_mut(),
+                new.as_ptr(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            file = match exchanged {
+                Ok(_) => {
+                    let file = new.as_ptr();
+                    core::mem::forget(new);
+                    file
+                }
+                // Somebody was faster.
+                Err(other) => other,
+            };
+        }
+        // SAFETY: What is in the cell is an open file, and stays there until `self` is dropped.
+        Ok(unsafe { File::from_raw(file) })
+    }
+}
+
+impl Drop for LateFile {
+    fn drop(&mut self) {
+        if let Some(file) = NonNull::new(*self.0.get_mut()) {
+            // SAFETY: The reference was put here, and is ours.
+            drop(unsafe { OwnedFile::from_raw(file) });
+        }
     }
 }
 
