@@ -118,3 +118,10 @@ int vfs_helper_file_remove_privs(struct file *file)
 {
 	return file_remove_privs(file);
 }
+
+/* Whether changing the ACL or mode of the inode must clear its set-group-ID bit. */
+bool vfs_helper_inode_loses_sgid(struct inode *inode)
+{
+	return (inode->i_mode & S_ISGID) && !in_group_p(inode->i_gid) &&
+	       !capable_wrt_inode_uidgid(&nop_mnt_idmap, inode, CAP_FSETID);
+}

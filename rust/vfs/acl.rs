@@ -8,9 +8,11 @@ use crate::bindings;
 use crate::cred::Override;
 use crate::dentry::Positive;
 use crate::idmap::Idmap;
+use crate::inode::Inode;
 use crate::inode::RcuInode;
 use crate::path::Path;
 use crate::write::Writing;
+use crate::FileSystem;
 use crate::Foreign;
 use core::ptr::NonNull;
 use kernel::error::from_err_ptr;
@@ -133,6 +135,28 @@ impl Acl {
         [Kind::Access, Kind::Default]
             .into_iter()
             .find(|kind| kind.xattr_name() == name)
+    }
+
+    /// The lists that an object made in `dir` inherits, and its mode after them (wraps
+    /// `posix_acl_create()`): the default one and the access one.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; those of reading the directory's list.
+    pub fn inherited<F: FileSystem>(
+        dir: &Inode<F>,
+        mode: &mut u16,
+    ) -> Result<(Option<Self>, Option<Self>)> {
+        let (mut default, mut access) = (core::ptr::null_mut(), core::ptr::null_mut());
+        // SAFETY: The directory is valid, the rest is ours to fill.
+        to_result(unsafe {
+            bindings::posix_acl_create(dir.as_ptr(), mode, &mut default, &mut access)
+        })?;
+        // INVARIANT: What is returned is counted for us.
+        Ok((
+            NonNull::new(default).map(Self),
+            NonNull::new(access).map(Self),
+        ))
     }
 
     /// Gives `dentry` this list (wraps `vfs_set_acl()`, with a copy, which is changed).

@@ -75,41 +75,79 @@ impl BackingFile {
         }))
     }
 
-    /// Follows what the user changed with `fcntl(F_SETFL)` since.
+    /// Makes a file without a name in the directory at `dir`, as the real file of `user` (wraps
+    /// `backing_tmpfile_open()`).
     ///
     /// # Errors
     ///
-    /// `EPERM`: the append flag of an append-only file. `EINVAL`: direct I/O is not possible.
-    #[inline]
-    pub fn follow_flags<F: FileSystem>(&self, user: &File<F>) -> Result {
-        if (user.flags() ^ self.flags()) & FOLLOWED == 0 {
-            return Ok(());
-        }
-        self.change_flags(user.flags() & FOLLOWED)
+    /// `EOPNOTSUPP`: the filesystem can't. `ENOSPC`, `EDQUOT`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn make_nameless<F: FileSystem>(
+        c: &Override<'_>,
+        user: &File<F>,
+        dir: Path<'_>,
+        mode: u16,
+    ) -> Result<Self> {
+        // The owner is whoever creates it, so access times may be left alone.
+        let flags = user.flags() | bindings::O_NOATIME;
+        // SAFETY: All are valid; the new file takes its own references.
+        let file = from_err_ptr(unsafe {
+            bindings::backing_tmpfile_open(
+                user.as_ptr(),
+                flags as i32,
+                &dir.to_raw(),
+                mode,
+                c.as_ptr(),
+            )
+        })?;
+        // SAFETY: The reference is ours.
+        // INVARIANT: It is a backing file.
+        Ok(Self(unsafe {
+            OwnedFile::from_raw(NonNull::new(file).ok_or(EIO)?)
+        }))
     }
 
-    #[cold]
-    fn change_flags(&self, wanted: u32) -> Result {
-        let file = self.as_ptr();
-        // SAFETY: The file is open; its flags are changed under its lock. `f_op` is constant.
-        unsafe {
-            let inode = (*file).f_inode;
-            let append_only = (*inode).i_flags & bindings::S_APPEND != 0;
-            if (wanted ^ (*file).f_flags) & bindings::O_APPEND != 0 && append_only {
-                return Err(EPERM);
-            }
-            if wanted & bindings::O_DIRECT != 0
-                && (*file).f_mode & bindings::FMODE_CAN_ODIRECT == 0
-            {
-                return Err(EINVAL);
-            }
-            if let Some(check) = (*(*file).f_op).check_flags {
-                to_result(check(wanted as i32))?;
-            }
-            bindings::vfs_helper_file_set_flags(file, wanted, FOLLOWED);
-        }
-        Ok(())
+    /// The same file, as any other that we opened.
+    pub fn into_owned(self) -> OwnedFile {
+        self.0
     }
+}
+
+/// Has the real file follow what the user changed with `fcntl(F_SETFL)` since it was opened.
+///
+/// # Errors
+///
+/// `EPERM`: the append flag of an append-only file. `EINVAL`: direct I/O is not possible.
+#[inline]
+pub fn follow_flags<F: FileSystem>(real: &File<crate::Foreign>, user: &File<F>) -> Result {
+    if (user.flags() ^ real.flags()) & FOLLOWED == 0 {
+        return Ok(());
+    }
+    change_flags(real, user.flags() & FOLLOWED)
+}
+
+#[cold]
+fn change_flags(real: &File<crate::Foreign>, wanted: u32) -> Result {
+    let file = real.as_ptr();
+    // SAFETY: The file is open; its flags are changed under its lock. `f_op` is constant.
+    unsafe {
+        let inode = (*file).f_inode;
+        let append_only = (*inode).i_flags & bindings::S_APPEND != 0;
+        if (wanted ^ (*file).f_flags) & bindings::O_APPEND != 0 && append_only {
+            return Err(EPERM);
+        }
+        if wanted & bindings::O_DIRECT != 0 && (*file).f_mode & bindings::FMODE_CAN_ODIRECT == 0 {
+            return Err(EINVAL);
+        }
+        if let Some(check) = (*(*file).f_op).check_flags {
+            to_result(check(wanted as i32))?;
+        }
+        bindings::vfs_helper_file_set_flags(file, wanted, FOLLOWED);
+    }
+    Ok(())
 }
 
 /// What the backing-file functions are told.
@@ -166,7 +204,7 @@ impl Read<'_> {
     ///
     /// What the filesystem gives; `EIOCBQUEUED`: it goes on asynchronously.
     #[inline]
-    pub fn forward(self, real: &BackingFile, cred: &Credential) -> Result<usize> {
+    pub fn forward(self, real: &File<crate::Foreign>, cred: &Credential) -> Result<usize> {
         let mut ctx = context(cred);
         // SAFETY: By the type invariants; the context is copied where it is needed for longer.
         byte_count(unsafe {
@@ -200,7 +238,7 @@ impl SpliceRead<'_> {
     /// # Errors
     ///
     /// What the filesystem gives.
-    pub fn forward(self, real: &BackingFile, cred: &Credential) -> Result<usize> {
+    pub fn forward(self, real: &File<crate::Foreign>, cred: &Credential) -> Result<usize> {
         let mut ctx = context(cred);
         let mut iocb = bindings::kiocb::default();
         // SAFETY: By the type invariant; the request lives on our stack for the call.
@@ -350,6 +388,19 @@ impl SpliceWrite<'_> {
     }
 }
 
+/// Notes that a file of ours was read, if its access time is due (wraps `touch_atime()`, which comes
+/// to [`AttrOps::touch`](crate::ops::AttrOps::touch)).
+///
+/// # Context
+///
+/// May sleep.
+pub fn note_access<F: FileSystem>(file: &File<F>) {
+    if file.flags() & bindings::O_NOATIME == 0 {
+        // SAFETY: The path of an open file is constant.
+        unsafe { bindings::touch_atime(&raw const (*file.as_ptr()).__bindgen_anon_1.f_path) };
+    }
+}
+
 /// Takes away what a write takes away of a file of ours: set-user-ID, capabilities (wraps
 /// `file_remove_privs()`).
 ///
@@ -496,7 +547,7 @@ impl MapRequest<'_> {
     /// # Errors
     ///
     /// `ENODEV`: the real file can't be mapped. What the filesystem gives.
-    pub fn forward(self, real: &BackingFile, cred: &Credential) -> Result {
+    pub fn forward(self, real: &File<crate::Foreign>, cred: &Credential) -> Result {
         let mut ctx = context(cred);
         // SAFETY: By the type invariants.
         to_result(unsafe { bindings::backing_file_mmap(real.as_ptr(), self.0, &mut ctx) })
@@ -512,7 +563,7 @@ impl MapRequest<'_> {
 /// # Context
 ///
 /// May sleep.
-pub fn flush(_c: &Override<'_>, real: &BackingFile, owner: LockOwner) -> Result {
+pub fn flush(_c: &Override<'_>, real: &File<crate::Foreign>, owner: LockOwner) -> Result {
     // SAFETY: The file is open, its operations are constant.
     unsafe {
         match (*(*real.as_ptr()).f_op).flush {
@@ -532,7 +583,7 @@ pub struct LockOwner(pub(crate) bindings::fl_owner_t);
 /// `EINVAL`, `ESPIPE`.
 pub fn advise(
     _c: &Override<'_>,
-    real: &BackingFile,
+    real: &File<crate::Foreign>,
     offset: i64,
     len: i64,
     advice: i32,

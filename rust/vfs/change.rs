@@ -125,6 +125,15 @@ impl Request<'_> {
         })
     }
 
+    /// A change that takes the set-group-ID bit away, if there is one.
+    pub fn with_lost_set_group_id<R>(f: impl FnOnce(Request<'_>) -> R) -> R {
+        let mut attr = bindings::iattr {
+            ia_valid: bindings::ATTR_KILL_SGID,
+            ..pin_init::zeroed()
+        };
+        f(Request(&mut attr))
+    }
+
     /// Whether the size is changed.
     pub fn changes_size(&self) -> bool {
         self.0.ia_valid & bindings::ATTR_SIZE != 0

@@ -8,6 +8,7 @@
 use crate::bindings;
 use crate::cred::Override;
 use crate::dentry::Positive;
+use crate::file::File;
 use crate::file::OwnedFile;
 use crate::inode::Access;
 use crate::path::Path;
@@ -165,7 +166,9 @@ impl OwnedFile {
         // SAFETY: The file is open.
         to_result(unsafe { bindings::vfs_fsync(self.as_ptr(), 0) })
     }
+}
 
+impl File<Foreign> {
     /// As [`OwnedFile::sync`], for a range of bytes, and perhaps the data only (wraps
     /// `vfs_fsync_range()`).
     ///

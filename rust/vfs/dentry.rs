@@ -318,10 +318,29 @@ impl Positive<Foreign> {
     #[inline]
     pub fn lookup(
         &self,
-        _c: &Override<'_>,
+        c: &Override<'_>,
         mount: &Mount,
         name: &[u8],
     ) -> Result<Option<ARef<Positive<Foreign>>>> {
+        Ok(into_positive(self.lookup_any(c, mount, name)?))
+    }
+
+    /// As [`Positive::lookup`]; a name that is not there is a negative dentry.
+    ///
+    /// # Errors
+    ///
+    /// As [`Positive::lookup`].
+    ///
+    /// # Context
+    ///
+    /// As [`Positive::lookup`].
+    #[inline]
+    pub fn lookup_any(
+        &self,
+        _c: &Override<'_>,
+        mount: &Mount,
+        name: &[u8],
+    ) -> Result<ARef<Dentry<Foreign>>> {
         let mut qstr = qstr(name);
         // SAFETY: `qstr` points to `name` for the time of the call, the directory is valid, and the
         // mapping belongs to a mount that is borrowed.
@@ -329,9 +348,7 @@ impl Positive<Foreign> {
             bindings::lookup_one_unlocked(mount.idmap().as_ptr(), &mut qstr, self.as_ptr())
         })?;
         // SAFETY: On success it is a dentry with a reference for us.
-        let found: ARef<Dentry<Foreign>> =
-            unsafe { ARef::from_raw(NonNull::new_unchecked(found).cast()) };
-        Ok(into_positive(found))
+        Ok(unsafe { ARef::from_raw(NonNull::new_unchecked(found).cast()) })
     }
 }
 
@@ -397,7 +414,7 @@ impl<F: FileSystem> Dentry<F> {
     }
 }
 
-impl Dentry<Foreign> {
+impl<F: Owner> Dentry<F> {
     /// A copy of the name, as it is now.
     ///
     /// # Errors

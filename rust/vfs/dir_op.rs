@@ -42,6 +42,27 @@ pub enum What<'a> {
     Link(&'a Real),
 }
 
+impl<'a> What<'a> {
+    /// The same, to have its mode changed.
+    pub fn with_mode(&self) -> What<'a> {
+        match *self {
+            What::File(mode) => What::File(mode),
+            What::Directory(mode) => What::Directory(mode),
+            What::Special(mode, dev) => What::Special(mode, dev),
+            What::Symlink(target) => What::Symlink(target),
+            What::Link(old) => What::Link(old),
+        }
+    }
+
+    /// Type and permission bits, of what has any of its own.
+    pub fn mode_mut(&mut self) -> Option<&mut u16> {
+        match self {
+            What::File(mode) | What::Directory(mode) | What::Special(mode, _) => Some(mode),
+            What::Symlink(_) | What::Link(_) => None,
+        }
+    }
+}
+
 /// A name that is about to be created: its directory is locked.
 ///
 /// # Invariants

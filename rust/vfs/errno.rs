@@ -40,5 +40,6 @@ errors! {
     ENODATA: "There is no such extended attribute.";
     EOPNOTSUPP: "The operation is not supported here.";
     EREMOTE: "The object is of a kind that can't be stood on.";
+    ENOTEMPTY: "The directory is not empty.";
     ESTALE: "The object is not what it was.";
 }

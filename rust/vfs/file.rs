@@ -104,11 +104,45 @@ impl<F: FileSystem> File<F> {
 
     /// Lets the open file say `O_CREAT` and the like no more: they were for opening (what overlay
     /// filesystems do before they open the real file with the same flags).
-    pub(crate) fn forget_open_flags(file: *mut bindings::file) {
+    ///
+    /// To be called while it is being opened only: later nothing reads them.
+    pub fn forget_open_flags(&self) {
         const OPENING: u32 =
             bindings::O_CREAT | bindings::O_EXCL | bindings::O_NOCTTY | bindings::O_TRUNC;
-        // SAFETY: The file is being opened, nobody else sees it.
-        unsafe { (*file).f_flags &= !OPENING };
+        // SAFETY: Flags change under the file's lock, if others can see it at all.
+        unsafe { bindings::vfs_helper_file_set_flags(self.as_ptr(), 0, OPENING) };
+    }
+
+    /// Whether it is being opened to be written to, or to be truncated.
+    pub fn opens_for_writing(&self) -> bool {
+        self.truncates() || self.flags() & bindings::O_ACCMODE != bindings::O_RDONLY
+    }
+
+    /// Whether it is being opened to be truncated.
+    pub fn truncates(&self) -> bool {
+        self.flags() & bindings::O_TRUNC != 0
+    }
+}
+
+impl File<Foreign> {
+    /// Moves its position (wraps `vfs_llseek()`) and gives the new one.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, `EOVERFLOW`; `ENXIO` for data or holes beyond the end.
+    pub fn seek(&self, offset: i64, whence: i32) -> Result<i64> {
+        // SAFETY: The file is open.
+        let pos = unsafe { bindings::vfs_llseek(self.as_ptr(), offset, whence) };
+        if pos < 0 {
+            Err(Error::from_errno(pos as i32))
+        } else {
+            Ok(pos)
+        }
+    }
+
+    /// Puts it where `file` is: before a request that starts at the user's position.
+    pub fn take_position_of<F: FileSystem>(&self, file: &File<F>) {
+        self.set_position(file.position());
     }
 }
 
@@ -185,29 +219,9 @@ impl OwnedFile {
         Ok(Self(NonNull::new(file).ok_or(EIO)?))
     }
 
-    /// Moves its position (wraps `vfs_llseek()`) and gives the new one.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL`, `EOVERFLOW`; `ENXIO` for data or holes beyond the end.
-    pub fn seek(&self, offset: i64, whence: i32) -> Result<i64> {
-        // SAFETY: The file is open.
-        let pos = unsafe { bindings::vfs_llseek(self.as_ptr(), offset, whence) };
-        if pos < 0 {
-            Err(Error::from_errno(pos as i32))
-        } else {
-            Ok(pos)
-        }
-    }
-
     /// Puts it at the beginning.
     pub fn rewind(&self) {
         self.set_position(0);
-    }
-
-    /// Puts it where `file` is: before a request that starts at the user's position.
-    pub fn take_position_of<F: FileSystem>(&self, file: &File<F>) {
-        self.set_position(file.position());
     }
 }
 

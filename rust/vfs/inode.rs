@@ -241,6 +241,15 @@ impl RcuInode<Foreign> {
         }
     }
 
+    /// Whether its filesystem, as it is mounted, has access control lists.
+    pub fn has_acls(&self) -> bool {
+        // SAFETY: Words that may be read at any time; operations are constant.
+        unsafe {
+            (*(*self.as_ptr()).i_sb).s_flags & bindings::SB_POSIXACL != 0
+                && (*(*self.as_ptr()).i_op).set_acl.is_some()
+        }
+    }
+
     /// What identifies it while it is cached.
     #[inline]
     pub fn key(&self) -> InodeKey {
@@ -318,6 +327,46 @@ impl<F: FileSystem> Inode<F> {
         }
     }
 
+    /// Whether it shows any of the flags that go along with the object (sync, append-only, …).
+    pub fn has_copied_flags(&self) -> bool {
+        // SAFETY: A word that may be read at any time.
+        unsafe { (&raw const (*self.as_ptr()).i_flags).read_volatile() & COPIED_FLAGS != 0 }
+    }
+
+    /// Makes it found by `key` from now on, if it could not be found by any (wraps
+    /// `__insert_inode_hash()`).
+    pub fn hash_by(&self, key: InodeKey) {
+        // SAFETY: The inode is valid; one that is in no hash chain is put into one, by somebody who
+        // holds its copy-up lock, so only once.
+        unsafe {
+            if (*self.as_ptr()).i_hash.pprev.is_null() {
+                (*self.as_ptr()).i_private = key.0 as *mut ffi::c_void;
+                bindings::__insert_inode_hash(self.as_ptr(), key.0 as u64);
+            }
+        }
+    }
+
+    /// Whether the current task owns it, or may act as if (wraps `inode_owner_or_capable()`).
+    pub fn is_owned(&self) -> bool {
+        // SAFETY: The inode is valid.
+        unsafe { bindings::inode_owner_or_capable(Idmap::identity().as_ptr(), self.as_ptr()) }
+    }
+
+    /// Whether changing its permissions as the current task takes the set-group-ID bit away.
+    pub fn loses_set_group_id(&self) -> bool {
+        // SAFETY: The inode is valid.
+        unsafe { bindings::vfs_helper_inode_loses_sgid(self.as_ptr()) }
+    }
+
+    /// Shows the access time of the real inode.
+    pub fn refresh_access_time(&self, real: &RcuInode<Foreign>) {
+        // SAFETY: Both inodes are valid; a torn time is no worse than an old one.
+        unsafe {
+            (*self.as_ptr()).i_atime_sec = (*real.as_ptr()).i_atime_sec;
+            (*self.as_ptr()).i_atime_nsec = (*real.as_ptr()).i_atime_nsec;
+        }
+    }
+
     /// Counts the names: one more (wraps `inc_nlink()`).
     pub fn add_name(&self) {
         // SAFETY: The inode is valid; the VFS holds its lock.
@@ -340,13 +389,7 @@ impl<F: FileSystem> Inode<F> {
     /// Sets those of the flags that the real inode, and what `protection` adds, say (wraps
     /// `inode_set_flags()`).
     pub fn refresh_flags(&self, real: &RcuInode<Foreign>, protection: Protection) {
-        let mut flags = 0;
-        if protection.append {
-            flags |= bindings::S_APPEND;
-        }
-        if protection.immutable {
-            flags |= bindings::S_IMMUTABLE;
-        }
+        let mut flags = protection.flags();
         // SAFETY: Both inodes are valid; flags change under the lock the VFS holds, or none else
         // sees them.
         unsafe {
@@ -586,6 +629,18 @@ pub struct Protection {
     pub immutable: bool,
 }
 
+impl Protection {
+    fn flags(self) -> u32 {
+        let append = if self.append { bindings::S_APPEND } else { 0 };
+        let immutable = if self.immutable {
+            bindings::S_IMMUTABLE
+        } else {
+            0
+        };
+        append | immutable
+    }
+}
+
 /// Copies what changes of an inode but its owner.
 ///
 /// # Safety
@@ -612,12 +667,13 @@ const ACL_DONT_CACHE: *mut kernel::bindings::posix_acl =
 
 impl<F: FileSystem> New<F> {
     /// Makes it a copy of `real` seen through `idmap`: type, mode, owner, times, size, links and
-    /// flags; with number `ino` and private `data`. From here on everybody may see it.
+    /// flags; with number `ino`, `protection` beside that of the flags, and private `data`. From here on everybody may see it.
     pub fn init(
         self,
         real: &RcuInode<Foreign>,
         idmap: &Idmap,
         ino: u64,
+        protection: Protection,
         data: F::InodeData,
     ) -> ARef<Inode<F>> {
         let (inode, hashed) = (self.inode, self.hashed);
@@ -631,7 +687,7 @@ impl<F: FileSystem> New<F> {
             let from = real.as_ptr();
             let mode = real.mode();
             (*ptr).i_ino = ino;
-            (*ptr).i_flags |= bindings::S_NOCMTIME | ((*from).i_flags & COPIED_FLAGS);
+            (*ptr).i_flags |= bindings::S_NOCMTIME | ((*from).i_flags & COPIED_FLAGS) | protection.flags();
             (*ptr).i_acl = ACL_DONT_CACHE;
             (*ptr).i_default_acl = ACL_DONT_CACHE;
             (((*ptr).i_uid), ((*ptr).i_gid)) = idmap.owner_of(real);

@@ -171,6 +171,16 @@ impl Drop for OwnedPath {
     }
 }
 
+/// Notes that the object at `path` was read, if its access time is due (wraps `touch_atime()`).
+///
+/// # Context
+///
+/// May sleep.
+pub fn touch(path: Path<'_>) {
+    // SAFETY: The path is valid.
+    unsafe { bindings::touch_atime(&path.to_raw()) };
+}
+
 /// Whether `dir` is `top` or lies below it (wraps `is_subdir()`).
 pub fn is_below(dir: &Dentry<Foreign>, top: &Dentry<Foreign>) -> bool {
     // SAFETY: Both dentries are valid while borrowed.

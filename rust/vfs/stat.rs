@@ -21,11 +21,25 @@ pub struct Request {
 }
 
 impl Request {
+    /// What `stat(2)` shows.
+    pub const BASIC: Self = Self {
+        mask: bindings::STATX_BASIC_STATS,
+        flags: bindings::AT_STATX_SYNC_AS_STAT,
+    };
+
     /// Only the inode number.
     pub const INO: Self = Self {
         mask: bindings::STATX_INO,
         flags: bindings::AT_STATX_SYNC_AS_STAT,
     };
+
+    /// Only the inode number and the number of names, as up to date as in `like`.
+    pub fn ino_and_nlink(like: Self) -> Self {
+        Self {
+            mask: bindings::STATX_INO | bindings::STATX_NLINK,
+            flags: like.flags,
+        }
+    }
 
     /// Only the number of blocks, as up to date as in `like`.
     pub fn blocks(like: Self) -> Self {
@@ -98,6 +112,30 @@ impl Stat {
     #[inline]
     pub fn set_nlink(&mut self, nlink: u32) {
         self.0.nlink = nlink;
+    }
+
+    /// Type and permission bits.
+    #[inline]
+    pub fn mode(&self) -> u16 {
+        self.0.mode
+    }
+
+    /// The device number of a device node.
+    #[inline]
+    pub fn rdev(&self) -> u32 {
+        self.0.rdev
+    }
+
+    /// The number of names.
+    #[inline]
+    pub fn nlink(&self) -> u32 {
+        self.0.nlink
+    }
+
+    /// Sets the size, in bytes.
+    #[inline]
+    pub fn set_size(&mut self, size: u64) {
+        self.0.size = size as i64;
     }
 
     /// The size, in bytes.

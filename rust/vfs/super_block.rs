@@ -72,6 +72,12 @@ impl<F: Owner> SuperBlock<F> {
         unsafe { (*self.as_ptr()).s_dev }
     }
 
+    /// Whether it is mounted read-only.
+    pub fn is_read_only(&self) -> bool {
+        // SAFETY: A word that may be read at any time.
+        unsafe { (*self.as_ptr()).s_flags & bindings::SB_RDONLY != 0 }
+    }
+
     /// How many filesystems this one stands on.
     pub fn stack_depth(&self) -> u32 {
         // SAFETY: Constant once it is mounted.

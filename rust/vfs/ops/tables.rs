@@ -723,7 +723,6 @@ unsafe extern "C" fn file_open<F: FileSystem>(
     file: *mut bindings::file,
 ) -> i32 {
     from_result(|| {
-        File::<F>::forget_open_flags(file);
         // SAFETY: The VFS passes a file of ours that is being opened.
         let data = F::Regular::open(unsafe { File::from_raw(file) })?;
         // SAFETY: The slot is ours; `file_release` takes the data back.
