@@ -203,6 +203,14 @@ impl StatFs {
         self.0.f_namelen = len as _;
     }
 
+    /// Sets the identity, made of a UUID as all filesystems make it.
+    pub fn set_identity(&mut self, uuid: [u8; 16]) {
+        let (low, high) = uuid.split_at(8);
+        let word = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |w, b| w << 8 | u64::from(*b));
+        let id = word(low) ^ word(high);
+        self.0.f_fsid.val = [id as i32, (id >> 32) as i32];
+    }
+
     /// Sets the type.
     pub fn set_magic(&mut self, magic: u64) {
         self.0.f_type = magic as _;

@@ -225,6 +225,8 @@ pub struct Properties {
     pub max_bytes: i64,
     /// The finest step of times, in nanoseconds.
     pub time_granularity: u32,
+    /// What tells it from all others.
+    pub uuid: Option<[u8; 16]>,
     /// Whether files can be remembered to have nothing that writing takes away.
     pub nosec: bool,
 }
@@ -272,6 +274,10 @@ impl<'a, F: FileSystem> NewSuper<'a, F> {
                 (*sb).s_flags |= bindings::SB_RDONLY;
             }
             (*sb).s_time_gran = properties.time_granularity;
+            if let Some(uuid) = properties.uuid {
+                (*sb).s_uuid.b = uuid;
+                (*sb).s_uuid_len = uuid.len() as u8;
+            }
             if properties.nosec {
                 (*sb).s_flags |= bindings::SB_NOSEC;
             }

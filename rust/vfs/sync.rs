@@ -76,6 +76,14 @@ impl Drop for AnonDev {
     }
 }
 
+/// A UUID that nothing else has (wraps `uuid_gen()`).
+pub fn new_uuid() -> [u8; 16] {
+    let mut uuid = bindings::uuid_t::default();
+    // SAFETY: It is ours to fill.
+    unsafe { bindings::uuid_gen(&mut uuid) };
+    uuid.b
+}
+
 /// A number nobody can foresee.
 pub fn random() -> u64 {
     // SAFETY: No requirement.

@@ -141,7 +141,6 @@ impl ContextOps<LayerFs> for Setup {
         let key = Key::parse(key).ok_or(ENOPARAM)?;
         match (key, value) {
             (Key::Lowerdir, Value::String(list)) => self.set_list(fc, list),
-            (Key::Lowerdir, Value::Flag) => self.set_list(fc, c""),
             (Key::LowerdirAdd | Key::DatadirAdd, Value::String(name)) => {
                 let path = resolve(fc, key.name(), name)?;
                 self.add_one(fc, key, path, CString::try_from(name)?)
@@ -207,6 +206,7 @@ impl ContextOps<LayerFs> for Setup {
             stack_depth: facts.stack_depth,
             max_bytes: i64::MAX,
             time_granularity: upper_sb.map_or(1, |sb| sb.time_granularity()),
+            uuid: instance.uuid,
             nosec: upper_sb.is_some_and(|sb| sb.is_nosec()),
         };
         let sb = sb.init(instance, &properties)?;
@@ -513,6 +513,9 @@ impl Setup {
             });
         let count = filesystems.len() - usize::from(upper.is_none());
         let has_upper = upper.is_some();
+        let uuid = upper
+            .as_ref()
+            .and_then(|upper| upper::uuid(fc, c, &mut self.features, upper));
         let xino = XinoBits::choose(count as u32, has_upper, self.features.xino, only_ino32);
         match xino {
             XinoBits::High(bits) => fc.info(fmt!(
@@ -536,6 +539,7 @@ impl Setup {
             layers,
             merged,
             filesystems,
+            uuid,
             xino,
             name_max: facts.name_max,
             mounter,

@@ -200,6 +200,70 @@ fn prepare_work(
     Ok(())
 }
 
+/// The UUID of the stack: kept on the root of upper from its first mount on.
+pub(super) fn uuid(
+    fc: &FsContext<'_>,
+    c: &Override<'_>,
+    features: &mut Features,
+    upper: &Upper,
+) -> Option<[u8; 16]> {
+    if !matches!(features.uuid, Uuid::Auto | Uuid::On) || upper.is_read_only() {
+        return None;
+    }
+    match load_or_make_uuid(c, features, upper) {
+        Ok(uuid) => uuid,
+        Err(e) => {
+            fc.warn(fmt!(
+                "the uuid of upperdir '{}' can't be kept ({:?}); falling back to uuid=null",
+                &*upper.name,
+                e
+            ));
+            features.uuid = Uuid::Null;
+            None
+        }
+    }
+}
+
+fn load_or_make_uuid(
+    c: &Override<'_>,
+    features: &mut Features,
+    upper: &Upper,
+) -> Result<Option<[u8; 16]>> {
+    let mount = upper.mount.get();
+    let path = Path {
+        mount,
+        dentry: mount.root(),
+    };
+    let namespace = if features.userxattr {
+        Namespace::User
+    } else {
+        Namespace::Trusted
+    };
+    let name = namespace.name(Mark::Uuid);
+    let mut uuid = [0u8; 16];
+    match xattr::get(c, path, name, &mut uuid) {
+        Ok(16) => return Ok(Some(uuid)),
+        Ok(_) => return Err(EINVAL),
+        Err(e) if e == ENODATA => {}
+        Err(e) => return Err(e),
+    }
+    if features.uuid == Uuid::Auto {
+        match xattr::get(c, path, namespace.name(Mark::Impure), &mut []) {
+            // It was mounted before, by who did not keep one.
+            Ok(_) => {
+                features.uuid = Uuid::Null;
+                return Ok(None);
+            }
+            Err(e) if e == ENODATA => features.uuid = Uuid::On,
+            Err(e) => return Err(e),
+        }
+    }
+    let uuid = vfs::sync::new_uuid();
+    let writing = mount.want_write()?;
+    xattr::set(c, &writing, path.dentry, name, &uuid, 0)?;
+    Ok(Some(uuid))
+}
+
 /// What can't be kept without extended attributes is not done.
 fn without_xattrs(fc: &FsContext<'_>, features: &mut Features, error: Error) {
     fc.warn(fmt!("failed to set xattr on upper: {:?}", error));

@@ -26,6 +26,9 @@ impl SuperOps<LayerFs> for Super {
         let root = sb.root().inode();
         stat.fill(object::real_path(instance, root.held())?)?;
         stat.set_name_max(instance.name_max);
+        if let Some(uuid) = instance.uuid {
+            stat.set_identity(uuid);
+        }
         stat.set_magic(LayerFs::MAGIC);
         Ok(())
     }

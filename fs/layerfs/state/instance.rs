@@ -36,6 +36,8 @@ pub(crate) struct Instance {
     pub(crate) merged: usize,
     /// The filesystems that layers are on, by number. The first is upper's, or nobody's.
     pub(crate) filesystems: KVec<Filesystem>,
+    /// What tells this stack from all others, where it is kept on upper.
+    pub(crate) uuid: Option<[u8; 16]>,
     /// How inode numbers are made.
     pub(crate) xino: XinoBits,
     /// The longest name, in bytes.
