@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := all
-MAKEFLAGS += --no-print-directory --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules
 # Kbuild must not see what concerns only us.
 unexport MAKEFLAGS
 
@@ -35,7 +35,7 @@ demo:
 check:
 	@scripts/setup vm
 	@scripts/module
-	@$(MAKE) helpers
+	@$(MAKE) -s --no-print-directory helpers
 	@scripts/check $(FSTESTS)
 
 ## host-check: only the tests that need no kernel
@@ -47,7 +47,7 @@ host-check:
 vm:
 	@scripts/setup vm
 	@scripts/module
-	@$(MAKE) helpers
+	@$(MAKE) -s --no-print-directory helpers
 	@scripts/vm $(VMFLAGS)
 
 vm-files:
@@ -56,7 +56,7 @@ vm-files:
 ## modules: builds with your own tools against your own kernel tree: make modules KDIR=/path
 modules:
 	@[ -n "$(KDIR)" ] || { echo "make modules wants KDIR=, a kernel tree with CONFIG_RUST=y and its Rust metadata ('make' alone builds for the stock kernel)" >&2; exit 2; }
-	@scripts/module --kdir "$(KDIR)"
+	@scripts/module --kdir "$(KDIR)" $(filter-out KDIR=%,$(MAKEOVERRIDES))
 
 # The programs that the suite's tests use in the VM.
 .PHONY: helpers
@@ -90,9 +90,9 @@ rust-project.json:
 
 ## clean: removes what was built here (the module, results); distclean: all of build/
 clean:
-	rm -rf build/module build/module-kdir build/fstests-bin build/cargo build/results build/vm build/log rust-project.json
+	rm -rf build/module build/module-kdir build/fstests-bin build/cargo build/results build/vm build/log
 distclean:
-	rm -rf --one-file-system build target rust-project.json
+	rm -rf --one-file-system build target
 
 help:
 	@sed -n 's/^## \([^:]*\): /\1\t/p' Makefile | awk -F'\t' '{ printf "make %-18s %s\n", $$1, $$2 }'

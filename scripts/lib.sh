@@ -122,7 +122,7 @@ bootstrap() {
 	rm -rf --one-file-system "$target.new"
 	archive_sources | nice mmdebstrap --mode=root --variant=minbase --format=directory \
 		"${options[@]}" \
-		--include="$packages" "$@" "$SUITE" "$target.new" -
+		--dpkgopt=force-unsafe-io --include="$packages" "$@" "$SUITE" "$target.new" -
 	rm -rf --one-file-system "$target"
 	mv "$target.new" "$target"
 }

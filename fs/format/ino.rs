@@ -27,9 +27,10 @@ pub const BITS_OVER_INO32: u32 = 32;
 impl XinoBits {
     /// Chooses for a mount.
     ///
-    /// `filesystems` counts the distinct filesystems of all layers that are there, upper and data-only
-    /// ones included; `only_ino32` says that each of them numbers its inodes with 32 bits. (Where one of
-    /// them has no file handles at all, or no usable UUID, `xino=auto` is turned off before this.)
+    /// `filesystems` counts the distinct filesystems of upper and of the merged layers (nothing that can
+    /// be seen has its number from a data-only one); `only_ino32` says that each of them numbers its
+    /// inodes with 32 bits. (Where one has no file handles at all, or no UUID of its own, `xino=auto` is
+    /// turned off before this.)
     pub fn choose(filesystems: u32, has_upper: bool, xino: Xino, only_ino32: bool) -> XinoBits {
         if filesystems == 1 {
             return Self::SameFs;

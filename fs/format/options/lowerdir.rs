@@ -212,8 +212,7 @@ pub fn unescape<'b>(path: &[u8], out: &'b mut [u8]) -> Result<&'b [u8], BadPath>
 
 /// Like [`unescape`], with a NUL byte at the end for calls that want one.
 pub fn unescape_cstr<'b>(path: &[u8], out: &'b mut [u8]) -> Result<&'b CStr, BadPath> {
-    let room = out.len().checked_sub(1).ok_or(BadPath::TooLong)?;
-    let len = unescape(path, out.get_mut(..room).unwrap_or_default())?.len();
+    let len = unescape(path, out)?.len();
     *out.get_mut(len).ok_or(BadPath::TooLong)? = 0;
     let text = out.get(..=len).ok_or(BadPath::TooLong)?;
     CStr::from_bytes_with_nul(text).map_err(|_| BadPath::NulByte)

@@ -136,7 +136,7 @@ static int c_haslog(int argc, struct word *a)
 	(void)argc;
 	while ((n = read(fd_of(a[1]), buf, sizeof(buf) - 1)) > 0) {
 		buf[n] = 0;
-		fprintf(stderr, "# %s\n", buf);
+		fprintf(stderr, "# %.*s\n", (int)strcspn(buf, "\n"), buf);
 		errors += buf[0] == 'e';
 	}
 	printf("%s: %s\n", a[1].s, errors ? "an error message is in the context" : "no error message in the context");
