@@ -80,9 +80,8 @@ impl Acl {
     pub fn cached(inode: &RcuInode<Foreign>, kind: Kind) -> Result<CachedAcl> {
         // SAFETY: The inode is valid. What comes is a list that lives until the grace period ends,
         // or a marker that is handed through.
-        let acl = from_err_ptr(unsafe {
-            bindings::get_cached_acl_rcu(inode.as_ptr(), kind.as_raw())
-        })?;
+        let acl =
+            from_err_ptr(unsafe { bindings::get_cached_acl_rcu(inode.as_ptr(), kind.as_raw()) })?;
         Ok(CachedAcl(acl))
     }
 
@@ -225,11 +224,7 @@ impl Acl {
     }
 
     /// A filesystem caches its lists as they are on disk: a mount with a mapping needs a copy.
-    fn mapped(
-        acl: Option<Self>,
-        inode: &RcuInode<Foreign>,
-        idmap: &Idmap,
-    ) -> Result<Option<Self>> {
+    fn mapped(acl: Option<Self>, inode: &RcuInode<Foreign>, idmap: &Idmap) -> Result<Option<Self>> {
         let Some(acl) = acl else { return Ok(None) };
         if idmap.is_identity() {
             return Ok(Some(acl));
@@ -240,7 +235,10 @@ impl Acl {
             let clone = bindings::posix_acl_clone(acl.0.as_ptr(), bindings::GFP_KERNEL);
             let clone = Self::from_result(clone)?.ok_or(ENOMEM)?;
             let ns = (*(*inode.as_ptr()).i_sb).s_user_ns;
-            let header = clone.0.as_ptr().cast::<bindings::posix_acl__bindgen_ty_1_posix_acl_hdr>();
+            let header = clone
+                .0
+                .as_ptr()
+                .cast::<bindings::posix_acl__bindgen_ty_1_posix_acl_hdr>();
             let count = (*header).a_count as usize;
             let entries: *mut bindings::posix_acl_entry =
                 (&raw mut (*clone.0.as_ptr()).a_entries).cast();

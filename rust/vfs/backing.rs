@@ -52,11 +52,7 @@ impl BackingFile {
     ///
     /// May sleep. `user` is being opened, or is open.
     #[inline]
-    pub fn open<F: FileSystem>(
-        c: &Override<'_>,
-        user: &File<F>,
-        path: Path<'_>,
-    ) -> Result<Self> {
+    pub fn open<F: FileSystem>(c: &Override<'_>, user: &File<F>, path: Path<'_>) -> Result<Self> {
         let inode = path.dentry.inode();
         let idmap = path.mount.idmap();
         let mut flags = user.flags() | bindings::O_NOATIME;
@@ -195,7 +191,14 @@ impl Read<'_> {
     #[inline]
     pub fn is_empty(&self) -> bool {
         // SAFETY: By the type invariant the iterator is valid.
-        unsafe { (*self.iter).__bindgen_anon_1.__bindgen_anon_1.as_ref().count == 0 }
+        unsafe {
+            (*self.iter)
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .as_ref()
+                .count
+                == 0
+        }
     }
 
     /// Passes it down (wraps `backing_file_read_iter()`); gives the number of bytes.
@@ -311,7 +314,14 @@ impl Write<'_> {
     #[inline]
     pub fn is_empty(&self) -> bool {
         // SAFETY: By the type invariant the iterator is valid.
-        unsafe { (*self.iter).__bindgen_anon_1.__bindgen_anon_1.as_ref().count == 0 }
+        unsafe {
+            (*self.iter)
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .as_ref()
+                .count
+                == 0
+        }
     }
 
     /// Passes it down (wraps `backing_file_write_iter()`); gives the number of bytes. `sync`: whether
@@ -333,13 +343,7 @@ impl Write<'_> {
             if !sync {
                 flags &= !(bindings::IOCB_ALL_SYNC as i32);
             }
-            bindings::backing_file_write_iter(
-                real.as_ptr(),
-                self.iter,
-                self.iocb,
-                flags,
-                &mut ctx,
-            )
+            bindings::backing_file_write_iter(real.as_ptr(), self.iter, self.iocb, flags, &mut ctx)
         })
     }
 }

@@ -117,11 +117,7 @@ impl Request<'_> {
     pub fn prepare<F: FileSystem>(&mut self, dentry: &Positive<F>) -> Result {
         // SAFETY: Everything is valid for the call; the VFS holds the lock of the inode.
         to_result(unsafe {
-            bindings::setattr_prepare(
-                crate::Idmap::identity().as_ptr(),
-                dentry.as_ptr(),
-                self.0,
-            )
+            bindings::setattr_prepare(crate::Idmap::identity().as_ptr(), dentry.as_ptr(), self.0)
         })
     }
 

@@ -101,17 +101,24 @@ impl OwnedFile {
     pub fn copy_from(&self, _c: &Override<'_>, from: &Self, len: u64) -> Result {
         let len = i64::try_from(len).map_err(|_| EFBIG)?;
         // SAFETY: Both files are open.
-        let cloned = unsafe {
-            bindings::vfs_clone_file_range(from.as_ptr(), 0, self.as_ptr(), 0, len, 0)
-        };
+        let cloned =
+            unsafe { bindings::vfs_clone_file_range(from.as_ptr(), 0, self.as_ptr(), 0, len, 0) };
         if cloned == len {
             return Ok(());
         }
         let (mut at, zero) = (0i64, 0i64);
         // SAFETY: Both files are open.
         unsafe {
-            to_result(bindings::vfs_helper_verify_read(from.as_ptr(), &zero, len as usize))?;
-            to_result(bindings::vfs_helper_verify_write(self.as_ptr(), &zero, len as usize))?;
+            to_result(bindings::vfs_helper_verify_read(
+                from.as_ptr(),
+                &zero,
+                len as usize,
+            ))?;
+            to_result(bindings::vfs_helper_verify_write(
+                self.as_ptr(),
+                &zero,
+                len as usize,
+            ))?;
         }
         // SAFETY: The file is open.
         let mut seeks = unsafe { (*from.as_ptr()).f_mode } & bindings::FMODE_LSEEK != 0;

@@ -91,9 +91,7 @@ impl<F: Owner> Dentry<F> {
     #[inline]
     pub(crate) fn flags(&self) -> u32 {
         // SAFETY: The flags word may be read at any time; others change it atomically.
-        unsafe {
-            AtomicU32::from_ptr(&raw mut (*self.as_ptr()).d_flags).load(Ordering::Acquire)
-        }
+        unsafe { AtomicU32::from_ptr(&raw mut (*self.as_ptr()).d_flags).load(Ordering::Acquire) }
     }
 
     #[inline]
@@ -511,9 +509,7 @@ impl<'a, F: FileSystem> Vacant<'a, F> {
     /// Makes it name `inode` (wraps `d_instantiate()`).
     pub fn instantiate(self, inode: ARef<Inode<F>>) {
         // SAFETY: By the type invariant it is negative; the reference is consumed.
-        unsafe {
-            bindings::d_instantiate(self.0.as_ptr(), ARef::into_raw(inode).as_ptr().cast())
-        };
+        unsafe { bindings::d_instantiate(self.0.as_ptr(), ARef::into_raw(inode).as_ptr().cast()) };
     }
 }
 

@@ -147,9 +147,14 @@ impl<'a> Creating<'a> {
                         }
                     }
                 }
-                What::Special(mode, dev) => {
-                    to_result(bindings::vfs_mknod(idmap, dir, child, mode, dev, null_mut()))?
-                }
+                What::Special(mode, dev) => to_result(bindings::vfs_mknod(
+                    idmap,
+                    dir,
+                    child,
+                    mode,
+                    dev,
+                    null_mut(),
+                ))?,
                 What::Symlink(target) => to_result(bindings::vfs_symlink(
                     idmap,
                     dir,
@@ -157,9 +162,13 @@ impl<'a> Creating<'a> {
                     target.as_char_ptr(),
                     null_mut(),
                 ))?,
-                What::Link(old) => {
-                    to_result(bindings::vfs_link(old.as_ptr(), idmap, dir, child, null_mut()))?
-                }
+                What::Link(old) => to_result(bindings::vfs_link(
+                    old.as_ptr(),
+                    idmap,
+                    dir,
+                    child,
+                    null_mut(),
+                ))?,
             }
         }
         // SAFETY: By the type invariant the child is counted.

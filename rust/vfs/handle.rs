@@ -123,7 +123,7 @@ unsafe extern "C" fn acceptable(mount: *mut ffi::c_void, dentry: *mut bindings::
             Mount::from_raw(mount.cast()),
         )
     };
-    let fits = !dentry.is_dir()
-        || (!dentry.is_unhashed() && crate::path::is_below(dentry, mount.root()));
+    let fits =
+        !dentry.is_dir() || (!dentry.is_unhashed() && crate::path::is_below(dentry, mount.root()));
     i32::from(fits)
 }

@@ -193,11 +193,7 @@ impl<F: Owner> RcuInode<F> {
     pub fn generic_permission(&self, access: Access) -> Result {
         // SAFETY: The inode is valid; the function honours MAY_NOT_BLOCK.
         to_result(unsafe {
-            bindings::generic_permission(
-                Idmap::identity().as_ptr(),
-                self.as_ptr(),
-                access.as_raw(),
-            )
+            bindings::generic_permission(Idmap::identity().as_ptr(), self.as_ptr(), access.as_raw())
         })
     }
 }
@@ -489,7 +485,9 @@ impl<F: FileSystem> Slot<F> {
     /// Prepares the part that survives from one use of the memory to the next.
     pub(crate) unsafe extern "C" fn construct(slot: *mut ffi::c_void) {
         // SAFETY: The slab allocator passes memory for a slot.
-        unsafe { bindings::inode_init_once(Opaque::cast_into(&raw const (*slot.cast::<Self>()).inode)) };
+        unsafe {
+            bindings::inode_init_once(Opaque::cast_into(&raw const (*slot.cast::<Self>()).inode))
+        };
     }
 
     /// `->alloc_inode()`.
@@ -687,7 +685,8 @@ impl<F: FileSystem> New<F> {
             let from = real.as_ptr();
             let mode = real.mode();
             (*ptr).i_ino = ino;
-            (*ptr).i_flags |= bindings::S_NOCMTIME | ((*from).i_flags & COPIED_FLAGS) | protection.flags();
+            (*ptr).i_flags |=
+                bindings::S_NOCMTIME | ((*from).i_flags & COPIED_FLAGS) | protection.flags();
             (*ptr).i_acl = ACL_DONT_CACHE;
             (*ptr).i_default_acl = ACL_DONT_CACHE;
             (((*ptr).i_uid), ((*ptr).i_gid)) = idmap.owner_of(real);

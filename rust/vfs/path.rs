@@ -15,8 +15,8 @@ use core::ptr::NonNull;
 use kernel::error::from_err_ptr;
 use kernel::error::to_result;
 use kernel::prelude::*;
-use kernel::sync::aref::ARef;
 use kernel::str::CString;
+use kernel::sync::aref::ARef;
 
 /// A foreign object by mount and dentry: two borrows.
 #[derive(Clone, Copy)]

@@ -115,7 +115,9 @@ impl SuperBlock<Foreign> {
     pub fn file_handles(&self) -> FileHandles {
         // SAFETY: Export operations are constant once it is mounted.
         unsafe {
-            let ops = (*self.as_ptr()).s_export_op.cast::<bindings::export_operations>();
+            let ops = (*self.as_ptr())
+                .s_export_op
+                .cast::<bindings::export_operations>();
             if ops.is_null() || (*ops).fh_to_dentry.is_none() {
                 return FileHandles::None;
             }
@@ -152,9 +154,7 @@ impl SuperBlock<Foreign> {
     /// The error.
     pub fn check_errors_since(&self, mark: ErrorMark) -> Result {
         // SAFETY: The counter of a valid super block.
-        to_result(unsafe {
-            bindings::errseq_check(&raw mut (*self.as_ptr()).s_wb_err, mark.0)
-        })
+        to_result(unsafe { bindings::errseq_check(&raw mut (*self.as_ptr()).s_wb_err, mark.0) })
     }
 
     /// Writes all that is dirty (wraps `sync_filesystem()`).
@@ -320,9 +320,7 @@ impl<F: FileSystem> Root<F> {
     /// Has the root revalidated where a path walk ends on it, as what it stands on wants to be.
     pub fn set_weakly_revalidated(&self) {
         // SAFETY: The root is valid, and nobody else sees it yet.
-        unsafe {
-            (*self.0.as_ptr()).d_flags |= bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE
-        };
+        unsafe { (*self.0.as_ptr()).d_flags |= bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE };
     }
 
     pub(crate) fn into_raw(self) -> *mut bindings::dentry {

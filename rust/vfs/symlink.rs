@@ -36,7 +36,8 @@ pub fn target(
     done: &mut Done<'_>,
 ) -> Result<Target> {
     // SAFETY: The dentry is valid; what is left in `done` is run by the VFS after it used the target.
-    let target = from_err_ptr(unsafe { bindings::vfs_get_link(dentry.as_ptr(), done.0) }.cast_mut())?;
+    let target =
+        from_err_ptr(unsafe { bindings::vfs_get_link(dentry.as_ptr(), done.0) }.cast_mut())?;
     Ok(Target(target))
 }
 

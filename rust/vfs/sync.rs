@@ -118,7 +118,8 @@ impl LockWord {
 
     /// Sets bits.
     pub fn set(&self, bits: usize) {
-        self.0.fetch_or(bits & !(1 << Self::LOCK), Ordering::Release);
+        self.0
+            .fetch_or(bits & !(1 << Self::LOCK), Ordering::Release);
     }
 
     /// Clears bits.

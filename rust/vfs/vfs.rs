@@ -116,4 +116,3 @@ pub trait FileSystem: Owner + Sized + Send + Sync {
     /// What is asked of the whole mounted filesystem.
     type Super: ops::SuperOps<Self>;
 }
-

@@ -117,10 +117,7 @@ struct Job<'a> {
 }
 
 /// Does `f` as the mounter, with the right to write.
-fn with_job<R>(
-    instance: &Instance,
-    f: impl FnOnce(&Job<'_>) -> Result<R>,
-) -> Result<R> {
+fn with_job<R>(instance: &Instance, f: impl FnOnce(&Job<'_>) -> Result<R>) -> Result<R> {
     let upper = instance.upper()?;
     upper.work()?;
     let writing = upper.mount.get().want_write()?;
@@ -135,7 +132,15 @@ fn with_job<R>(
 
 impl Job<'_> {
     fn mark(&self, dentry: &Real, mark: Mark, value: &[u8], missing: Result) -> Result {
-        marks::write(self.instance, self.c, self.writing, dentry, mark, value, missing)
+        marks::write(
+            self.instance,
+            self.c,
+            self.writing,
+            dentry,
+            mark,
+            value,
+            missing,
+        )
     }
 
     fn cleanup(&self, dir: &Real, victim: &Real) {
@@ -651,8 +656,7 @@ impl Job<'_> {
                         mount: self.writing.mount(),
                         dentry: real,
                     };
-                    hides_lower(&new)
-                        && marks::is_whiteout(&self.instance.config, self.c, path)
+                    hides_lower(&new) && marks::is_whiteout(&self.instance.config, self.c, path)
                 }
                 None => !flags.contains(RenameFlags::EXCHANGE),
             }

@@ -66,9 +66,7 @@ pub(crate) enum Need {
 fn is_done(dentry: &Positive, need: Need) -> bool {
     let object = dentry.inode().data();
     object.upper().is_some()
-        && (need == Need::Metadata
-            || !dentry.inode().is_regular()
-            || object.has(Trait::UPPER_DATA))
+        && (need == Need::Metadata || !dentry.inode().is_regular() || object.has(Trait::UPPER_DATA))
 }
 
 /// Copies an object up, with the directories it is in.
@@ -327,7 +325,15 @@ impl Job<'_> {
             self.copy_fileattr(writing, to)?;
         }
         if let Some(origin) = origin {
-            match marks::write(self.instance, c, writing, temp, Mark::Origin, origin, Ok(())) {
+            match marks::write(
+                self.instance,
+                c,
+                writing,
+                temp,
+                Mark::Origin,
+                origin,
+                Ok(()),
+            ) {
                 // user.* is not for links and devices.
                 Err(e) if e == EPERM => {}
                 result => result?,
@@ -380,8 +386,7 @@ impl Job<'_> {
     /// The origin as it is written; empty where lower objects can't be found by handles.
     fn encode_origin(&self) -> Result<KVec<u8>> {
         let sb = self.lower.dentry.super_block();
-        if sb.file_handles() == FileHandles::None
-            || !cred::capable(cred::Capability::DacReadSearch)
+        if sb.file_handles() == FileHandles::None || !cred::capable(cred::Capability::DacReadSearch)
         {
             return Ok(KVec::new());
         }
@@ -421,7 +426,13 @@ impl Job<'_> {
         if let Some(value) = capability {
             xattr::set(self.c, &writing, upper.dentry, CAPABILITY, &value, 0)?;
         }
-        marks::erase(self.instance, self.c, &writing, upper.dentry, Mark::Metacopy)?;
+        marks::erase(
+            self.instance,
+            self.c,
+            &writing,
+            upper.dentry,
+            Mark::Metacopy,
+        )?;
         object.get().clear(Trait::VERIFIED);
         object.get().set(Trait::UPPER_DATA);
         Ok(())
@@ -445,9 +456,15 @@ pub(crate) fn write_protection(
         immutable: protection.immutable,
     };
     match value.encode() {
-        Some(value) => {
-            marks::write(instance, c, writing, dentry, Mark::Protattr, value, Err(EPERM))
-        }
+        Some(value) => marks::write(
+            instance,
+            c,
+            writing,
+            dentry,
+            Mark::Protattr,
+            value,
+            Err(EPERM),
+        ),
         None => marks::erase(instance, c, writing, dentry, Mark::Protattr),
     }
 }
@@ -521,4 +538,3 @@ pub(crate) fn copy_xattrs(
     }
     Ok(())
 }
-

@@ -51,7 +51,10 @@ fn check(instance: &Instance, c: &Override<'_>, top: Path<'_>, data: Path<'_>) -
     let value = marks::metacopy_value(&instance.config, c, top)?;
     let Some((algorithm, digest)) = value.get()?.expected_digest() else {
         if required {
-            vfs::warn_limited!("metacopy file '{}' has no digest specified\n", &**top.dentry);
+            vfs::warn_limited!(
+                "metacopy file '{}' has no digest specified\n",
+                &**top.dentry
+            );
             return Err(EIO);
         }
         return Ok(());
@@ -61,7 +64,10 @@ fn check(instance: &Instance, c: &Override<'_>, top: Path<'_>, data: Path<'_>) -
         return Err(EIO);
     };
     if actual.algorithm != algorithm || actual.bytes() != digest {
-        vfs::warn_limited!("lower file '{}' has the wrong fs-verity digest\n", &**data.dentry);
+        vfs::warn_limited!(
+            "lower file '{}' has the wrong fs-verity digest\n",
+            &**data.dentry
+        );
         return Err(EIO);
     }
     Ok(())

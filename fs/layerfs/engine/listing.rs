@@ -152,7 +152,14 @@ impl Merge {
                 return Ok(());
             }
             let number = ino::compose(entry.ino, fsid, instance.xino).unwrap_or(entry.ino);
-            self.add(Entry { ino: number, ..entry }, marked, is_lowest)
+            self.add(
+                Entry {
+                    ino: number,
+                    ..entry
+                },
+                marked,
+                is_lowest,
+            )
         })?;
         for suspect in &self.suspects {
             let Some(entry) = self.arena.get(suspect.record) else {
@@ -271,7 +278,9 @@ pub(crate) fn number_of_origin(
     }
     let fsid = instance.layers.get(layer as usize).ok_or(EIO)?.fsid;
     let real = lower.inode().ino();
-    Ok(Some(ino::compose(real, fsid, instance.xino).unwrap_or(real)))
+    Ok(Some(
+        ino::compose(real, fsid, instance.xino).unwrap_or(real),
+    ))
 }
 
 /// A record that was met before: its offset and its number.

@@ -123,10 +123,7 @@ pub(crate) fn lookup(
         }
     }
     // Data-only layers are there to be followed into, by absolute redirects alone.
-    let lazy = if walk.metacopy
-        && stack.top.is_some()
-        && has_data_layers
-        && walk.last_was_absolute
+    let lazy = if walk.metacopy && stack.top.is_some() && has_data_layers && walk.last_was_absolute
     {
         walk.metacopy = false;
         walk.redirect.take().map(to_cstring).transpose()?

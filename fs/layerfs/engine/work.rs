@@ -37,7 +37,10 @@ pub(crate) const WHITEOUT: What<'static> = What::Special(mode::CHAR_DEVICE, 0);
 ///
 /// `ENOMEM`.
 pub(crate) fn temp_name(upper: &Upper) -> Result<CString> {
-    let n = upper.last_temp.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+    let n = upper
+        .last_temp
+        .fetch_add(1, Ordering::Relaxed)
+        .wrapping_add(1);
     CString::try_from_fmt(fmt!("#{:x}", n))
 }
 
@@ -95,7 +98,11 @@ pub(crate) fn whiteout(
         // It has as many names as it can have: the next one is shared instead.
         Err(e) if e == EMLINK => Ok(shared),
         Err(e) => {
-            pr_warn!("whiteouts in '{}' can't be linked, so they are not shared: {:?}\n", &*upper.name, e);
+            pr_warn!(
+                "whiteouts in '{}' can't be linked, so they are not shared: {:?}\n",
+                &*upper.name,
+                e
+            );
             cache.unshared = true;
             Ok(shared)
         }
@@ -168,7 +175,13 @@ pub(crate) fn cleanup_leftover(
     // A name that says "incompat" is a promise that whoever does not know what is in it stops.
     let incompatible = level == 1 && victim.name_copy()?.as_slice() == b"incompat";
     let mut names: KVec<KVec<u8>> = KVec::new();
-    let open = OwnedFile::open_dir(c, Path { mount: writing.mount(), dentry: victim })?;
+    let open = OwnedFile::open_dir(
+        c,
+        Path {
+            mount: writing.mount(),
+            dentry: victim,
+        },
+    )?;
     dir_iter::read_all(c, &open, |entry| {
         if !matches!(entry.name, b"." | b"..") {
             let mut name = KVec::new();
@@ -179,7 +192,10 @@ pub(crate) fn cleanup_leftover(
     })?;
     for name in &names {
         if incompatible {
-            pr_err!("a mount with the feature '{}' left its mark in the work directory\n", BStr::from_bytes(name));
+            pr_err!(
+                "a mount with the feature '{}' left its mark in the work directory\n",
+                BStr::from_bytes(name)
+            );
             return Err(EINVAL);
         }
         if let Some(child) = victim.lookup(c, writing.mount(), name)? {

@@ -179,7 +179,11 @@ impl ContextOps<LayerFs> for Setup {
         }
     }
 
-    fn fill_super(&mut self, fc: &FsContext<'_>, sb: NewSuper<'_, LayerFs>) -> Result<Root<LayerFs>> {
+    fn fill_super(
+        &mut self,
+        fc: &FsContext<'_>,
+        sb: NewSuper<'_, LayerFs>,
+    ) -> Result<Root<LayerFs>> {
         // The descriptor of the context may have been passed to another name space.
         if !fc.in_same_userns() {
             return Err(fc.invalid(fmt!(
@@ -201,7 +205,10 @@ impl ContextOps<LayerFs> for Setup {
             .as_ref()
             .map(|upper| upper.mount.get().super_block());
         let properties = Properties {
-            read_only: instance.upper.as_ref().is_none_or(|upper| upper.is_read_only()),
+            read_only: instance
+                .upper
+                .as_ref()
+                .is_none_or(|upper| upper.is_read_only()),
             posix_acl: true,
             stack_depth: facts.stack_depth,
             max_bytes: i64::MAX,
@@ -215,13 +222,20 @@ impl ContextOps<LayerFs> for Setup {
 
     fn reconfigure(&mut self, fc: &FsContext<'_>, sb: &SuperBlock) -> Result {
         let instance = sb.data();
-        let upper = instance.upper.as_ref().filter(|upper| !upper.is_read_only());
+        let upper = instance
+            .upper
+            .as_ref()
+            .filter(|upper| !upper.is_read_only());
         if !fc.wants_read_only() && upper.is_none() {
-            fc.error(fmt!("without an upper layer a mount can't be made writable"));
+            fc.error(fmt!(
+                "without an upper layer a mount can't be made writable"
+            ));
             return Err(EROFS);
         }
         match upper {
-            Some(upper) if fc.wants_read_only() && !sb.is_read_only() && !instance.is_volatile() => {
+            Some(upper)
+                if fc.wants_read_only() && !sb.is_read_only() && !instance.is_volatile() =>
+            {
                 upper.mount.get().super_block().sync()
             }
             _ => Ok(()),
@@ -330,13 +344,7 @@ impl Setup {
     }
 
     /// `lowerdir+=` and `datadir+=`
-    fn add_one(
-        &mut self,
-        fc: &FsContext<'_>,
-        key: Key,
-        path: OwnedPath,
-        name: CString,
-    ) -> Result {
+    fn add_one(&mut self, fc: &FsContext<'_>, key: Key, path: OwnedPath, name: CString) -> Result {
         if self.list.is_some() {
             return Err(fc.invalid(fmt!(
                 "lowerdir+ and datadir+ cannot follow lowerdir: give all layers one way or the other"
@@ -365,18 +373,21 @@ impl Setup {
     fn resolve_features(&mut self, fc: &FsContext<'_>) -> Result {
         let has_data_layers = self.lowers.last().is_some_and(|lower| lower.data);
         let may_use_trusted = cred::capable(Capability::SysAdmin);
-        let settled = self
-            .features
-            .resolve(self.upper.is_some(), has_data_layers, may_use_trusted, &mut |note| {
-                fc.info(fmt!("{}", note.text()))
-            });
+        let settled = self.features.resolve(
+            self.upper.is_some(),
+            has_data_layers,
+            may_use_trusted,
+            &mut |note| fc.info(fmt!("{}", note.text())),
+        );
         settled.map_err(|conflict| {
             fc.error(fmt!("{}", conflict.text()));
             Error::from_errno(-conflict.errno())
         })?;
         // Nothing is indexed without an upper layer, and not yet with one.
         if self.features.index && self.features.given.index {
-            fc.info(fmt!("index=on is not supported by this version, falling back to index=off"));
+            fc.info(fmt!(
+                "index=on is not supported by this version, falling back to index=off"
+            ));
         }
         self.features.index = false;
         if self.features.nfs_export {
@@ -424,8 +435,8 @@ impl Setup {
             let sb = path.dentry.super_block();
             facts.stack_depth = facts.stack_depth.max(sb.stack_depth());
             // Without the right to decode handles nothing is known of the numbers either.
-            facts.only_ino32 &= sb.file_handles() == FileHandles::Ino32
-                && cred::capable(Capability::DacReadSearch);
+            facts.only_ino32 &=
+                sb.file_handles() == FileHandles::Ino32 && cred::capable(Capability::DacReadSearch);
         }
         facts.stack_depth += 1;
         if facts.stack_depth > MAX_STACK_DEPTH {
@@ -502,10 +513,7 @@ impl Setup {
             if self.list.is_none() {
                 names.push(CString::try_from(&*lower.name)?, GFP_KERNEL)?;
             }
-            layers.push(
-                Layer::new(mount, root, lower.name, fsid),
-                GFP_KERNEL,
-            )?;
+            layers.push(Layer::new(mount, root, lower.name, fsid), GFP_KERNEL)?;
         }
         let only_ino32 = facts.only_ino32
             && upper.as_ref().is_none_or(|upper| {
@@ -550,10 +558,7 @@ impl Setup {
 }
 
 /// The index of a filesystem in inode numbers; 0 is kept for an upper layer.
-fn fsid_of(
-    filesystems: &mut KVec<Filesystem>,
-    sb: &vfs::SuperBlock<vfs::Foreign>,
-) -> Result<u32> {
+fn fsid_of(filesystems: &mut KVec<Filesystem>, sb: &vfs::SuperBlock<vfs::Foreign>) -> Result<u32> {
     let id = sb.id();
     let index = match filesystems.iter().position(|fs| fs.id == id) {
         Some(index) => index,
@@ -643,9 +648,7 @@ fn make_root(sb: &SuperBlock, c: &Override<'_>) -> Result<Root<LayerFs>> {
             mount: layer.mount.get(),
             dentry,
         };
-        if i < lowermost
-            && marks::dir_mark(&instance.config, c, path) == DirMark::HasWhiteouts
-        {
+        if i < lowermost && marks::dir_mark(&instance.config, c, path) == DirMark::HasWhiteouts {
             layer.expect_xattr_whiteouts();
             xattr_whiteouts = true;
         }

@@ -77,7 +77,11 @@ pub(super) fn prepare(
         )));
     }
     let mount = PrivateMount::clone_of(upper_path, PrivateUse::Writing).inspect_err(|e| {
-        fc.error(fmt!("the mount at upperdir '{}' can't be cloned: {:?}", &*upper.name, e));
+        fc.error(fmt!(
+            "the mount at upperdir '{}' can't be cloned: {:?}",
+            &*upper.name,
+            e
+        ));
     })?;
     let root = ARef::from(upper_path.dentry);
     let root_in_use = mark_in_use(fc, &root, &upper.name);
@@ -129,7 +133,11 @@ fn prepare_work(
 
     let mount = parts.mount.get();
     let writing = mount.want_write().inspect_err(|e| {
-        fc.error(fmt!("workdir '{}' can't be written to: {:?}", &*parts.work_name, e));
+        fc.error(fmt!(
+            "workdir '{}' can't be written to: {:?}",
+            &*parts.work_name,
+            e
+        ));
     })?;
     let work = match make_work(c, &writing, &parts.base, NAME) {
         Ok(work) => work,
@@ -155,7 +163,13 @@ fn prepare_work(
         mount,
         dentry: &work,
     };
-    let has_types = has_entry_types(c, Path { mount, dentry: &parts.base })?;
+    let has_types = has_entry_types(
+        c,
+        Path {
+            mount,
+            dentry: &parts.base,
+        },
+    )?;
     if !has_types {
         fc.warn(fmt!("upper fs needs to support d_type"));
     }

@@ -65,9 +65,7 @@ struct Reading {
 impl DirOps<LayerFs> for Dir {
     type Data = KBox<OpenDir>;
 
-    fn lookup(
-        dentry: Unhashed<'_, LayerFs>,
-    ) -> Result<Option<ARef<vfs::Dentry<LayerFs>>>> {
+    fn lookup(dentry: Unhashed<'_, LayerFs>) -> Result<Option<ARef<vfs::Dentry<LayerFs>>>> {
         let parent = dentry.parent();
         let sb = parent.super_block();
         let instance = sb.data();
@@ -78,8 +76,7 @@ impl DirOps<LayerFs> for Dir {
         let inode = {
             let c = instance.as_mounter();
             let root = sb.root().inode().held();
-            let outcome =
-                engine::lookup::lookup(instance, &c, parent.inode().held(), root, name)?;
+            let outcome = engine::lookup::lookup(instance, &c, parent.inode().held(), root, name)?;
             engine::change::set_hides_lower(dentry.dentry(), outcome.upper_hides);
             match outcome.found {
                 Some(found) => Some(engine::inode::get(sb, instance, &c, found)?),
@@ -231,7 +228,11 @@ impl Reading {
             self.directly = false;
         }
         let version = object.listing().map(|shared| shared.lock().version());
-        if self.listing.as_ref().is_some_and(|(_, of)| Some(*of) != version) {
+        if self
+            .listing
+            .as_ref()
+            .is_some_and(|(_, of)| Some(*of) != version)
+        {
             self.leave(inode);
         }
     }

@@ -148,11 +148,7 @@ impl FileOps<LayerFs> for Regular {
         result
     }
 
-    fn splice_read(
-        file: &File,
-        open: &KBox<OpenFile>,
-        splice: SpliceRead<'_>,
-    ) -> Result<usize> {
+    fn splice_read(file: &File, open: &KBox<OpenFile>, splice: SpliceRead<'_>) -> Result<usize> {
         let instance = instance_of(file);
         let real = open.data(instance, file)?;
         let result = splice.forward(real, &instance.mounter);
@@ -186,13 +182,7 @@ impl FileOps<LayerFs> for Regular {
         real.seek(offset, whence)
     }
 
-    fn advise(
-        file: &File,
-        open: &KBox<OpenFile>,
-        offset: i64,
-        len: i64,
-        advice: i32,
-    ) -> Result {
+    fn advise(file: &File, open: &KBox<OpenFile>, offset: i64, len: i64, advice: i32) -> Result {
         let instance = instance_of(file);
         let real = open.data(instance, file)?;
         let c = instance.as_mounter();
@@ -225,11 +215,7 @@ impl FileOps<LayerFs> for Regular {
         write.forward::<LayerFs, Written>(real, &instance.mounter, !instance.is_volatile())
     }
 
-    fn splice_write(
-        file: &File,
-        open: &KBox<OpenFile>,
-        splice: SpliceWrite<'_>,
-    ) -> Result<usize> {
+    fn splice_write(file: &File, open: &KBox<OpenFile>, splice: SpliceWrite<'_>) -> Result<usize> {
         let inode = file.inode();
         let instance = instance_of(file);
         let _lock = inode.lock_exclusive();
@@ -257,13 +243,7 @@ impl FileOps<LayerFs> for Regular {
         real.sync_range(&c, range)
     }
 
-    fn allocate(
-        file: &File,
-        open: &KBox<OpenFile>,
-        mode: i32,
-        offset: i64,
-        len: i64,
-    ) -> Result {
+    fn allocate(file: &File, open: &KBox<OpenFile>, mode: i32, offset: i64, len: i64) -> Result {
         let inode = file.inode();
         let instance = instance_of(file);
         let lock = inode.lock_exclusive();

@@ -72,8 +72,10 @@ impl Arena {
         let at = u32::try_from(self.0.len()).map_err(|_| EOVERFLOW)?;
         let len = u16::try_from(entry.name.len()).map_err(|_| EOVERFLOW)?;
         self.0.reserve(HEADER + entry.name.len(), GFP_KERNEL)?;
-        self.0.extend_from_slice(&entry.ino.to_ne_bytes(), GFP_KERNEL)?;
-        self.0.extend_from_slice(&[entry.kind.as_byte()], GFP_KERNEL)?;
+        self.0
+            .extend_from_slice(&entry.ino.to_ne_bytes(), GFP_KERNEL)?;
+        self.0
+            .extend_from_slice(&[entry.kind.as_byte()], GFP_KERNEL)?;
         self.0.extend_from_slice(&len.to_ne_bytes(), GFP_KERNEL)?;
         self.0.extend_from_slice(entry.name, GFP_KERNEL)?;
         Ok(at)

@@ -291,7 +291,9 @@ impl Object {
         if self.upper.as_ref().is_some() {
             self.top.is_some()
         } else {
-            self.more.as_ref().is_some_and(|more| !more.below.is_empty())
+            self.more
+                .as_ref()
+                .is_some_and(|more| !more.below.is_empty())
         }
     }
 
@@ -309,38 +311,26 @@ pub(crate) fn real_inode(object: &Object) -> Result<&RcuInode<vfs::Foreign>> {
 
 /// The place of its attributes, as a path.
 #[inline]
-pub(crate) fn real_path<'a>(
-    instance: &'a Instance,
-    object: Held<'a, Object>,
-) -> Result<Path<'a>> {
+pub(crate) fn real_path<'a>(instance: &'a Instance, object: Held<'a, Object>) -> Result<Path<'a>> {
     let real = object.and_then(|o| o.real().ok()).ok_or(EIO)?;
     path(instance, real)
 }
 
 /// The place in the upper layer, as a path.
 #[inline]
-pub(crate) fn upper_path<'a>(
-    instance: &'a Instance,
-    object: Held<'a, Object>,
-) -> Option<Path<'a>> {
+pub(crate) fn upper_path<'a>(instance: &'a Instance, object: Held<'a, Object>) -> Option<Path<'a>> {
     path(instance, object.and_then(|o| o.upper())?).ok()
 }
 
 /// The first place in the lower layers, as a path.
 #[inline]
-pub(crate) fn lower_path<'a>(
-    instance: &'a Instance,
-    object: Held<'a, Object>,
-) -> Option<Path<'a>> {
+pub(crate) fn lower_path<'a>(instance: &'a Instance, object: Held<'a, Object>) -> Option<Path<'a>> {
     path(instance, object.and_then(|o| o.lower())?).ok()
 }
 
 /// The place of its data, as a path; `None` if nobody has looked for it yet.
 #[inline]
-pub(crate) fn data_path<'a>(
-    instance: &'a Instance,
-    object: Held<'a, Object>,
-) -> Option<Path<'a>> {
+pub(crate) fn data_path<'a>(instance: &'a Instance, object: Held<'a, Object>) -> Option<Path<'a>> {
     path(instance, object.and_then(|o| o.data())?).ok()
 }
 
@@ -354,10 +344,7 @@ pub(crate) fn lower_data_path<'a>(
 
 /// A pin as a path.
 #[inline]
-pub(crate) fn path<'a>(
-    instance: &'a Instance,
-    pin: Held<'a, PinnedDentry>,
-) -> Result<Path<'a>> {
+pub(crate) fn path<'a>(instance: &'a Instance, pin: Held<'a, PinnedDentry>) -> Result<Path<'a>> {
     Ok(Path {
         mount: instance.mount_of(pin.get())?,
         dentry: pin.dentry(),
@@ -387,9 +374,7 @@ pub(crate) fn upper_place<'a>(object: Held<'a, Object>) -> Option<Held<'a, Pinne
 }
 
 /// Every place an object is in, upper first.
-pub(crate) fn places<'a>(
-    object: Held<'a, Object>,
-) -> impl Iterator<Item = Held<'a, PinnedDentry>> {
+pub(crate) fn places<'a>(object: Held<'a, Object>) -> impl Iterator<Item = Held<'a, PinnedDentry>> {
     Iterator::chain(upper_place(object).into_iter(), lower_places(object))
 }
 

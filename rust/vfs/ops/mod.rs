@@ -46,7 +46,6 @@ use crate::FileSystem;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 
-
 /// How a mount is configured and made. One is made for each `fsopen(2)`, `mount(2)` or remount.
 #[vtable]
 pub trait ContextOps<F: FileSystem>: Sized + Send {
@@ -291,11 +290,7 @@ impl<'a, F: FileSystem> Nameless<'a, F> {
     /// # Errors
     ///
     /// Those of opening.
-    pub fn open(
-        self,
-        inode: ARef<Inode<F>>,
-        data: <F::Regular as FileOps<F>>::Data,
-    ) -> Result {
+    pub fn open(self, inode: ARef<Inode<F>>, data: <F::Regular as FileOps<F>>::Data) -> Result {
         // SAFETY: By the type invariant the file is being opened, and its dentry is negative.
         unsafe { tables::finish_nameless::<F>(self.file, inode, data) }
     }
@@ -430,8 +425,13 @@ pub trait XattrOps<F: FileSystem> {
     /// # Errors
     ///
     /// Those of what is below.
-    fn set(inode: &Inode<F>, dentry: &Positive<F>, name: &CStr, value: Option<&[u8]>, flags: i32)
-        -> Result;
+    fn set(
+        inode: &Inode<F>,
+        dentry: &Positive<F>,
+        name: &CStr,
+        value: Option<&[u8]>,
+        flags: i32,
+    ) -> Result;
 }
 
 /// What the dentry cache asks.

@@ -379,8 +379,12 @@ unsafe extern "C" fn fileattr_get<F: FileSystem>(
     fa: *mut kernel::bindings::file_kattr,
 ) -> i32 {
     // SAFETY: The VFS passes a positive dentry of ours, and a structure to fill.
-    let (dentry, mut fa) =
-        unsafe { (Positive::<F>::from_raw(dentry), FileAttr::from_raw(fa.cast())) };
+    let (dentry, mut fa) = unsafe {
+        (
+            Positive::<F>::from_raw(dentry),
+            FileAttr::from_raw(fa.cast()),
+        )
+    };
     from_result(|| F::Attr::fileattr(dentry, &mut fa).map(|()| 0))
 }
 
@@ -390,8 +394,12 @@ unsafe extern "C" fn fileattr_set<F: FileSystem>(
     fa: *mut kernel::bindings::file_kattr,
 ) -> i32 {
     // SAFETY: The VFS passes a positive dentry of ours, and attributes to set.
-    let (dentry, mut fa) =
-        unsafe { (Positive::<F>::from_raw(dentry), FileAttr::from_raw(fa.cast())) };
+    let (dentry, mut fa) = unsafe {
+        (
+            Positive::<F>::from_raw(dentry),
+            FileAttr::from_raw(fa.cast()),
+        )
+    };
     from_result(|| F::Attr::set_fileattr(dentry, &mut fa).map(|()| 0))
 }
 
@@ -994,10 +1002,7 @@ unsafe extern "C" fn d_weak_revalidate<F: FileSystem>(
 /// # Safety
 ///
 /// `dentry` must be one of ours, counted, or under RCU if the question says so.
-unsafe fn revalidate<F: FileSystem>(
-    dentry: *mut bindings::dentry,
-    question: Revalidation,
-) -> i32 {
+unsafe fn revalidate<F: FileSystem>(dentry: *mut bindings::dentry, question: Revalidation) -> i32 {
     // SAFETY: By the requirement; under RCU the inode may just be gone.
     let inode = unsafe { (&raw const (*dentry).d_inode).read_volatile() };
     if inode.is_null() {
@@ -1018,10 +1023,7 @@ unsafe fn revalidate<F: FileSystem>(
 }
 
 /// See [`Revalidation::ask`].
-pub(crate) fn revalidate_real(
-    dentry: &Positive<Foreign>,
-    question: Revalidation,
-) -> Result<bool> {
+pub(crate) fn revalidate_real(dentry: &Positive<Foreign>, question: Revalidation) -> Result<bool> {
     let ptr = dentry.as_ptr();
     let flags = dentry.flags();
     let result = |r: i32| {
