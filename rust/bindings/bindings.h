@@ -29,6 +29,7 @@
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
 #include <linux/seq_file.h>
+#include <linux/splice.h>
 #include <linux/security.h>
 #include <linux/statfs.h>
 #include <linux/xattr.h>
@@ -48,10 +49,18 @@ const unsigned int RUST_CONST_HELPER_LOOKUP_FOLLOW = LOOKUP_FOLLOW;
 const unsigned int RUST_CONST_HELPER_LOOKUP_INSIDE =
 	LOOKUP_BENEATH | LOOKUP_NO_SYMLINKS | LOOKUP_NO_XDEV;
 const unsigned int RUST_CONST_HELPER_FMODE_CAN_ODIRECT = (__force unsigned int)FMODE_CAN_ODIRECT;
+const unsigned int RUST_CONST_HELPER_SPLICE_F_MOVE = SPLICE_F_MOVE;
+const unsigned int RUST_CONST_HELPER_I_CTIME_QUERIED = I_CTIME_QUERIED;
+const unsigned int RUST_CONST_HELPER_IOCB_ALL_SYNC = (__force unsigned int)(IOCB_DSYNC | IOCB_SYNC);
+const unsigned int RUST_CONST_HELPER_FMODE_OPENED = (__force unsigned int)FMODE_OPENED;
+const unsigned int RUST_CONST_HELPER_IOCB_NOWAIT = (__force unsigned int)IOCB_NOWAIT;
+const unsigned int RUST_CONST_HELPER_FMODE_LSEEK = (__force unsigned int)FMODE_LSEEK;
 const unsigned int RUST_CONST_HELPER_FMODE_WRITE = (__force unsigned int)FMODE_WRITE;
 const long long RUST_CONST_HELPER_MAX_LFS_FILESIZE = MAX_LFS_FILESIZE;
 const int RUST_CONST_HELPER_PATH_MAX = PATH_MAX;
 const int RUST_CONST_HELPER_I_OVL_INUSE = I_OVL_INUSE;
+const int RUST_CONST_HELPER_FS_IOC_SETFLAGS = FS_IOC_SETFLAGS;
+const int RUST_CONST_HELPER_FS_IOC_FSSETXATTR = FS_IOC_FSSETXATTR;
 const int RUST_CONST_HELPER_FS_IOC_GETFLAGS = FS_IOC_GETFLAGS;
 const int RUST_CONST_HELPER_FS_IOC_FSGETXATTR = FS_IOC_FSGETXATTR;
 

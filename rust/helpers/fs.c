@@ -3,6 +3,7 @@
 
 #include <linux/cred.h>
 #include <linux/fs.h>
+#include <linux/sched/signal.h>
 
 #include "helpers.h"
 
@@ -28,4 +29,99 @@ void vfs_helper_file_set_flags(struct file *file, unsigned int flags, unsigned i
 struct user_namespace *vfs_helper_current_user_ns(void)
 {
 	return current_user_ns();
+}
+
+void vfs_helper_sb_start_write(struct super_block *sb)
+{
+	sb_start_write(sb);
+}
+
+void vfs_helper_sb_end_write(struct super_block *sb)
+{
+	sb_end_write(sb);
+}
+
+int vfs_helper_get_write_access(struct inode *inode)
+{
+	return get_write_access(inode);
+}
+
+void vfs_helper_put_write_access(struct inode *inode)
+{
+	put_write_access(inode);
+}
+
+int vfs_helper_verify_read(struct file *file, const loff_t *pos, size_t len)
+{
+	return rw_verify_area(READ, file, pos, len);
+}
+
+int vfs_helper_verify_write(struct file *file, const loff_t *pos, size_t len)
+{
+	return rw_verify_area(WRITE, file, pos, len);
+}
+
+/* Whether the current task is about to die of a signal. */
+bool vfs_helper_is_being_killed(void)
+{
+	return fatal_signal_pending(current);
+}
+
+/* Marks a directory as the upper or work directory of an overlay, as overlayfs does. */
+bool vfs_helper_inode_mark_in_use(struct inode *inode)
+{
+	bool marked = false;
+
+	spin_lock(&inode->i_lock);
+	if (!(inode_state_read(inode) & I_OVL_INUSE)) {
+		inode_state_set(inode, I_OVL_INUSE);
+		marked = true;
+	}
+	spin_unlock(&inode->i_lock);
+	return marked;
+}
+
+void vfs_helper_inode_unmark_in_use(struct inode *inode)
+{
+	spin_lock(&inode->i_lock);
+	WARN_ON(!(inode_state_read(inode) & I_OVL_INUSE));
+	inode_state_clear(inode, I_OVL_INUSE);
+	spin_unlock(&inode->i_lock);
+}
+
+/* One name less; not below the one that a hashed alias other than @dentry still shows. */
+void vfs_helper_drop_nlink(struct inode *inode, struct dentry *dentry)
+{
+	struct dentry *alias;
+	bool other = false;
+
+	spin_lock(&inode->i_lock);
+	for_each_alias(alias, inode) {
+		if (alias != dentry && !d_unhashed(alias)) {
+			other = true;
+			break;
+		}
+	}
+	spin_unlock(&inode->i_lock);
+	if (inode->i_nlink > other)
+		drop_nlink(inode);
+}
+
+/* Whether both ids have a mapping in the current user name space. */
+bool vfs_helper_ids_are_mapped(kuid_t uid, kgid_t gid)
+{
+	return kuid_has_mapping(current_user_ns(), uid) && kgid_has_mapping(current_user_ns(), gid);
+}
+
+/* Takes away what a write to the file takes away: set-user-ID and the like. */
+int vfs_helper_file_remove_privs(struct file *file)
+{
+	return file_remove_privs(file);
+}
+
+/* Whether changing the ACL or mode of the inode must clear its set-group-ID bit. */
+bool vfs_helper_inode_loses_sgid(struct inode *inode)
+{
+	return (inode->i_mode & S_ISGID) && !in_group_p(inode->i_gid) &&
+	       !capable_wrt_inode_uidgid(&nop_mnt_idmap, inode, CAP_FSETID);
 }

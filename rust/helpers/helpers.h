@@ -15,12 +15,31 @@ struct user_namespace *vfs_helper_current_user_ns(void);
 void vfs_helper_init_sync_kiocb(struct kiocb *iocb, struct file *file);
 void vfs_helper_file_set_flags(struct file *file, unsigned int flags, unsigned int mask);
 
+void vfs_helper_sb_start_write(struct super_block *sb);
+void vfs_helper_sb_end_write(struct super_block *sb);
+bool vfs_helper_inode_mark_in_use(struct inode *inode);
+void vfs_helper_inode_unmark_in_use(struct inode *inode);
+void vfs_helper_drop_nlink(struct inode *inode, struct dentry *dentry);
+bool vfs_helper_ids_are_mapped(kuid_t uid, kgid_t gid);
+int vfs_helper_file_remove_privs(struct file *file);
+bool vfs_helper_inode_loses_sgid(struct inode *inode);
+int vfs_helper_get_write_access(struct inode *inode);
+void vfs_helper_put_write_access(struct inode *inode);
+int vfs_helper_verify_read(struct file *file, const loff_t *pos, size_t len);
+int vfs_helper_verify_write(struct file *file, const loff_t *pos, size_t len);
+bool vfs_helper_is_being_killed(void);
+
 /* fsverity.c */
 bool vfs_helper_verity_is_loaded(const struct inode *inode);
 int vfs_helper_verity_digest(struct inode *inode, u8 *digest, u8 *algorithm);
 
 /* posix_acl.c */
 void vfs_helper_posix_acl_release(struct posix_acl *acl);
+void vfs_helper_posix_acl_get(struct posix_acl *acl);
+
+/* wait_bit.c */
+int vfs_helper_bit_lock_killable(unsigned long *word, int bit);
+void vfs_helper_bit_unlock(unsigned long *word, int bit);
 
 /* ratelimit.c */
 bool vfs_helper_ratelimit(void);

@@ -10,3 +10,8 @@ void vfs_helper_posix_acl_release(struct posix_acl *acl)
 {
 	posix_acl_release(acl);
 }
+
+void vfs_helper_posix_acl_get(struct posix_acl *acl)
+{
+	posix_acl_dup(acl);
+}

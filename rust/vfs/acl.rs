@@ -6,12 +6,17 @@
 
 use crate::bindings;
 use crate::cred::Override;
+use crate::dentry::Positive;
 use crate::idmap::Idmap;
+use crate::inode::Inode;
 use crate::inode::RcuInode;
 use crate::path::Path;
+use crate::write::Writing;
+use crate::FileSystem;
 use crate::Foreign;
 use core::ptr::NonNull;
 use kernel::error::from_err_ptr;
+use kernel::error::to_result;
 use kernel::prelude::*;
 
 /// Which of the two lists of an inode.
@@ -39,7 +44,7 @@ impl Kind {
         }
     }
 
-    fn xattr_name(self) -> &'static CStr {
+    pub(crate) fn xattr_name(self) -> &'static CStr {
         match self {
             Self::Access => c"system.posix_acl_access",
             Self::Default => c"system.posix_acl_default",
@@ -75,9 +80,8 @@ impl Acl {
     pub fn cached(inode: &RcuInode<Foreign>, kind: Kind) -> Result<CachedAcl> {
         // SAFETY: The inode is valid. What comes is a list that lives until the grace period ends,
         // or a marker that is handed through.
-        let acl = from_err_ptr(unsafe {
-            bindings::get_cached_acl_rcu(inode.as_ptr(), kind.as_raw())
-        })?;
+        let acl =
+            from_err_ptr(unsafe { bindings::get_cached_acl_rcu(inode.as_ptr(), kind.as_raw()) })?;
         Ok(CachedAcl(acl))
     }
 
@@ -125,12 +129,102 @@ impl Acl {
         Self::mapped(Self::from_result(acl)?, path.dentry.inode(), idmap)
     }
 
+    /// Which list is called `name`, if one is.
+    pub fn kind_of(name: &CStr) -> Option<Kind> {
+        [Kind::Access, Kind::Default]
+            .into_iter()
+            .find(|kind| kind.xattr_name() == name)
+    }
+
+    /// The lists that an object made in `dir` inherits, and its mode after them (wraps
+    /// `posix_acl_create()`): the default one and the access one.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; those of reading the directory's list.
+    pub fn inherited<F: FileSystem>(
+        dir: &Inode<F>,
+        mode: &mut u16,
+    ) -> Result<(Option<Self>, Option<Self>)> {
+        let (mut default, mut access) = (core::ptr::null_mut(), core::ptr::null_mut());
+        // SAFETY: The directory is valid, the rest is ours to fill.
+        to_result(unsafe {
+            bindings::posix_acl_create(dir.as_ptr(), mode, &mut default, &mut access)
+        })?;
+        // INVARIANT: What is returned is counted for us.
+        Ok((
+            NonNull::new(default).map(Self),
+            NonNull::new(access).map(Self),
+        ))
+    }
+
+    /// Gives `dentry` this list (wraps `vfs_set_acl()`, with a copy, which is changed).
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`: no lists here. `EACCES`: a default list on what is no directory. `ENOSPC`, `EPERM`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep; takes the lock of the inode.
+    pub fn set_on(
+        &self,
+        _c: &Override<'_>,
+        writing: &Writing<'_>,
+        dentry: &Positive<Foreign>,
+        kind: Kind,
+    ) -> Result {
+        // SAFETY: Everything is valid for the calls; the clone is given back after them.
+        unsafe {
+            let clone = bindings::posix_acl_clone(self.0.as_ptr(), bindings::GFP_KERNEL);
+            let clone = Self::from_result(clone)?.ok_or(ENOMEM)?;
+            to_result(bindings::vfs_set_acl(
+                writing.idmap_ptr(),
+                dentry.as_ptr(),
+                kind.xattr_name().as_char_ptr(),
+                clone.0.as_ptr(),
+            ))
+        }
+    }
+
+    /// Takes a list away from `dentry` (wraps `vfs_remove_acl()`).
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`: no lists here. `ENODATA`: it has none. `EPERM`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep; takes the lock of the inode.
+    pub fn remove_from(
+        _c: &Override<'_>,
+        writing: &Writing<'_>,
+        dentry: &Positive<Foreign>,
+        kind: Kind,
+    ) -> Result {
+        // SAFETY: Everything is valid for the call.
+        to_result(unsafe {
+            bindings::vfs_remove_acl(
+                writing.idmap_ptr(),
+                dentry.as_ptr(),
+                kind.xattr_name().as_char_ptr(),
+            )
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `acl` must be valid; a count on it is taken for the result.
+    pub(crate) unsafe fn borrow_raw(acl: *mut bindings::posix_acl) -> Option<Self> {
+        let acl = NonNull::new(acl)?;
+        // SAFETY: By the requirement.
+        unsafe { bindings::vfs_helper_posix_acl_get(acl.as_ptr()) };
+        // INVARIANT: The count was just taken.
+        Some(Self(acl))
+    }
+
     /// A filesystem caches its lists as they are on disk: a mount with a mapping needs a copy.
-    fn mapped(
-        acl: Option<Self>,
-        inode: &RcuInode<Foreign>,
-        idmap: &Idmap,
-    ) -> Result<Option<Self>> {
+    fn mapped(acl: Option<Self>, inode: &RcuInode<Foreign>, idmap: &Idmap) -> Result<Option<Self>> {
         let Some(acl) = acl else { return Ok(None) };
         if idmap.is_identity() {
             return Ok(Some(acl));
@@ -141,7 +235,10 @@ impl Acl {
             let clone = bindings::posix_acl_clone(acl.0.as_ptr(), bindings::GFP_KERNEL);
             let clone = Self::from_result(clone)?.ok_or(ENOMEM)?;
             let ns = (*(*inode.as_ptr()).i_sb).s_user_ns;
-            let header = clone.0.as_ptr().cast::<bindings::posix_acl__bindgen_ty_1_posix_acl_hdr>();
+            let header = clone
+                .0
+                .as_ptr()
+                .cast::<bindings::posix_acl__bindgen_ty_1_posix_acl_hdr>();
             let count = (*header).a_count as usize;
             let entries: *mut bindings::posix_acl_entry =
                 (&raw mut (*clone.0.as_ptr()).a_entries).cast();

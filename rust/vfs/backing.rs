@@ -52,11 +52,7 @@ impl BackingFile {
     ///
     /// May sleep. `user` is being opened, or is open.
     #[inline]
-    pub fn open<F: FileSystem>(
-        c: &Override<'_>,
-        user: &File<F>,
-        path: Path<'_>,
-    ) -> Result<Self> {
+    pub fn open<F: FileSystem>(c: &Override<'_>, user: &File<F>, path: Path<'_>) -> Result<Self> {
         let inode = path.dentry.inode();
         let idmap = path.mount.idmap();
         let mut flags = user.flags() | bindings::O_NOATIME;
@@ -75,41 +71,79 @@ impl BackingFile {
         }))
     }
 
-    /// Follows what the user changed with `fcntl(F_SETFL)` since.
+    /// Makes a file without a name in the directory at `dir`, as the real file of `user` (wraps
+    /// `backing_tmpfile_open()`).
     ///
     /// # Errors
     ///
-    /// `EPERM`: the append flag of an append-only file. `EINVAL`: direct I/O is not possible.
-    #[inline]
-    pub fn follow_flags<F: FileSystem>(&self, user: &File<F>) -> Result {
-        if (user.flags() ^ self.flags()) & FOLLOWED == 0 {
-            return Ok(());
-        }
-        self.change_flags(user.flags() & FOLLOWED)
+    /// `EOPNOTSUPP`: the filesystem can't. `ENOSPC`, `EDQUOT`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn make_nameless<F: FileSystem>(
+        c: &Override<'_>,
+        user: &File<F>,
+        dir: Path<'_>,
+        mode: u16,
+    ) -> Result<Self> {
+        // The owner is whoever creates it, so access times may be left alone.
+        let flags = user.flags() | bindings::O_NOATIME;
+        // SAFETY: All are valid; the new file takes its own references.
+        let file = from_err_ptr(unsafe {
+            bindings::backing_tmpfile_open(
+                user.as_ptr(),
+                flags as i32,
+                &dir.to_raw(),
+                mode,
+                c.as_ptr(),
+            )
+        })?;
+        // SAFETY: The reference is ours.
+        // INVARIANT: It is a backing file.
+        Ok(Self(unsafe {
+            OwnedFile::from_raw(NonNull::new(file).ok_or(EIO)?)
+        }))
     }
 
-    #[cold]
-    fn change_flags(&self, wanted: u32) -> Result {
-        let file = self.as_ptr();
-        // SAFETY: The file is open; its flags are changed under its lock. `f_op` is constant.
-        unsafe {
-            let inode = (*file).f_inode;
-            let append_only = (*inode).i_flags & bindings::S_APPEND != 0;
-            if (wanted ^ (*file).f_flags) & bindings::O_APPEND != 0 && append_only {
-                return Err(EPERM);
-            }
-            if wanted & bindings::O_DIRECT != 0
-                && (*file).f_mode & bindings::FMODE_CAN_ODIRECT == 0
-            {
-                return Err(EINVAL);
-            }
-            if let Some(check) = (*(*file).f_op).check_flags {
-                to_result(check(wanted as i32))?;
-            }
-            bindings::vfs_helper_file_set_flags(file, wanted, FOLLOWED);
-        }
-        Ok(())
+    /// The same file, as any other that we opened.
+    pub fn into_owned(self) -> OwnedFile {
+        self.0
     }
+}
+
+/// Has the real file follow what the user changed with `fcntl(F_SETFL)` since it was opened.
+///
+/// # Errors
+///
+/// `EPERM`: the append flag of an append-only file. `EINVAL`: direct I/O is not possible.
+#[inline]
+pub fn follow_flags<F: FileSystem>(real: &File<crate::Foreign>, user: &File<F>) -> Result {
+    if (user.flags() ^ real.flags()) & FOLLOWED == 0 {
+        return Ok(());
+    }
+    change_flags(real, user.flags() & FOLLOWED)
+}
+
+#[cold]
+fn change_flags(real: &File<crate::Foreign>, wanted: u32) -> Result {
+    let file = real.as_ptr();
+    // SAFETY: The file is open; its flags are changed under its lock. `f_op` is constant.
+    unsafe {
+        let inode = (*file).f_inode;
+        let append_only = (*inode).i_flags & bindings::S_APPEND != 0;
+        if (wanted ^ (*file).f_flags) & bindings::O_APPEND != 0 && append_only {
+            return Err(EPERM);
+        }
+        if wanted & bindings::O_DIRECT != 0 && (*file).f_mode & bindings::FMODE_CAN_ODIRECT == 0 {
+            return Err(EINVAL);
+        }
+        if let Some(check) = (*(*file).f_op).check_flags {
+            to_result(check(wanted as i32))?;
+        }
+        bindings::vfs_helper_file_set_flags(file, wanted, FOLLOWED);
+    }
+    Ok(())
 }
 
 /// What the backing-file functions are told.
@@ -157,7 +191,14 @@ impl Read<'_> {
     #[inline]
     pub fn is_empty(&self) -> bool {
         // SAFETY: By the type invariant the iterator is valid.
-        unsafe { (*self.iter).__bindgen_anon_1.__bindgen_anon_1.as_ref().count == 0 }
+        unsafe {
+            (*self.iter)
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .as_ref()
+                .count
+                == 0
+        }
     }
 
     /// Passes it down (wraps `backing_file_read_iter()`); gives the number of bytes.
@@ -166,7 +207,7 @@ impl Read<'_> {
     ///
     /// What the filesystem gives; `EIOCBQUEUED`: it goes on asynchronously.
     #[inline]
-    pub fn forward(self, real: &BackingFile, cred: &Credential) -> Result<usize> {
+    pub fn forward(self, real: &File<crate::Foreign>, cred: &Credential) -> Result<usize> {
         let mut ctx = context(cred);
         // SAFETY: By the type invariants; the context is copied where it is needed for longer.
         byte_count(unsafe {
@@ -200,7 +241,7 @@ impl SpliceRead<'_> {
     /// # Errors
     ///
     /// What the filesystem gives.
-    pub fn forward(self, real: &BackingFile, cred: &Credential) -> Result<usize> {
+    pub fn forward(self, real: &File<crate::Foreign>, cred: &Credential) -> Result<usize> {
         let mut ctx = context(cred);
         let mut iocb = bindings::kiocb::default();
         // SAFETY: By the type invariant; the request lives on our stack for the call.
@@ -219,6 +260,275 @@ impl SpliceRead<'_> {
         *self.position = iocb.ki_pos;
         byte_count(result)
     }
+}
+
+/// What a write has to do with our inode when it has ended, perhaps asynchronously.
+pub trait WriteEnd<F: FileSystem> {
+    /// The real file was written to: `file` shall show it.
+    fn written(file: &File<F>);
+}
+
+unsafe extern "C" fn end_write<F: FileSystem, E: WriteEnd<F>>(
+    iocb: *mut bindings::kiocb,
+    _result: isize,
+) {
+    // SAFETY: The request is one for a file of ours, which is open until it has ended.
+    E::written(unsafe { File::from_raw((*iocb).ki_filp) });
+}
+
+fn writing_context<F: FileSystem, E: WriteEnd<F>>(cred: &Credential) -> bindings::backing_file_ctx {
+    bindings::backing_file_ctx {
+        end_write: Some(end_write::<F, E>),
+        ..context(cred)
+    }
+}
+
+/// A write that a user asked for.
+///
+/// # Invariants
+///
+/// Both pointers are what the VFS passed to `->write_iter()`, during that call.
+pub struct Write<'a> {
+    iocb: *mut bindings::kiocb,
+    iter: *mut bindings::iov_iter,
+    _call: PhantomData<&'a ()>,
+}
+
+impl Write<'_> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    #[inline]
+    pub(crate) unsafe fn from_raw(
+        iocb: *mut bindings::kiocb,
+        iter: *mut bindings::iov_iter,
+    ) -> Self {
+        Self {
+            iocb,
+            iter,
+            _call: PhantomData,
+        }
+    }
+
+    /// Whether nothing is to be written.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        // SAFETY: By the type invariant the iterator is valid.
+        unsafe {
+            (*self.iter)
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .as_ref()
+                .count
+                == 0
+        }
+    }
+
+    /// Passes it down (wraps `backing_file_write_iter()`); gives the number of bytes. `sync`: whether
+    /// it is honoured that the user wants it on disk.
+    ///
+    /// # Errors
+    ///
+    /// What the filesystem gives; `EIOCBQUEUED`: it goes on asynchronously.
+    pub fn forward<F: FileSystem, E: WriteEnd<F>>(
+        self,
+        real: &File<crate::Foreign>,
+        cred: &Credential,
+        sync: bool,
+    ) -> Result<usize> {
+        let mut ctx = writing_context::<F, E>(cred);
+        // SAFETY: By the type invariants; the context is copied where it is needed for longer.
+        byte_count(unsafe {
+            let mut flags = (*self.iocb).ki_flags;
+            if !sync {
+                flags &= !(bindings::IOCB_ALL_SYNC as i32);
+            }
+            bindings::backing_file_write_iter(real.as_ptr(), self.iter, self.iocb, flags, &mut ctx)
+        })
+    }
+}
+
+/// A splice from a pipe into a file that a user asked for.
+///
+/// # Invariants
+///
+/// All pointers are what the VFS passed to `->splice_write()`, during that call.
+pub struct SpliceWrite<'a> {
+    pub(crate) file: *mut bindings::file,
+    pub(crate) position: &'a mut i64,
+    pub(crate) pipe: *mut bindings::pipe_inode_info,
+    pub(crate) len: usize,
+    pub(crate) flags: u32,
+}
+
+impl SpliceWrite<'_> {
+    /// Passes it down (wraps `backing_file_splice_write()`); gives the number of bytes.
+    ///
+    /// # Errors
+    ///
+    /// What the filesystem gives.
+    pub fn forward<F: FileSystem, E: WriteEnd<F>>(
+        self,
+        real: &File<crate::Foreign>,
+        cred: &Credential,
+    ) -> Result<usize> {
+        let mut ctx = writing_context::<F, E>(cred);
+        let mut iocb = bindings::kiocb::default();
+        // SAFETY: By the type invariant; the request lives on our stack for the call.
+        let result = unsafe {
+            bindings::vfs_helper_init_sync_kiocb(&mut iocb, self.file);
+            iocb.ki_pos = *self.position;
+            bindings::backing_file_splice_write(
+                self.pipe,
+                real.as_ptr(),
+                &mut iocb,
+                self.len,
+                self.flags,
+                &mut ctx,
+            )
+        };
+        *self.position = iocb.ki_pos;
+        byte_count(result)
+    }
+}
+
+/// Notes that a file of ours was read, if its access time is due (wraps `touch_atime()`, which comes
+/// to [`AttrOps::touch`](crate::ops::AttrOps::touch)).
+///
+/// # Context
+///
+/// May sleep.
+pub fn note_access<F: FileSystem>(file: &File<F>) {
+    if file.flags() & bindings::O_NOATIME == 0 {
+        // SAFETY: The path of an open file is constant.
+        unsafe { bindings::touch_atime(&raw const (*file.as_ptr()).__bindgen_anon_1.f_path) };
+    }
+}
+
+/// Takes away what a write takes away of a file of ours: set-user-ID, capabilities (wraps
+/// `file_remove_privs()`).
+///
+/// # Errors
+///
+/// What changing the attributes gives.
+///
+/// # Context
+///
+/// May sleep. The lock of the inode is held.
+pub fn remove_privileges<F: FileSystem>(
+    file: &File<F>,
+    _lock: &crate::lock::Exclusive<'_, F>,
+) -> Result {
+    // SAFETY: The file is open, its inode locked.
+    to_result(unsafe { bindings::vfs_helper_file_remove_privs(file.as_ptr()) })
+}
+
+/// Allocates, punches, zeroes, … a range of bytes (wraps `vfs_fallocate()`).
+///
+/// # Errors
+///
+/// `EOPNOTSUPP`, `EINVAL`, `ENOSPC`, `EFBIG`, …
+///
+/// # Context
+///
+/// May sleep.
+pub fn allocate(
+    _c: &Override<'_>,
+    real: &File<crate::Foreign>,
+    mode: i32,
+    offset: i64,
+    len: i64,
+) -> Result {
+    // SAFETY: The file is open.
+    to_result(unsafe { bindings::vfs_fallocate(real.as_ptr(), mode, offset, len) })
+}
+
+/// Which way bytes go from one file to another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Transfer {
+    /// Copied (`copy_file_range(2)`).
+    Copy,
+    /// Shared (`FICLONE`).
+    Clone,
+    /// Shared if they are the same already (`FIDEDUPERANGE`).
+    Deduplicate,
+}
+
+/// A range of bytes to be transferred.
+#[derive(Clone, Copy)]
+pub struct TransferRange {
+    /// Where it begins in the source.
+    pub from: i64,
+    /// Where it begins in the destination.
+    pub to: i64,
+    /// Its length.
+    pub len: i64,
+    pub(crate) flags: u32,
+}
+
+/// Transfers bytes from one real file to another; gives how many (wraps `vfs_copy_file_range()`,
+/// `vfs_clone_file_range()` or `vfs_dedupe_file_range_one()`).
+///
+/// # Errors
+///
+/// `EXDEV`, `EOPNOTSUPP`, `EINVAL`, `ENOSPC`, …
+///
+/// # Context
+///
+/// May sleep.
+pub fn transfer(
+    _c: &Override<'_>,
+    how: Transfer,
+    from: &File<crate::Foreign>,
+    to: &File<crate::Foreign>,
+    range: TransferRange,
+) -> Result<i64> {
+    // SAFETY: Both files are open.
+    let result = unsafe {
+        match how {
+            Transfer::Copy => bindings::vfs_copy_file_range(
+                from.as_ptr(),
+                range.from,
+                to.as_ptr(),
+                range.to,
+                range.len as usize,
+                range.flags,
+            ) as i64,
+            Transfer::Clone => bindings::vfs_clone_file_range(
+                from.as_ptr(),
+                range.from,
+                to.as_ptr(),
+                range.to,
+                range.len,
+                range.flags,
+            ),
+            Transfer::Deduplicate => bindings::vfs_dedupe_file_range_one(
+                from.as_ptr(),
+                range.from,
+                to.as_ptr(),
+                range.to,
+                range.len,
+                range.flags,
+            ),
+        }
+    };
+    if result < 0 {
+        Err(Error::from_errno(result as i32))
+    } else {
+        Ok(result)
+    }
+}
+
+/// Checks that the source of a transfer may be read (wraps `rw_verify_area()`).
+///
+/// # Errors
+///
+/// `EINVAL`, `EACCES` by an LSM.
+pub fn verify_read(_c: &Override<'_>, real: &File<crate::Foreign>, range: TransferRange) -> Result {
+    // SAFETY: The file is open.
+    to_result(unsafe {
+        bindings::vfs_helper_verify_read(real.as_ptr(), &range.from, range.len as usize)
+    })
 }
 
 /// A mapping into memory that a user asked for.
@@ -241,7 +551,7 @@ impl MapRequest<'_> {
     /// # Errors
     ///
     /// `ENODEV`: the real file can't be mapped. What the filesystem gives.
-    pub fn forward(self, real: &BackingFile, cred: &Credential) -> Result {
+    pub fn forward(self, real: &File<crate::Foreign>, cred: &Credential) -> Result {
         let mut ctx = context(cred);
         // SAFETY: By the type invariants.
         to_result(unsafe { bindings::backing_file_mmap(real.as_ptr(), self.0, &mut ctx) })
@@ -257,7 +567,7 @@ impl MapRequest<'_> {
 /// # Context
 ///
 /// May sleep.
-pub fn flush(_c: &Override<'_>, real: &BackingFile, owner: LockOwner) -> Result {
+pub fn flush(_c: &Override<'_>, real: &File<crate::Foreign>, owner: LockOwner) -> Result {
     // SAFETY: The file is open, its operations are constant.
     unsafe {
         match (*(*real.as_ptr()).f_op).flush {
@@ -277,7 +587,7 @@ pub struct LockOwner(pub(crate) bindings::fl_owner_t);
 /// `EINVAL`, `ESPIPE`.
 pub fn advise(
     _c: &Override<'_>,
-    real: &BackingFile,
+    real: &File<crate::Foreign>,
     offset: i64,
     len: i64,
     advice: i32,

@@ -168,6 +168,22 @@ impl Drop for Override<'_> {
     }
 }
 
+/// The ids that own what the current task creates.
+pub(crate) fn current_fs_ids() -> (bindings::kuid_t, bindings::kgid_t) {
+    // SAFETY: The task's own credentials are valid and immutable.
+    unsafe {
+        let cred = current_cred_slot().read();
+        ((*cred).fsuid, (*cred).fsgid)
+    }
+}
+
+/// Whether the ids of `stat` mean anything in the current task's user name space (does what
+/// `kuid_has_mapping()` does, for both).
+pub fn can_own(_c: &Override<'_>, stat: &crate::stat::Stat) -> bool {
+    // SAFETY: The name space of the task's own credentials is valid.
+    unsafe { bindings::vfs_helper_ids_are_mapped(stat.0.uid, stat.0.gid) }
+}
+
 /// Where the current task keeps its subjective credentials.
 #[inline(always)]
 fn current_cred_slot() -> *mut *const bindings::cred {
@@ -200,4 +216,93 @@ fn current() -> *mut bindings::task_struct {
 fn current() -> *mut bindings::task_struct {
     // SAFETY: There always is a current task.
     unsafe { bindings::get_current() }
+}
+
+/// Credentials that somebody made for an operation, in force until this is dropped.
+///
+/// # Invariants
+///
+/// `new` are the current credentials of this task, with a reference that is ours; `old` were before.
+pub struct Borrowed {
+    old: *const bindings::cred,
+    new: NonNull<bindings::cred>,
+    _task: NotThreadSafe,
+}
+
+impl Borrowed {
+    /// Makes `new`, of which we own a reference, the current credentials.
+    fn enter(new: NonNull<bindings::cred>) -> Self {
+        let slot = current_cred_slot();
+        // SAFETY: The task's own pointer; the new credentials are counted for as long as it is there.
+        let old = unsafe {
+            let old = slot.read();
+            slot.write(new.as_ptr());
+            old
+        };
+        Self {
+            old,
+            new,
+            _task: NotThreadSafe,
+        }
+    }
+
+    /// The mounter's credentials, but with `uid` and `gid` as those that own what is created, and
+    /// labelled as the LSMs want what `as_seen_by` creates under the name of `dentry` to be labelled
+    /// (wraps `security_dentry_create_files_as()`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EACCES` by an LSM.
+    pub fn to_create<F: crate::FileSystem>(
+        mounter: &Override<'_>,
+        dentry: &crate::Dentry<F>,
+        owner: &crate::inode::NewOwner,
+    ) -> Result<Self> {
+        let mut new = Prepared::from_current()?;
+        // SAFETY: The new credentials are ours alone; the rest is valid for the call. `mounter.old`
+        // are the credentials of the task before the override, which it keeps.
+        unsafe {
+            let raw = new.0.as_mut();
+            raw.fsuid = owner.uid;
+            raw.fsgid = owner.gid;
+            kernel::error::to_result(bindings::security_dentry_create_files_as(
+                dentry.as_ptr(),
+                i32::from(owner.mode),
+                &raw const (*dentry.as_ptr()).__bindgen_anon_1.d_name,
+                mounter.old,
+                raw,
+            ))?;
+        }
+        let raw = new.0;
+        core::mem::forget(new);
+        Ok(Self::enter(raw))
+    }
+
+    /// The credentials the LSMs want for copying up `dentry`, if they want any (wraps
+    /// `security_inode_copy_up()`).
+    ///
+    /// # Errors
+    ///
+    /// `EACCES` by an LSM. `ENOMEM`.
+    pub fn to_copy_up<F: crate::FileSystem>(
+        _mounter: &Override<'_>,
+        dentry: &crate::Dentry<F>,
+    ) -> Result<Option<Self>> {
+        let mut new = core::ptr::null_mut();
+        // SAFETY: The dentry is valid, the pointer is ours to fill.
+        kernel::error::to_result(unsafe {
+            bindings::security_inode_copy_up(dentry.as_ptr(), &mut new)
+        })?;
+        Ok(NonNull::new(new).map(Self::enter))
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant: this task's pointer, and our reference.
+        unsafe {
+            current_cred_slot().write(self.old);
+            bindings::put_cred(self.new.as_ptr());
+        }
+    }
 }

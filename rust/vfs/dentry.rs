@@ -17,6 +17,7 @@ use core::ops::Deref;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::AtomicU32;
+use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering;
 use kernel::error::from_err_ptr;
 use kernel::fmt;
@@ -90,9 +91,7 @@ impl<F: Owner> Dentry<F> {
     #[inline]
     pub(crate) fn flags(&self) -> u32 {
         // SAFETY: The flags word may be read at any time; others change it atomically.
-        unsafe {
-            AtomicU32::from_ptr(&raw mut (*self.as_ptr()).d_flags).load(Ordering::Acquire)
-        }
+        unsafe { AtomicU32::from_ptr(&raw mut (*self.as_ptr()).d_flags).load(Ordering::Acquire) }
     }
 
     #[inline]
@@ -317,10 +316,29 @@ impl Positive<Foreign> {
     #[inline]
     pub fn lookup(
         &self,
-        _c: &Override<'_>,
+        c: &Override<'_>,
         mount: &Mount,
         name: &[u8],
     ) -> Result<Option<ARef<Positive<Foreign>>>> {
+        Ok(into_positive(self.lookup_any(c, mount, name)?))
+    }
+
+    /// As [`Positive::lookup`]; a name that is not there is a negative dentry.
+    ///
+    /// # Errors
+    ///
+    /// As [`Positive::lookup`].
+    ///
+    /// # Context
+    ///
+    /// As [`Positive::lookup`].
+    #[inline]
+    pub fn lookup_any(
+        &self,
+        _c: &Override<'_>,
+        mount: &Mount,
+        name: &[u8],
+    ) -> Result<ARef<Dentry<Foreign>>> {
         let mut qstr = qstr(name);
         // SAFETY: `qstr` points to `name` for the time of the call, the directory is valid, and the
         // mapping belongs to a mount that is borrowed.
@@ -328,9 +346,7 @@ impl Positive<Foreign> {
             bindings::lookup_one_unlocked(mount.idmap().as_ptr(), &mut qstr, self.as_ptr())
         })?;
         // SAFETY: On success it is a dentry with a reference for us.
-        let found: ARef<Dentry<Foreign>> =
-            unsafe { ARef::from_raw(NonNull::new_unchecked(found).cast()) };
-        Ok(into_positive(found))
+        Ok(unsafe { ARef::from_raw(NonNull::new_unchecked(found).cast()) })
     }
 }
 
@@ -352,6 +368,149 @@ pub(crate) fn qstr(name: &[u8]) -> bindings::qstr {
     q.name = name.as_ptr();
     q.__bindgen_anon_1.__bindgen_anon_1.len = name.len() as u32;
     q
+}
+
+impl<F: FileSystem> Dentry<F> {
+    /// A word of the filesystem's own that a dentry of it carries, 0 in a new one (`d_fsdata`).
+    #[inline]
+    pub fn word(&self) -> &AtomicUsize {
+        // SAFETY: The field is ours as long as the dentry is; it is used in no other way.
+        unsafe { AtomicUsize::from_ptr((&raw mut (*self.as_ptr()).d_fsdata).cast()) }
+    }
+
+    /// Takes the dentry out of the cache of names: the next lookup asks the filesystem (wraps
+    /// `d_drop()`).
+    pub fn forget(&self) {
+        // SAFETY: The dentry is valid.
+        unsafe { bindings::d_drop(self.as_ptr()) };
+    }
+
+    /// The name. It changes by rename only, which takes the lock of the parent.
+    ///
+    /// # Safety
+    ///
+    /// The lock of the parent must be held, or the name be kept from changing otherwise, for `'a`.
+    #[inline]
+    unsafe fn stable_name<'a>(&self) -> &'a [u8] {
+        // SAFETY: By the requirement.
+        unsafe {
+            let name = (*self.as_ptr()).__bindgen_anon_1.d_name.name;
+            core::slice::from_raw_parts(name, self.name_len())
+        }
+    }
+
+    /// Asks the VFS to revalidate lookups through this dentry.
+    pub fn set_needs_revalidation(&self) {
+        // SAFETY: The dentry is valid; its flags are changed under its lock.
+        unsafe {
+            let lockref = &raw mut (*self.as_ptr()).d_lockref.__bindgen_anon_1;
+            let lock = &raw mut (*lockref).__bindgen_anon_1.lock;
+            bindings::spin_lock(lock);
+            (*self.as_ptr()).d_flags |= REVALIDATION;
+            bindings::spin_unlock(lock);
+        }
+    }
+}
+
+impl<F: Owner> Dentry<F> {
+    /// A copy of the name, as it is now.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn name_copy(&self) -> Result<KVec<u8>> {
+        let mut snapshot = core::mem::MaybeUninit::<bindings::name_snapshot>::uninit();
+        let mut copy = KVec::new();
+        // SAFETY: The dentry is valid; the snapshot keeps the name for us until it is released.
+        unsafe {
+            bindings::take_dentry_name_snapshot(snapshot.as_mut_ptr(), self.as_ptr());
+            let name = &(*snapshot.as_ptr()).name;
+            let len = name.__bindgen_anon_1.__bindgen_anon_1.len as usize;
+            let result =
+                copy.extend_from_slice(core::slice::from_raw_parts(name.name, len), GFP_KERNEL);
+            bindings::release_dentry_name_snapshot(snapshot.as_mut_ptr());
+            result?;
+        }
+        Ok(copy)
+    }
+}
+
+/// A dentry whose name can't change for now: its parent is locked by the VFS for an operation.
+///
+/// # Invariants
+///
+/// The VFS is inside an operation on this name, and holds the lock of its parent.
+pub struct Named<'a, F: FileSystem>(&'a Dentry<F>);
+
+impl<F: FileSystem> Clone for Named<'_, F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F: FileSystem> Copy for Named<'_, F> {}
+
+impl<F: FileSystem> Deref for Named<'_, F> {
+    type Target = Dentry<F>;
+
+    fn deref(&self) -> &Dentry<F> {
+        self.0
+    }
+}
+
+impl<'a, F: FileSystem> Named<'a, F> {
+    /// # Safety
+    ///
+    /// See the type invariant; `ptr` must be valid for `'a`.
+    pub(crate) unsafe fn from_raw(ptr: *mut bindings::dentry) -> Self {
+        // SAFETY: By the requirement.
+        Self(unsafe { Dentry::from_raw(ptr) })
+    }
+
+    /// The name.
+    pub fn name(self) -> &'a [u8] {
+        // SAFETY: By the type invariant.
+        unsafe { self.0.stable_name() }
+    }
+
+    /// The directory it is in.
+    pub fn directory(self) -> &'a Positive<F> {
+        // SAFETY: By the type invariant the parent does not change, and the VFS holds it.
+        unsafe { Positive::from_raw((*self.0.as_ptr()).d_parent) }
+    }
+
+    /// The dentry.
+    pub fn dentry(self) -> &'a Dentry<F> {
+        self.0
+    }
+}
+
+/// A name that the VFS wants an object made for: negative until [`Vacant::instantiate`].
+///
+/// # Invariants
+///
+/// As for [`Named`], and the dentry is negative.
+pub struct Vacant<'a, F: FileSystem>(Named<'a, F>);
+
+impl<'a, F: FileSystem> Vacant<'a, F> {
+    /// # Safety
+    ///
+    /// See the type invariant; `ptr` must be valid for `'a`.
+    pub(crate) unsafe fn from_raw(ptr: *mut bindings::dentry) -> Self {
+        // SAFETY: By the requirement.
+        Self(unsafe { Named::from_raw(ptr) })
+    }
+
+    /// The name.
+    pub fn named(&self) -> Named<'a, F> {
+        self.0
+    }
+
+    /// Makes it name `inode` (wraps `d_instantiate()`).
+    pub fn instantiate(self, inode: ARef<Inode<F>>) {
+        // SAFETY: By the type invariant it is negative; the reference is consumed.
+        unsafe { bindings::d_instantiate(self.0.as_ptr(), ARef::into_raw(inode).as_ptr().cast()) };
+    }
 }
 
 /// A dentry the VFS wants looked up: nobody else sees it yet.
@@ -393,18 +552,6 @@ impl<'a, F: FileSystem> Unhashed<'a, F> {
     #[inline]
     pub fn dentry(&self) -> &'a Dentry<F> {
         self.0
-    }
-
-    /// Asks the VFS to revalidate lookups through this dentry.
-    pub fn set_needs_revalidation(&self) {
-        // SAFETY: The dentry is valid; its flags are changed under its lock.
-        unsafe {
-            let lockref = &raw mut (*self.0.as_ptr()).d_lockref.__bindgen_anon_1;
-            let lock = &raw mut (*lockref).__bindgen_anon_1.lock;
-            bindings::spin_lock(lock);
-            (*self.0.as_ptr()).d_flags |= REVALIDATION;
-            bindings::spin_unlock(lock);
-        }
     }
 
     /// Ends the lookup: with an inode the dentry becomes positive, without one negative (wraps

@@ -128,13 +128,11 @@ pub fn read_all(
 ) -> Result {
     let mut outcome = Ok(());
     loop {
-        let (seen, _) = iterate(dir, i32::MAX, &mut |entry, _| {
-            match each(entry) {
-                Ok(()) => Next::Continue,
-                Err(e) => {
-                    outcome = Err(e);
-                    Next::Stop
-                }
+        let (seen, _) = iterate(dir, i32::MAX, &mut |entry, _| match each(entry) {
+            Ok(()) => Next::Continue,
+            Err(e) => {
+                outcome = Err(e);
+                Next::Stop
             }
         })?;
         outcome?;

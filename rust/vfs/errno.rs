@@ -34,10 +34,12 @@ macro_rules! errors {
 }
 
 errors! {
+    ECANCELED: "The operation was called off.";
     ELOOP: "Too many symbolic links, or layers that contain each other.";
     ENAMETOOLONG: "The name is too long.";
     ENODATA: "There is no such extended attribute.";
     EOPNOTSUPP: "The operation is not supported here.";
     EREMOTE: "The object is of a kind that can't be stood on.";
+    ENOTEMPTY: "The directory is not empty.";
     ESTALE: "The object is not what it was.";
 }

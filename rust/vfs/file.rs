@@ -19,6 +19,8 @@ use crate::Owner;
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
+use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::Ordering;
 use kernel::error::from_err_ptr;
 use kernel::ffi;
 use kernel::prelude::*;
@@ -102,11 +104,45 @@ impl<F: FileSystem> File<F> {
 
     /// Lets the open file say `O_CREAT` and the like no more: they were for opening (what overlay
     /// filesystems do before they open the real file with the same flags).
-    pub(crate) fn forget_open_flags(file: *mut bindings::file) {
+    ///
+    /// To be called while it is being opened only: later nothing reads them.
+    pub fn forget_open_flags(&self) {
         const OPENING: u32 =
             bindings::O_CREAT | bindings::O_EXCL | bindings::O_NOCTTY | bindings::O_TRUNC;
-        // SAFETY: The file is being opened, nobody else sees it.
-        unsafe { (*file).f_flags &= !OPENING };
+        // SAFETY: Flags change under the file's lock, if others can see it at all.
+        unsafe { bindings::vfs_helper_file_set_flags(self.as_ptr(), 0, OPENING) };
+    }
+
+    /// Whether it is being opened to be written to, or to be truncated.
+    pub fn opens_for_writing(&self) -> bool {
+        self.truncates() || self.flags() & bindings::O_ACCMODE != bindings::O_RDONLY
+    }
+
+    /// Whether it is being opened to be truncated.
+    pub fn truncates(&self) -> bool {
+        self.flags() & bindings::O_TRUNC != 0
+    }
+}
+
+impl File<Foreign> {
+    /// Moves its position (wraps `vfs_llseek()`) and gives the new one.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, `EOVERFLOW`; `ENXIO` for data or holes beyond the end.
+    pub fn seek(&self, offset: i64, whence: i32) -> Result<i64> {
+        // SAFETY: The file is open.
+        let pos = unsafe { bindings::vfs_llseek(self.as_ptr(), offset, whence) };
+        if pos < 0 {
+            Err(Error::from_errno(pos as i32))
+        } else {
+            Ok(pos)
+        }
+    }
+
+    /// Puts it where `file` is: before a request that starts at the user's position.
+    pub fn take_position_of<F: FileSystem>(&self, file: &File<F>) {
+        self.set_position(file.position());
     }
 }
 
@@ -183,24 +219,53 @@ impl OwnedFile {
         Ok(Self(NonNull::new(file).ok_or(EIO)?))
     }
 
-    /// Moves its position (wraps `vfs_llseek()`) and gives the new one.
+    /// Puts it at the beginning.
+    pub fn rewind(&self) {
+        self.set_position(0);
+    }
+}
+
+/// A file that is opened when it is first needed, and kept.
+#[derive(Default)]
+pub struct LateFile(AtomicPtr<bindings::file>);
+
+impl LateFile {
+    /// The file, opened by `open` if nobody has yet.
     ///
     /// # Errors
     ///
-    /// `EINVAL`, `EOVERFLOW`; `ENXIO` for data or holes beyond the end.
-    pub fn seek(&self, offset: i64, whence: i32) -> Result<i64> {
-        // SAFETY: The file is open.
-        let pos = unsafe { bindings::vfs_llseek(self.as_ptr(), offset, whence) };
-        if pos < 0 {
-            Err(Error::from_errno(pos as i32))
-        } else {
-            Ok(pos)
+    /// Those of `open`.
+    pub fn get_or_open(&self, open: impl FnOnce() -> Result<OwnedFile>) -> Result<&File<Foreign>> {
+        let mut file = self.0.load(Ordering::Acquire);
+        if file.is_null() {
+            let new = open()?;
+            let exchanged = self.0.compare_exchange(
+                core::ptr::null_mut(),
+                new.as_ptr(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            file = match exchanged {
+                Ok(_) => {
+                    let file = new.as_ptr();
+                    core::mem::forget(new);
+                    file
+                }
+                // Somebody was faster.
+                Err(other) => other,
+            };
         }
+        // SAFETY: What is in the cell is an open file, and stays there until `self` is dropped.
+        Ok(unsafe { File::from_raw(file) })
     }
+}
 
-    /// Puts it where `file` is: before a request that starts at the user's position.
-    pub fn take_position_of<F: FileSystem>(&self, file: &File<F>) {
-        self.set_position(file.position());
+impl Drop for LateFile {
+    fn drop(&mut self) {
+        if let Some(file) = NonNull::new(*self.0.get_mut()) {
+            // SAFETY: The reference was put here, and is ours.
+            drop(unsafe { OwnedFile::from_raw(file) });
+        }
     }
 }
 

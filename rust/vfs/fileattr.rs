@@ -6,8 +6,10 @@
 
 use crate::bindings;
 use crate::cred::Override;
+use crate::inode::Protection;
 use crate::inode::RcuInode;
 use crate::path::Path;
+use crate::write::Writing;
 use crate::FileSystem;
 use core::ptr::NonNull;
 use kernel::error::from_err_ptr;
@@ -41,14 +43,77 @@ impl FileAttr<'_> {
     ///
     /// May sleep.
     pub fn fill(&mut self, c: &Override<'_>, path: Path<'_>) -> Result {
-        let flags = bindings::O_RDONLY | bindings::O_LARGEFILE;
         let command = if self.0.fsx_valid() {
             bindings::FS_IOC_FSGETXATTR
         } else {
             bindings::FS_IOC_GETFLAGS
         };
-        // SAFETY: The path and the credentials in force are valid. The hook wants an open file, so
-        // one is opened for it and put away again.
+        Self::ask_lsms(c, path, command as u32)?;
+        // SAFETY: The dentry is valid, the structure is ours during the call.
+        match to_result(unsafe { bindings::vfs_fileattr_get(path.dentry.as_ptr(), self.0) }) {
+            Err(e) if e == ENOIOCTLCMD => Err(ENOTTY),
+            result => result,
+        }
+    }
+
+    /// File attributes to be filled in or set, of no user.
+    pub fn with_flags<R>(f: impl FnOnce(&mut FileAttr<'_>) -> R) -> R {
+        let mut fa = bindings::file_kattr::default();
+        fa.set_flags_valid(true);
+        f(&mut FileAttr(&mut fa))
+    }
+
+    /// Gives the object at `path` these attributes (wraps `vfs_fileattr_set()`), if the LSMs allow
+    /// the ioctl that stands for it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTTY`: the filesystem has none. `EPERM`, `EOPNOTSUPP`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep; takes the lock of the inode.
+    pub fn set_on(&mut self, c: &Override<'_>, writing: &Writing<'_>, path: Path<'_>) -> Result {
+        let command = if self.0.fsx_valid() {
+            bindings::FS_IOC_FSSETXATTR
+        } else {
+            bindings::FS_IOC_SETFLAGS
+        };
+        Self::ask_lsms(c, path, command as u32)?;
+        // SAFETY: The dentry is valid, the structure is ours during the call.
+        to_result(unsafe {
+            bindings::vfs_fileattr_set(writing.idmap_ptr(), path.dentry.as_ptr(), self.0)
+        })
+    }
+
+    /// The protection that is asked for or there.
+    pub fn protection(&self) -> Protection {
+        Protection {
+            append: self.0.flags & bindings::FS_APPEND_FL != 0,
+            immutable: self.0.flags & bindings::FS_IMMUTABLE_FL != 0,
+        }
+    }
+
+    /// Takes the protection out: it is kept elsewhere.
+    pub fn clear_protection(&mut self) {
+        self.0.flags &= !(bindings::FS_APPEND_FL | bindings::FS_IMMUTABLE_FL);
+        self.0.fsx_xflags &= !(bindings::FS_XFLAG_APPEND | bindings::FS_XFLAG_IMMUTABLE);
+    }
+
+    /// Takes over those flags of `from` that go along with the object (sync and noatime); gives
+    /// whether there are any.
+    pub fn take_flags_of(&mut self, from: &FileAttr<'_>) -> bool {
+        const FLAGS: u32 = bindings::FS_SYNC_FL | bindings::FS_NOATIME_FL;
+        const XFLAGS: u32 = bindings::FS_XFLAG_SYNC | bindings::FS_XFLAG_NOATIME;
+        self.0.flags = self.0.flags & !FLAGS | from.0.flags & FLAGS;
+        self.0.fsx_xflags = self.0.fsx_xflags & !XFLAGS | from.0.fsx_xflags & XFLAGS;
+        from.0.flags & FLAGS != 0
+    }
+
+    /// The LSM hook wants an open file, so one is opened for it and put away again.
+    fn ask_lsms(c: &Override<'_>, path: Path<'_>, command: u32) -> Result {
+        let flags = bindings::O_RDONLY | bindings::O_LARGEFILE;
+        // SAFETY: The path and the credentials in force are valid.
         unsafe {
             let file = from_err_ptr(bindings::dentry_open(
                 &path.to_raw(),
@@ -56,16 +121,7 @@ impl FileAttr<'_> {
                 c.as_ptr(),
             ))?;
             let file = crate::file::OwnedFile::from_raw(NonNull::new(file).ok_or(EIO)?);
-            to_result(bindings::security_file_ioctl(
-                file.as_ptr(),
-                command as u32,
-                0,
-            ))?;
-        }
-        // SAFETY: The dentry is valid, the structure is ours during the call.
-        match to_result(unsafe { bindings::vfs_fileattr_get(path.dentry.as_ptr(), self.0) }) {
-            Err(e) if e == ENOIOCTLCMD => Err(ENOTTY),
-            result => result,
+            to_result(bindings::security_file_ioctl(file.as_ptr(), command, 0))
         }
     }
 

@@ -9,8 +9,8 @@ use crate::bindings;
 use crate::path::OwnedPath;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
-use kernel::fmt;
 use kernel::ffi;
+use kernel::fmt;
 use kernel::prelude::*;
 use kernel::str::CString;
 

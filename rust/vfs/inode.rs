@@ -193,11 +193,7 @@ impl<F: Owner> RcuInode<F> {
     pub fn generic_permission(&self, access: Access) -> Result {
         // SAFETY: The inode is valid; the function honours MAY_NOT_BLOCK.
         to_result(unsafe {
-            bindings::generic_permission(
-                Idmap::identity().as_ptr(),
-                self.as_ptr(),
-                access.as_raw(),
-            )
+            bindings::generic_permission(Idmap::identity().as_ptr(), self.as_ptr(), access.as_raw())
         })
     }
 }
@@ -238,6 +234,15 @@ impl RcuInode<Foreign> {
             (&raw const (*self.as_ptr()).i_state.__state).read_volatile()
                 & bindings::I_OVL_INUSE as u32
                 != 0
+        }
+    }
+
+    /// Whether its filesystem, as it is mounted, has access control lists.
+    pub fn has_acls(&self) -> bool {
+        // SAFETY: Words that may be read at any time; operations are constant.
+        unsafe {
+            (*(*self.as_ptr()).i_sb).s_flags & bindings::SB_POSIXACL != 0
+                && (*(*self.as_ptr()).i_op).set_acl.is_some()
         }
     }
 
@@ -303,11 +308,149 @@ impl<F: Owner> Inode<F> {
 }
 
 impl<F: FileSystem> Inode<F> {
+    /// Shows what the real inode shows now: mode, owner, times and size.
+    pub fn refresh(&self, real: &RcuInode<Foreign>, idmap: &Idmap) {
+        let (to, from) = (self.as_ptr(), real.as_ptr());
+        let (uid, gid) = idmap.owner_of(real);
+        // SAFETY: Both inodes are valid; ours is changed under its spin lock.
+        unsafe {
+            let lock = &raw mut (*to).i_lock;
+            bindings::spin_lock(lock);
+            (*to).i_uid = uid;
+            (*to).i_gid = gid;
+            copy_attributes(to, from);
+            bindings::spin_unlock(lock);
+        }
+    }
+
+    /// Whether it shows any of the flags that go along with the object (sync, append-only, …).
+    pub fn has_copied_flags(&self) -> bool {
+        // SAFETY: A word that may be read at any time.
+        unsafe { (&raw const (*self.as_ptr()).i_flags).read_volatile() & COPIED_FLAGS != 0 }
+    }
+
+    /// Makes it found by `key` from now on, if it could not be found by any (wraps
+    /// `__insert_inode_hash()`).
+    pub fn hash_by(&self, key: InodeKey) {
+        // SAFETY: The inode is valid; one that is in no hash chain is put into one, by somebody who
+        // holds its copy-up lock, so only once.
+        unsafe {
+            if (*self.as_ptr()).i_hash.pprev.is_null() {
+                (*self.as_ptr()).i_private = key.0 as *mut ffi::c_void;
+                bindings::__insert_inode_hash(self.as_ptr(), key.0 as u64);
+            }
+        }
+    }
+
+    /// Whether the current task owns it, or may act as if (wraps `inode_owner_or_capable()`).
+    pub fn is_owned(&self) -> bool {
+        // SAFETY: The inode is valid.
+        unsafe { bindings::inode_owner_or_capable(Idmap::identity().as_ptr(), self.as_ptr()) }
+    }
+
+    /// Whether changing its permissions as the current task takes the set-group-ID bit away.
+    pub fn loses_set_group_id(&self) -> bool {
+        // SAFETY: The inode is valid.
+        unsafe { bindings::vfs_helper_inode_loses_sgid(self.as_ptr()) }
+    }
+
+    /// Shows the access time of the real inode.
+    pub fn refresh_access_time(&self, real: &RcuInode<Foreign>) {
+        // SAFETY: Both inodes are valid; a torn time is no worse than an old one.
+        unsafe {
+            (*self.as_ptr()).i_atime_sec = (*real.as_ptr()).i_atime_sec;
+            (*self.as_ptr()).i_atime_nsec = (*real.as_ptr()).i_atime_nsec;
+        }
+    }
+
+    /// Counts the names: one more (wraps `inc_nlink()`).
+    pub fn add_name(&self) {
+        // SAFETY: The inode is valid; the VFS holds its lock.
+        unsafe { bindings::inc_nlink(self.as_ptr()) };
+    }
+
+    /// Counts the names: one less, but never none while another cached name is there, whatever was
+    /// done to the layers (wraps `drop_nlink()`).
+    pub fn drop_name(&self, dentry: &crate::dentry::Dentry<F>) {
+        // SAFETY: Both are valid; the VFS holds the lock of the inode.
+        unsafe { bindings::vfs_helper_drop_nlink(self.as_ptr(), dentry.as_ptr()) };
+    }
+
+    /// Counts the names: there are none any more (wraps `clear_nlink()`).
+    pub fn drop_names(&self) {
+        // SAFETY: The inode is valid; the VFS holds its lock.
+        unsafe { bindings::clear_nlink(self.as_ptr()) };
+    }
+
+    /// Sets those of the flags that the real inode, and what `protection` adds, say (wraps
+    /// `inode_set_flags()`).
+    pub fn refresh_flags(&self, real: &RcuInode<Foreign>, protection: Protection) {
+        let mut flags = protection.flags();
+        // SAFETY: Both inodes are valid; flags change under the lock the VFS holds, or none else
+        // sees them.
+        unsafe {
+            flags |= (*real.as_ptr()).i_flags & COPIED_FLAGS;
+            bindings::inode_set_flags(self.as_ptr(), flags, COPIED_FLAGS);
+        }
+    }
+
     /// The private data, with the right to use what it pins.
     #[inline]
     pub fn held(&self) -> Held<'_, F::InodeData> {
         // SAFETY: By the type invariant a count is held while `self` is borrowed.
         unsafe { Held::new(self.data()) }
+    }
+}
+
+/// Whose a new object will be, and its mode.
+#[derive(Clone, Copy)]
+pub struct NewOwner {
+    pub(crate) uid: bindings::kuid_t,
+    pub(crate) gid: bindings::kgid_t,
+    /// Type and permission bits.
+    pub mode: u16,
+}
+
+impl<F: FileSystem> Inode<F> {
+    /// Whose an object will be that the current task makes in this directory (does what
+    /// `inode_init_owner()` does): in a directory with the set-group-ID bit it belongs to the group of the
+    /// directory, and directories inherit the bit.
+    pub fn owner_of_new(&self, mode: u16) -> NewOwner {
+        const SET_GROUP_ID: u16 = bindings::S_ISGID as u16;
+        let (uid, mut gid) = crate::cred::current_fs_ids();
+        let mut mode = mode;
+        if self.mode() & SET_GROUP_ID != 0 {
+            // SAFETY: A word that may be read at any time.
+            gid = unsafe { (*self.as_ptr()).i_gid };
+            if mode & self::mode::FORMAT == self::mode::DIRECTORY {
+                mode |= SET_GROUP_ID;
+            }
+        }
+        NewOwner { uid, gid, mode }
+    }
+}
+
+/// A directory that an overlay of some kind writes to; marked so that no other does.
+///
+/// # Invariants
+///
+/// The mark on the inode of the dentry is ours.
+pub struct InUse(ARef<crate::dentry::Positive<Foreign>>);
+
+impl InUse {
+    /// Marks a directory; `None` if somebody has marked it already.
+    pub fn mark(dir: &crate::dentry::Positive<Foreign>) -> Option<Self> {
+        // SAFETY: The inode is valid.
+        let marked = unsafe { bindings::vfs_helper_inode_mark_in_use(dir.inode().as_ptr()) };
+        // INVARIANT: It was just marked by us.
+        marked.then(|| Self(ARef::from(dir)))
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the mark is ours.
+        unsafe { bindings::vfs_helper_inode_unmark_in_use(self.0.inode().as_ptr()) };
     }
 }
 
@@ -342,7 +485,9 @@ impl<F: FileSystem> Slot<F> {
     /// Prepares the part that survives from one use of the memory to the next.
     pub(crate) unsafe extern "C" fn construct(slot: *mut ffi::c_void) {
         // SAFETY: The slab allocator passes memory for a slot.
-        unsafe { bindings::inode_init_once(Opaque::cast_into(&raw const (*slot.cast::<Self>()).inode)) };
+        unsafe {
+            bindings::inode_init_once(Opaque::cast_into(&raw const (*slot.cast::<Self>()).inode))
+        };
     }
 
     /// `->alloc_inode()`.
@@ -473,18 +618,60 @@ unsafe extern "C" fn set_key(inode: *mut bindings::inode, key: *mut ffi::c_void)
 const COPIED_FLAGS: u32 =
     bindings::S_SYNC | bindings::S_NOATIME | bindings::S_APPEND | bindings::S_IMMUTABLE;
 
+/// Protection that is kept beside the flags of the real inode.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Protection {
+    /// Only appending is allowed.
+    pub append: bool,
+    /// Nothing is allowed.
+    pub immutable: bool,
+}
+
+impl Protection {
+    fn flags(self) -> u32 {
+        let append = if self.append { bindings::S_APPEND } else { 0 };
+        let immutable = if self.immutable {
+            bindings::S_IMMUTABLE
+        } else {
+            0
+        };
+        append | immutable
+    }
+}
+
+/// Copies what changes of an inode but its owner.
+///
+/// # Safety
+///
+/// Both must be valid, and nobody else may write to `to`.
+unsafe fn copy_attributes(to: *mut bindings::inode, from: *mut bindings::inode) {
+    // SAFETY: By the requirement. Attributes may be read at any time.
+    unsafe {
+        (*to).i_mode = (&raw const (*from).i_mode).read_volatile();
+        (*to).i_atime_sec = (*from).i_atime_sec;
+        (*to).i_mtime_sec = (*from).i_mtime_sec;
+        (*to).i_ctime_sec = (*from).i_ctime_sec;
+        (*to).i_atime_nsec = (*from).i_atime_nsec;
+        (*to).i_mtime_nsec = (*from).i_mtime_nsec;
+        // The highest bit of the nanoseconds is the real filesystem's own: that they were asked for.
+        (*to).i_ctime_nsec = (*from).i_ctime_nsec & !bindings::I_CTIME_QUERIED;
+        (&raw mut (*to).i_size).write_volatile((&raw const (*from).i_size).read_volatile());
+    }
+}
+
 /// Stands for "ask the filesystem each time" in the ACL fields of an inode.
 const ACL_DONT_CACHE: *mut kernel::bindings::posix_acl =
     -3isize as *mut kernel::bindings::posix_acl;
 
 impl<F: FileSystem> New<F> {
     /// Makes it a copy of `real` seen through `idmap`: type, mode, owner, times, size, links and
-    /// flags; with number `ino` and private `data`. From here on everybody may see it.
+    /// flags; with number `ino`, `protection` beside that of the flags, and private `data`. From here on everybody may see it.
     pub fn init(
         self,
         real: &RcuInode<Foreign>,
         idmap: &Idmap,
         ino: u64,
+        protection: Protection,
         data: F::InodeData,
     ) -> ARef<Inode<F>> {
         let (inode, hashed) = (self.inode, self.hashed);
@@ -497,19 +684,13 @@ impl<F: FileSystem> New<F> {
 
             let from = real.as_ptr();
             let mode = real.mode();
-            (*ptr).i_mode = mode;
             (*ptr).i_ino = ino;
-            (*ptr).i_flags |= bindings::S_NOCMTIME | ((*from).i_flags & COPIED_FLAGS);
+            (*ptr).i_flags |=
+                bindings::S_NOCMTIME | ((*from).i_flags & COPIED_FLAGS) | protection.flags();
             (*ptr).i_acl = ACL_DONT_CACHE;
             (*ptr).i_default_acl = ACL_DONT_CACHE;
             (((*ptr).i_uid), ((*ptr).i_gid)) = idmap.owner_of(real);
-            (*ptr).i_atime_sec = (*from).i_atime_sec;
-            (*ptr).i_mtime_sec = (*from).i_mtime_sec;
-            (*ptr).i_ctime_sec = (*from).i_ctime_sec;
-            (*ptr).i_atime_nsec = (*from).i_atime_nsec;
-            (*ptr).i_mtime_nsec = (*from).i_mtime_nsec;
-            (*ptr).i_ctime_nsec = (*from).i_ctime_nsec;
-            (*ptr).i_size = real.size();
+            copy_attributes(ptr, from);
             bindings::set_nlink(ptr, if real.is_dir() { 1 } else { real.nlink() });
             match mode & mode::FORMAT {
                 mode::DIRECTORY => {

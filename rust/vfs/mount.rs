@@ -85,6 +85,8 @@ impl Mount {
 pub enum PrivateUse {
     /// Only read: the clone is read-only and leaves access times alone.
     ReadOnly,
+    /// Written to: the clone has the default rules for access times.
+    Writing,
 }
 
 /// A mount of our own over a directory somebody else mounted: unseen by any name space, without the
@@ -116,12 +118,18 @@ impl PrivateMount {
     pub fn clone_of(path: Path<'_>, usage: PrivateUse) -> Result<Self> {
         // SAFETY: `path` is valid while borrowed.
         let mnt = from_err_ptr(unsafe { bindings::clone_private_mount(&path.to_raw()) })?;
-        if usage == PrivateUse::ReadOnly {
-            // SAFETY: Nobody else has seen the clone yet, so its flags may be written.
-            unsafe {
-                (*mnt).mnt_flags |=
+        // SAFETY: Nobody else has seen the clone yet, so its flags may be written.
+        let flags = unsafe { &mut (*mnt).mnt_flags };
+        match usage {
+            PrivateUse::ReadOnly => {
+                *flags |=
                     (bindings::mount_flags_MNT_READONLY | bindings::mount_flags_MNT_NOATIME) as i32
-            };
+            }
+            PrivateUse::Writing => {
+                *flags &= !((bindings::mount_flags_MNT_NOATIME
+                    | bindings::mount_flags_MNT_NODIRATIME
+                    | bindings::mount_flags_MNT_RELATIME) as i32)
+            }
         }
         // INVARIANT: It is a clone, and mounted.
         Ok(Self(NonNull::new(mnt)))

@@ -15,8 +15,8 @@ use core::ptr::NonNull;
 use kernel::error::from_err_ptr;
 use kernel::error::to_result;
 use kernel::prelude::*;
-use kernel::sync::aref::ARef;
 use kernel::str::CString;
+use kernel::sync::aref::ARef;
 
 /// A foreign object by mount and dentry: two borrows.
 #[derive(Clone, Copy)]
@@ -169,6 +169,16 @@ impl Drop for OwnedPath {
         // SAFETY: By the type invariant both references are ours.
         unsafe { bindings::path_put(&self.0) };
     }
+}
+
+/// Notes that the object at `path` was read, if its access time is due (wraps `touch_atime()`).
+///
+/// # Context
+///
+/// May sleep.
+pub fn touch(path: Path<'_>) {
+    // SAFETY: The path is valid.
+    unsafe { bindings::touch_atime(&path.to_raw()) };
 }
 
 /// Whether `dir` is `top` or lies below it (wraps `is_subdir()`).

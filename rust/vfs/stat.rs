@@ -21,11 +21,25 @@ pub struct Request {
 }
 
 impl Request {
+    /// What `stat(2)` shows.
+    pub const BASIC: Self = Self {
+        mask: bindings::STATX_BASIC_STATS,
+        flags: bindings::AT_STATX_SYNC_AS_STAT,
+    };
+
     /// Only the inode number.
     pub const INO: Self = Self {
         mask: bindings::STATX_INO,
         flags: bindings::AT_STATX_SYNC_AS_STAT,
     };
+
+    /// Only the inode number and the number of names, as up to date as in `like`.
+    pub fn ino_and_nlink(like: Self) -> Self {
+        Self {
+            mask: bindings::STATX_INO | bindings::STATX_NLINK,
+            flags: like.flags,
+        }
+    }
 
     /// Only the number of blocks, as up to date as in `like`.
     pub fn blocks(like: Self) -> Self {
@@ -100,6 +114,30 @@ impl Stat {
         self.0.nlink = nlink;
     }
 
+    /// Type and permission bits.
+    #[inline]
+    pub fn mode(&self) -> u16 {
+        self.0.mode
+    }
+
+    /// The device number of a device node.
+    #[inline]
+    pub fn rdev(&self) -> u32 {
+        self.0.rdev
+    }
+
+    /// The number of names.
+    #[inline]
+    pub fn nlink(&self) -> u32 {
+        self.0.nlink
+    }
+
+    /// Sets the size, in bytes.
+    #[inline]
+    pub fn set_size(&mut self, size: u64) {
+        self.0.size = size as i64;
+    }
+
     /// The size, in bytes.
     #[inline]
     pub fn size(&self) -> u64 {
@@ -163,6 +201,14 @@ impl StatFs {
     /// Sets the longest name, in bytes.
     pub fn set_name_max(&mut self, len: u64) {
         self.0.f_namelen = len as _;
+    }
+
+    /// Sets the identity, made of a UUID as all filesystems make it.
+    pub fn set_identity(&mut self, uuid: [u8; 16]) {
+        let (low, high) = uuid.split_at(8);
+        let word = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |w, b| w << 8 | u64::from(*b));
+        let id = word(low) ^ word(high);
+        self.0.f_fsid.val = [id as i32, (id >> 32) as i32];
     }
 
     /// Sets the type.

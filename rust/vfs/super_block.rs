@@ -15,6 +15,7 @@ use crate::Foreign;
 use crate::Owner;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
+use kernel::error::to_result;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::types::Opaque;
@@ -71,6 +72,12 @@ impl<F: Owner> SuperBlock<F> {
         unsafe { (*self.as_ptr()).s_dev }
     }
 
+    /// Whether it is mounted read-only.
+    pub fn is_read_only(&self) -> bool {
+        // SAFETY: A word that may be read at any time.
+        unsafe { (*self.as_ptr()).s_flags & bindings::SB_RDONLY != 0 }
+    }
+
     /// How many filesystems this one stands on.
     pub fn stack_depth(&self) -> u32 {
         // SAFETY: Constant once it is mounted.
@@ -108,7 +115,9 @@ impl SuperBlock<Foreign> {
     pub fn file_handles(&self) -> FileHandles {
         // SAFETY: Export operations are constant once it is mounted.
         unsafe {
-            let ops = (*self.as_ptr()).s_export_op.cast::<bindings::export_operations>();
+            let ops = (*self.as_ptr())
+                .s_export_op
+                .cast::<bindings::export_operations>();
             if ops.is_null() || (*ops).fh_to_dentry.is_none() {
                 return FileHandles::None;
             }
@@ -119,6 +128,66 @@ impl SuperBlock<Foreign> {
                 _ => FileHandles::Other,
             }
         }
+    }
+}
+
+/// Remembers which errors of writing to a filesystem there were, to tell new ones.
+#[derive(Clone, Copy, Default)]
+pub struct ErrorMark(u32);
+
+impl SuperBlock<Foreign> {
+    /// The errors so far; `None` if one of them was not told to anybody yet (wraps
+    /// `errseq_sample()`).
+    pub fn error_mark(&self) -> Option<ErrorMark> {
+        // SAFETY: The counter of a valid super block.
+        unsafe {
+            let counter = &raw mut (*self.as_ptr()).s_wb_err;
+            let mark = bindings::errseq_sample(counter);
+            (bindings::errseq_check(counter, mark) == 0).then_some(ErrorMark(mark))
+        }
+    }
+
+    /// Whether there was an error since (wraps `errseq_check()`).
+    ///
+    /// # Errors
+    ///
+    /// The error.
+    pub fn check_errors_since(&self, mark: ErrorMark) -> Result {
+        // SAFETY: The counter of a valid super block.
+        to_result(unsafe { bindings::errseq_check(&raw mut (*self.as_ptr()).s_wb_err, mark.0) })
+    }
+
+    /// Writes all that is dirty (wraps `sync_filesystem()`).
+    ///
+    /// # Errors
+    ///
+    /// `EIO`, `ENOSPC`, …
+    ///
+    /// # Context
+    ///
+    /// Sleeps; takes `s_umount`, shared.
+    pub fn sync(&self) -> Result {
+        // SAFETY: The super block is active while it is borrowed.
+        unsafe {
+            let lock = &raw mut (*self.as_ptr()).s_umount;
+            bindings::down_read(lock);
+            let result = bindings::sync_filesystem(self.as_ptr());
+            bindings::up_read(lock);
+            to_result(result)
+        }
+    }
+
+    /// The finest step of its times, in nanoseconds.
+    pub fn time_granularity(&self) -> u32 {
+        // SAFETY: Constant once it is mounted.
+        unsafe { (*self.as_ptr()).s_time_gran }
+    }
+
+    /// Whether none of its files has anything that writing takes away (set-user-ID and the like), as
+    /// far as is remembered.
+    pub fn is_nosec(&self) -> bool {
+        // SAFETY: A word that may be read at any time.
+        unsafe { (*self.as_ptr()).s_flags & bindings::SB_NOSEC != 0 }
     }
 }
 
@@ -154,6 +223,12 @@ pub struct Properties {
     pub stack_depth: u32,
     /// The longest file, in bytes.
     pub max_bytes: i64,
+    /// The finest step of times, in nanoseconds.
+    pub time_granularity: u32,
+    /// What tells it from all others.
+    pub uuid: Option<[u8; 16]>,
+    /// Whether files can be remembered to have nothing that writing takes away.
+    pub nosec: bool,
 }
 
 /// A super block that is being set up.
@@ -198,6 +273,14 @@ impl<'a, F: FileSystem> NewSuper<'a, F> {
             if properties.read_only {
                 (*sb).s_flags |= bindings::SB_RDONLY;
             }
+            (*sb).s_time_gran = properties.time_granularity;
+            if let Some(uuid) = properties.uuid {
+                (*sb).s_uuid.b = uuid;
+                (*sb).s_uuid_len = uuid.len() as u8;
+            }
+            if properties.nosec {
+                (*sb).s_flags |= bindings::SB_NOSEC;
+            }
             if properties.posix_acl {
                 (*sb).s_flags |= bindings::SB_POSIXACL;
             }
@@ -237,9 +320,7 @@ impl<F: FileSystem> Root<F> {
     /// Has the root revalidated where a path walk ends on it, as what it stands on wants to be.
     pub fn set_weakly_revalidated(&self) {
         // SAFETY: The root is valid, and nobody else sees it yet.
-        unsafe {
-            (*self.0.as_ptr()).d_flags |= bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE
-        };
+        unsafe { (*self.0.as_ptr()).d_flags |= bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE };
     }
 
     pub(crate) fn into_raw(self) -> *mut bindings::dentry {

@@ -11,6 +11,7 @@ use crate::Foreign;
 use kernel::error::from_err_ptr;
 use kernel::ffi;
 use kernel::prelude::*;
+use kernel::str::CString;
 
 /// The target of a symbolic link, and what to do when the path walk is through with it.
 ///
@@ -35,6 +36,28 @@ pub fn target(
     done: &mut Done<'_>,
 ) -> Result<Target> {
     // SAFETY: The dentry is valid; what is left in `done` is run by the VFS after it used the target.
-    let target = from_err_ptr(unsafe { bindings::vfs_get_link(dentry.as_ptr(), done.0) }.cast_mut())?;
+    let target =
+        from_err_ptr(unsafe { bindings::vfs_get_link(dentry.as_ptr(), done.0) }.cast_mut())?;
     Ok(Target(target))
+}
+
+/// A copy of where the link `dentry` points (wraps `vfs_get_link()`).
+///
+/// # Errors
+///
+/// As [`target`]; `ENOMEM`.
+///
+/// # Context
+///
+/// May sleep.
+pub fn target_copy(c: &Override<'_>, dentry: &Positive<Foreign>) -> Result<CString> {
+    let mut done = bindings::delayed_call::default();
+    let copy = target(c, dentry, &mut Done(&mut done))
+        // SAFETY: On success it is a C string until the delayed call was made.
+        .and_then(|target| Ok(CString::try_from(unsafe { CStr::from_char_ptr(target.0) })?));
+    if let Some(free) = done.fn_ {
+        // SAFETY: What the filesystem left there wants to be called once, with this.
+        unsafe { free(done.arg) };
+    }
+    copy
 }

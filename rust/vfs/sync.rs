@@ -7,6 +7,8 @@
 
 use crate::bindings;
 use core::pin::Pin;
+use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::Ordering;
 use kernel::error::to_result;
 use kernel::prelude::*;
 use kernel::sync::lock::mutex::MutexBackend;
@@ -74,8 +76,81 @@ impl Drop for AnonDev {
     }
 }
 
+/// A UUID that nothing else has (wraps `uuid_gen()`).
+pub fn new_uuid() -> [u8; 16] {
+    let mut uuid = bindings::uuid_t::default();
+    // SAFETY: It is ours to fill.
+    unsafe { bindings::uuid_gen(&mut uuid) };
+    uuid.b
+}
+
 /// A number nobody can foresee.
 pub fn random() -> u64 {
     // SAFETY: No requirement.
     unsafe { bindings::get_random_u64() }
+}
+
+/// A word of bits, one of which is a lock that tasks sleep for.
+///
+/// # Invariants
+///
+/// Bit [`LockWord::LOCK`] is set while, and only while, somebody has a [`WordGuard`].
+#[derive(Default)]
+pub struct LockWord(AtomicUsize);
+
+/// The lock of a [`LockWord`] is held.
+#[must_use = "the lock is released when the guard is dropped"]
+pub struct WordGuard<'a>(&'a LockWord);
+
+impl LockWord {
+    const LOCK: u32 = usize::BITS - 1;
+
+    /// A word with these bits, not locked.
+    pub const fn new(bits: usize) -> Self {
+        Self(AtomicUsize::new(bits & !(1 << Self::LOCK)))
+    }
+
+    /// The bits, without the lock.
+    #[inline]
+    pub fn bits(&self) -> usize {
+        self.0.load(Ordering::Acquire) & !(1 << Self::LOCK)
+    }
+
+    /// Sets bits.
+    pub fn set(&self, bits: usize) {
+        self.0
+            .fetch_or(bits & !(1 << Self::LOCK), Ordering::Release);
+    }
+
+    /// Clears bits.
+    pub fn clear(&self, bits: usize) {
+        self.0.fetch_and(!bits | 1 << Self::LOCK, Ordering::Release);
+    }
+
+    /// Locks it (wraps `wait_on_bit_lock()`).
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`: the task is being killed.
+    ///
+    /// # Context
+    ///
+    /// Sleeps until it is free.
+    pub fn lock(&self) -> Result<WordGuard<'_>> {
+        // SAFETY: The word lives as long as the borrow, the bit is within it.
+        let result =
+            unsafe { bindings::vfs_helper_bit_lock_killable(self.0.as_ptr(), Self::LOCK as i32) };
+        if result != 0 {
+            return Err(EINTR);
+        }
+        // INVARIANT: The bit was just set by us.
+        Ok(WordGuard(self))
+    }
+}
+
+impl Drop for WordGuard<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant of the word the bit is ours.
+        unsafe { bindings::vfs_helper_bit_unlock(self.0 .0.as_ptr(), LockWord::LOCK as i32) };
+    }
 }

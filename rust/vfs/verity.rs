@@ -48,7 +48,9 @@ pub fn digest(c: &Override<'_>, path: Path<'_>) -> Result<Option<Digest>> {
                 bindings::O_RDONLY as i32,
                 c.as_ptr(),
             ))?;
-            drop(crate::file::OwnedFile::from_raw(NonNull::new(file).ok_or(EIO)?));
+            drop(crate::file::OwnedFile::from_raw(
+                NonNull::new(file).ok_or(EIO)?,
+            ));
         }
         let mut digest = Digest {
             bytes: [0; DIGEST_MAX],

@@ -16,14 +16,18 @@ mod bindings;
 
 pub mod acl;
 pub mod backing;
+pub mod change;
+pub mod copy;
 pub mod cred;
 pub mod dentry;
 pub mod dir_iter;
+pub mod dir_op;
 pub mod errno;
 pub mod fiemap;
 pub mod file;
 pub mod fileattr;
 pub mod fs_context;
+pub mod handle;
 pub mod idmap;
 pub mod inode;
 pub mod lock;
@@ -39,6 +43,7 @@ pub mod super_block;
 pub mod symlink;
 pub mod sync;
 pub mod verity;
+pub mod write;
 pub mod xattr;
 
 pub use cred::Override;
@@ -111,4 +116,3 @@ pub trait FileSystem: Owner + Sized + Send + Sync {
     /// What is asked of the whole mounted filesystem.
     type Super: ops::SuperOps<Self>;
 }
-

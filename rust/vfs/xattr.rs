@@ -6,8 +6,12 @@
 
 use crate::bindings;
 use crate::cred::Override;
+use crate::dentry::Positive;
 use crate::errno::*;
 use crate::path::Path;
+use crate::write::Writing;
+use crate::Foreign;
+use kernel::error::to_result;
 use kernel::prelude::*;
 
 /// The longest name, without its NUL, in bytes.
@@ -103,5 +107,74 @@ pub fn supported(path: Path<'_>) -> bool {
     unsafe {
         let inode = path.dentry.inode().as_ptr();
         (*inode).i_opflags & bindings::IOP_XATTR as u16 != 0
+    }
+}
+
+/// Sets `name` to `value` (wraps `vfs_setxattr()`); `flags` are `XATTR_CREATE` or `XATTR_REPLACE`, or 0.
+///
+/// # Errors
+///
+/// `EOPNOTSUPP`: no such attributes here. `ENOSPC`, `EDQUOT`, `EPERM`, `ERANGE`, `EEXIST`, `ENODATA`, …
+///
+/// # Context
+///
+/// May sleep; takes the lock of the inode.
+pub fn set(
+    _c: &Override<'_>,
+    writing: &Writing<'_>,
+    dentry: &Positive<Foreign>,
+    name: &CStr,
+    value: &[u8],
+    flags: i32,
+) -> Result {
+    // SAFETY: Everything is valid for the call.
+    to_result(unsafe {
+        bindings::vfs_setxattr(
+            writing.idmap_ptr(),
+            dentry.as_ptr(),
+            name.as_char_ptr(),
+            value.as_ptr().cast(),
+            value.len(),
+            flags,
+        )
+    })
+}
+
+/// Removes `name` (wraps `vfs_removexattr()`).
+///
+/// # Errors
+///
+/// `ENODATA`: there is none. `EOPNOTSUPP`, `EPERM`, …
+///
+/// # Context
+///
+/// May sleep; takes the lock of the inode.
+pub fn remove(
+    _c: &Override<'_>,
+    writing: &Writing<'_>,
+    dentry: &Positive<Foreign>,
+    name: &CStr,
+) -> Result {
+    // SAFETY: Everything is valid for the call.
+    to_result(unsafe {
+        bindings::vfs_removexattr(writing.idmap_ptr(), dentry.as_ptr(), name.as_char_ptr())
+    })
+}
+
+/// Whether the LSMs want `name` copied when `dentry` is copied up (wraps
+/// `security_inode_copy_up_xattr()`).
+///
+/// # Errors
+///
+/// Those of the LSMs.
+pub fn is_to_be_copied_up(dentry: &Positive<Foreign>, name: &CStr) -> Result<bool> {
+    // SAFETY: Both are valid for the call.
+    let verdict =
+        unsafe { bindings::security_inode_copy_up_xattr(dentry.as_ptr(), name.as_char_ptr()) };
+    match to_result(verdict) {
+        Ok(()) => Ok(true),
+        Err(e) if e == EOPNOTSUPP => Ok(true),
+        Err(e) if e == ECANCELED => Ok(false),
+        Err(e) => Err(e),
     }
 }

@@ -9,6 +9,7 @@ use super::lookup;
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::object;
+use crate::state::object::Trait;
 use crate::state::Inode;
 use format::options::Verity;
 use kernel::prelude::*;
@@ -23,7 +24,7 @@ use vfs::Path;
 /// `ENOENT`: it is in no data-only layer. `EIO`: it is not what the metacopy file says it is.
 #[inline]
 pub(crate) fn path<'a>(instance: &'a Instance, inode: &'a Inode) -> Result<Path<'a>> {
-    if inode.data().traits().metacopy {
+    if inode.data().is_metacopy() {
         prepare(instance, inode)?;
     }
     object::data_path(instance, inode.held()).ok_or(EIO)
@@ -36,10 +37,10 @@ fn prepare(instance: &Instance, inode: &Inode) -> Result {
     if object::data_path(instance, object).is_none() {
         lookup::find_lazy_data(instance, &c, &object)?;
     }
-    if instance.config.features.verity != Verity::Off && !object.is_verified() {
+    if instance.config.features.verity != Verity::Off && !object.has(Trait::VERIFIED) {
         let data = object::data_path(instance, object).ok_or(EIO)?;
-        check(instance, &c, object::top_path(instance, object)?, data)?;
-        object.set_verified();
+        check(instance, &c, object::real_path(instance, object)?, data)?;
+        object.set(Trait::VERIFIED);
     }
     Ok(())
 }
@@ -50,7 +51,10 @@ fn check(instance: &Instance, c: &Override<'_>, top: Path<'_>, data: Path<'_>) -
     let value = marks::metacopy_value(&instance.config, c, top)?;
     let Some((algorithm, digest)) = value.get()?.expected_digest() else {
         if required {
-            vfs::warn_limited!("metacopy file '{}' has no digest specified\n", &**top.dentry);
+            vfs::warn_limited!(
+                "metacopy file '{}' has no digest specified\n",
+                &**top.dentry
+            );
             return Err(EIO);
         }
         return Ok(());
@@ -60,7 +64,10 @@ fn check(instance: &Instance, c: &Override<'_>, top: Path<'_>, data: Path<'_>) -
         return Err(EIO);
     };
     if actual.algorithm != algorithm || actual.bytes() != digest {
-        vfs::warn_limited!("lower file '{}' has the wrong fs-verity digest\n", &**data.dentry);
+        vfs::warn_limited!(
+            "lower file '{}' has the wrong fs-verity digest\n",
+            &**data.dentry
+        );
         return Err(EIO);
     }
     Ok(())

@@ -10,13 +10,15 @@
 
 #![forbid(unsafe_code)]
 
+use super::origin;
 use crate::marks;
 use crate::state::instance::Instance;
-use crate::state::layer::Layer;
 use crate::state::listing::Arena;
 use crate::state::listing::Listing;
 use crate::state::object;
 use crate::state::object::Object;
+use crate::state::object::Trait;
+use crate::state::object::UPPER;
 use format::ino;
 use format::whiteout;
 use kernel::prelude::*;
@@ -24,6 +26,7 @@ use kernel::sync::Arc;
 use vfs::dir_iter;
 use vfs::dir_iter::Entry;
 use vfs::dir_iter::Type;
+use vfs::errno::*;
 use vfs::file::OwnedFile;
 use vfs::Held;
 use vfs::Override;
@@ -40,14 +43,36 @@ pub(crate) fn read(
     object: Held<'_, Object>,
 ) -> Result<Arc<Listing>> {
     let mut merge = Merge::new();
-    let depth = object.depth();
-    for (i, pin) in object::places(object).enumerate() {
-        let layer = instance.layer_of(pin.get())?;
-        let path = object::path(instance, pin)?;
-        let marked = object.traits().xattr_whiteouts && layer.expects_xattr_whiteouts();
-        merge.read_layer(instance, c, layer, path, marked, i + 1 == depth)?;
-    }
+    merge.read_all(instance, c, object)?;
     Ok(Arc::new(merge.finish()?, GFP_KERNEL)?)
+}
+
+/// Checks that nothing is shown in a directory; gives the names of the whiteouts that upper has in it.
+///
+/// # Errors
+///
+/// `ENOTEMPTY`. As [`read`].
+pub(crate) fn check_empty(
+    instance: &Instance,
+    c: &Override<'_>,
+    object: Held<'_, Object>,
+) -> Result<KVec<KVec<u8>>> {
+    let mut merge = Merge::new();
+    merge.read_all(instance, c, object)?;
+    if merge.fates.iter().any(|fate| *fate != Fate::Hidden) {
+        return Err(ENOTEMPTY);
+    }
+    let mut whiteouts = KVec::new();
+    if object.upper().is_some() {
+        for ((_, entry), i) in merge.arena.iter().zip(0..) {
+            if i < merge.first_lower {
+                let mut name = KVec::new();
+                name.extend_from_slice(entry.name, GFP_KERNEL)?;
+                whiteouts.push(name, GFP_KERNEL)?;
+            }
+        }
+    }
+    Ok(whiteouts)
 }
 
 /// Where a record is shown.
@@ -70,6 +95,8 @@ struct Merge {
     fates: KVVec<Fate>,
     /// Records that may be whiteouts, of the layer that is being read.
     suspects: KVVec<Met>,
+    /// How many records are of upper.
+    first_lower: usize,
 }
 
 impl Merge {
@@ -80,26 +107,59 @@ impl Merge {
             lowest: KVVec::new(),
             fates: KVVec::new(),
             suspects: KVVec::new(),
+            first_lower: 0,
         }
+    }
+
+    fn read_all(
+        &mut self,
+        instance: &Instance,
+        c: &Override<'_>,
+        object: Held<'_, Object>,
+    ) -> Result {
+        let depth = usize::from(object.upper().is_some()) + object.lower_depth();
+        for (i, pin) in object::merged_places(object).enumerate() {
+            let marked = object.has(Trait::XATTR_WHITEOUTS)
+                && pin.tag() != UPPER
+                && instance.lower_of(pin.get())?.expects_xattr_whiteouts();
+            let fsid = instance.fsid_of(pin.get())?;
+            let path = object::path(instance, pin)?;
+            // Where lower numbers are kept after copy-up, each entry of upper may have another.
+            let has_origins = pin.tag() == UPPER && instance.xino.same_dev();
+            self.read_layer(instance, c, fsid, path, marked, i + 1 == depth, has_origins)?;
+            if pin.tag() == UPPER {
+                self.first_lower = self.fates.len();
+            }
+        }
+        Ok(())
     }
 
     fn read_layer(
         &mut self,
         instance: &Instance,
         c: &Override<'_>,
-        layer: &Layer,
+        fsid: u32,
         path: Path<'_>,
         marked: bool,
         is_lowest: bool,
+        has_origins: bool,
     ) -> Result {
+        let first = self.arena.end();
         let dir = OwnedFile::open_dir(c, path)?;
         self.suspects.clear();
         dir_iter::read_all(c, &dir, |entry| {
             if matches!(entry.name, b"." | b"..") {
                 return Ok(());
             }
-            let number = ino::compose(entry.ino, layer.fsid, instance.xino).unwrap_or(entry.ino);
-            self.add(Entry { ino: number, ..entry }, marked, is_lowest)
+            let number = ino::compose(entry.ino, fsid, instance.xino).unwrap_or(entry.ino);
+            self.add(
+                Entry {
+                    ino: number,
+                    ..entry
+                },
+                marked,
+                is_lowest,
+            )
         })?;
         for suspect in &self.suspects {
             let Some(entry) = self.arena.get(suspect.record) else {
@@ -118,6 +178,27 @@ impl Merge {
                     *fate = Fate::Hidden;
                 }
             }
+        }
+        if has_origins {
+            self.renumber(instance, c, path, first)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the entries of upper, from offset `first` on, the numbers of their origins.
+    fn renumber(
+        &mut self,
+        instance: &Instance,
+        c: &Override<'_>,
+        dir: Path<'_>,
+        first: u32,
+    ) -> Result {
+        let mut at = first;
+        while let Some((entry, next)) = self.arena.get_with_next(at) {
+            if let Some(number) = number_of_origin(instance, c, dir, entry.name)? {
+                self.arena.set_ino(at, number);
+            }
+            at = next;
         }
         Ok(())
     }
@@ -173,6 +254,33 @@ impl Merge {
         }
         Ok(Listing::new(self.arena, order))
     }
+}
+
+/// The number that an entry of a directory in upper has from its origin.
+pub(crate) fn number_of_origin(
+    instance: &Instance,
+    c: &Override<'_>,
+    dir: Path<'_>,
+    name: &[u8],
+) -> Result<Option<u64>> {
+    let Some(child) = dir.dentry.lookup(c, dir.mount, name)? else {
+        return Ok(None);
+    };
+    let child = Path {
+        mount: dir.mount,
+        dentry: &child,
+    };
+    let Some((lower, layer)) = origin::find(instance, c, child)? else {
+        return Ok(None);
+    };
+    if !lower.is_dir() && lower.inode().nlink() > 1 {
+        return Ok(None);
+    }
+    let fsid = instance.layers.get(layer as usize).ok_or(EIO)?.fsid;
+    let real = lower.inode().ino();
+    Ok(Some(
+        ino::compose(real, fsid, instance.xino).unwrap_or(real),
+    ))
 }
 
 /// A record that was met before: its offset and its number.

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 use super::inode::Found;
+use super::origin;
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::Layer;
@@ -29,9 +30,15 @@ use vfs::Override;
 use vfs::Path;
 use vfs::PinnedDentry;
 
+/// What a lookup comes to.
+pub(crate) struct Outcome {
+    /// Where the object is, if there is one.
+    pub(crate) found: Option<Found>,
+    /// Upper hides what the lower layers have: by a whiteout, or an opaque directory.
+    pub(crate) upper_hides: bool,
+}
+
 /// Looks up `name` in the directory `parent`, or where redirects lead from there, at last from `root`.
-///
-/// `None`: it is not there, or whited out.
 ///
 /// # Errors
 ///
@@ -44,7 +51,7 @@ pub(crate) fn lookup(
     parent: Held<'_, Object>,
     root: Held<'_, Object>,
     name: &[u8],
-) -> Result<Option<Found>> {
+) -> Result<Outcome> {
     let mut walk = Walk {
         instance,
         c,
@@ -52,6 +59,7 @@ pub(crate) fn lookup(
         redirect: None,
         is_dir: false,
         stop: false,
+        hidden: false,
         metacopy: false,
         at_last_layer: false,
         last_was_absolute: false,
@@ -64,12 +72,36 @@ pub(crate) fn lookup(
     let mut dirs = parent;
     let mut at_root = false;
     let mut i = 0;
-    while let Some(dir) = object::place(dirs, i) {
+    let mut upper = None;
+    let mut origin = None;
+    if let Some(dir) = object::upper_place(parent) {
+        walk.at_last_layer = !follows && parent.lower_depth() == 0;
+        upper = walk.search(None, dir.dentry())?;
+        if let Some(found) = &upper {
+            if found.is_stacked() {
+                return Err(EREMOTE);
+            }
+            if !walk.is_dir {
+                let path = Path {
+                    mount: instance.upper()?.mount.get(),
+                    dentry: found,
+                };
+                origin = origin::find(instance, c, path)?;
+            }
+        }
+        if walk.redirect_is_absolute() {
+            dirs = root;
+            at_root = true;
+        }
+    }
+    let upper_hides = walk.hidden;
+    let upper_metacopy = upper.is_some() && walk.metacopy;
+    while let Some(dir) = object::lower_place(dirs, i).filter(|_| !walk.stop) {
         walk.check_allowed()?;
-        let layer = instance.layer_of(dir.get())?;
+        let layer = instance.lower_of(dir.get())?;
         let index = dir.get().tag();
         walk.at_last_layer = if !follows {
-            i + 1 == dirs.depth()
+            i + 1 == dirs.lower_depth()
         } else if walk.is_dir || !has_data_layers {
             index as usize == lowermost
         } else {
@@ -77,14 +109,11 @@ pub(crate) fn lookup(
             false
         };
         i += 1;
-        if let Some(found) = walk.search(layer, dir.dentry())? {
+        if let Some(found) = walk.search(Some(layer), dir.dentry())? {
             // Of metacopy files only the topmost is kept: what it points to is only a step.
             if !(walk.metacopy && stack.top.is_some()) {
                 stack.push(found, index)?;
             }
-        }
-        if walk.stop {
-            break;
         }
         if !at_root && walk.redirect_is_absolute() {
             // From here on the path is looked up from the roots of the layers further down.
@@ -94,10 +123,7 @@ pub(crate) fn lookup(
         }
     }
     // Data-only layers are there to be followed into, by absolute redirects alone.
-    let lazy = if walk.metacopy
-        && stack.top.is_some()
-        && has_data_layers
-        && walk.last_was_absolute
+    let lazy = if walk.metacopy && stack.top.is_some() && has_data_layers && walk.last_was_absolute
     {
         walk.metacopy = false;
         walk.redirect.take().map(to_cstring).transpose()?
@@ -105,24 +131,67 @@ pub(crate) fn lookup(
         walk.check_allowed()?;
         None
     };
-    let Some(top) = stack.top else {
-        return Ok(None);
-    };
-    if walk.metacopy {
+    if walk.metacopy || upper_metacopy && stack.top.is_none() {
         vfs::warn_limited!(
             "'{}': a metacopy file without data in the layers below; is a layer missing?\n",
             Escaped(name)
         );
         return Err(EIO);
     }
-    let metacopy = !walk.is_dir && (!stack.below.is_empty() || lazy.is_some());
-    Ok(Some(Found {
-        top,
+    if upper.is_none() && stack.top.is_none() {
+        return Ok(Outcome {
+            found: None,
+            upper_hides,
+        });
+    }
+    let metacopy = if upper.is_some() {
+        upper_metacopy
+    } else {
+        !walk.is_dir && (!stack.below.is_empty() || lazy.is_some())
+    };
+    if upper.is_some() && !walk.is_dir && stack.top.is_none() {
+        stack.top = origin;
+    }
+    let found = Found {
+        upper,
+        top: stack.top,
         below: stack.below,
         metacopy,
         lazy,
         xattr_whiteouts: walk.xattr_whiteouts,
-    }))
+    };
+    Ok(Outcome {
+        found: Some(found),
+        upper_hides,
+    })
+}
+
+/// Whether a lower layer has something under the name of an entry of the directory `parent`.
+pub(crate) fn is_in_lower(
+    instance: &Instance,
+    c: &Override<'_>,
+    parent: Held<'_, Object>,
+    name: &[u8],
+) -> bool {
+    for dir in object::lower_places(parent) {
+        let Ok(dir) = object::path(instance, dir) else {
+            return true;
+        };
+        match dir.dentry.lookup(c, dir.mount, name) {
+            Ok(Some(dentry)) => {
+                let path = Path {
+                    mount: dir.mount,
+                    dentry: &dentry,
+                };
+                return !marks::is_whiteout(&instance.config, c, path);
+            }
+            Ok(None) => {}
+            Err(e) if e == ENOENT || e == ENAMETOOLONG => {}
+            // There may be something that can't be looked at.
+            Err(_) => return true,
+        }
+    }
+    false
 }
 
 /// Looks for the data of a metacopy file in the data-only layers, topmost first.
@@ -190,6 +259,8 @@ struct Walk<'a> {
     is_dir: bool,
     /// Nothing below is of interest.
     stop: bool,
+    /// ... because a whiteout or an opaque directory says so.
+    hidden: bool,
     /// What was found last is a metacopy file: its data is of interest.
     metacopy: bool,
     /// There is no layer below this one, so marks that speak of those need not be read.
@@ -227,8 +298,8 @@ impl Walk<'_> {
             .is_some_and(|path| path.first() == Some(&b'/'))
     }
 
-    /// Looks in one layer, whose directory for this is `dir`.
-    fn search(&mut self, layer: &Layer, dir: &Real) -> Result<Option<ARef<Real>>> {
+    /// Looks in one layer (`None`: the upper one), whose directory for this is `dir`.
+    fn search(&mut self, layer: Option<&Layer>, dir: &Real) -> Result<Option<ARef<Real>>> {
         match self.redirect.take() {
             None => self.step(layer, dir, self.name, None),
             Some(path) if path.first() == Some(&b'/') => self.descend(layer, dir, path),
@@ -244,7 +315,7 @@ impl Walk<'_> {
     /// Looks for an absolute path, name by name, from the root of a layer.
     fn descend(
         &mut self,
-        layer: &Layer,
+        layer: Option<&Layer>,
         root: &Real,
         mut path: KVec<u8>,
     ) -> Result<Option<ARef<Real>>> {
@@ -276,7 +347,7 @@ impl Walk<'_> {
     /// several names of a path.
     fn step(
         &mut self,
-        layer: &Layer,
+        layer: Option<&Layer>,
         dir: &Real,
         name: &[u8],
         around: Option<(&[u8], &[u8])>,
@@ -286,7 +357,11 @@ impl Walk<'_> {
         if dir.inode().is_casefolded() {
             return Err(self.unfit(layer, name, "its directory ignores case", ESTALE));
         }
-        let found = match dir.lookup(self.c, layer.mount.get(), name) {
+        let mount = match layer {
+            Some(layer) => layer.mount.get(),
+            None => self.instance.upper()?.mount.get(),
+        };
+        let found = match dir.lookup(self.c, mount, name) {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(None),
             Err(e) if e == ENOENT || e == ENAMETOOLONG => return Ok(None),
@@ -300,11 +375,12 @@ impl Walk<'_> {
         }
         let config = &self.instance.config;
         let path = Path {
-            mount: layer.mount.get(),
+            mount,
             dentry: &found,
         };
         if marks::is_whiteout(config, self.c, path) {
             self.stop = true;
+            self.hidden = true;
             return Ok(None);
         }
         if is_last && self.metacopy && !found.is_regular() {
@@ -334,11 +410,14 @@ impl Walk<'_> {
             }
             match marks::dir_mark(config, self.c, path) {
                 DirMark::HasWhiteouts if is_last => {
-                    self.xattr_whiteouts = true;
-                    layer.expect_xattr_whiteouts();
+                    if let Some(layer) = layer {
+                        self.xattr_whiteouts = true;
+                        layer.expect_xattr_whiteouts();
+                    }
                 }
                 DirMark::Opaque => {
                     self.stop = true;
+                    self.hidden |= is_last;
                     return Ok(Some(found));
                 }
                 _ => {}
@@ -371,11 +450,11 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn unfit(&self, layer: &Layer, name: &[u8], why: &str, error: Error) -> Error {
+    fn unfit(&self, layer: Option<&Layer>, name: &[u8], why: &str, error: Error) -> Error {
         vfs::warn_limited!(
             "'{}' in layer '{}' can't be used: {}\n",
             Escaped(name),
-            &*layer.name,
+            layer.map_or(c"upperdir", |layer| &*layer.name),
             why
         );
         error

@@ -4,7 +4,11 @@
 
 #![forbid(unsafe_code)]
 
+pub(crate) mod change;
+pub(crate) mod copy_up;
 pub(crate) mod data;
 pub(crate) mod inode;
 pub(crate) mod listing;
 pub(crate) mod lookup;
+pub(crate) mod origin;
+pub(crate) mod work;

@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 use crate::state::config::Config;
+use crate::state::instance::Instance;
+use crate::state::Real;
 use format::metacopy::Metacopy;
 use format::opaque::DirMark;
 use format::redirect::Redirect;
@@ -14,6 +16,8 @@ use format::xattr::Mark;
 use kernel::prelude::*;
 use vfs::errno::*;
 use vfs::inode::mode;
+use vfs::inode::Protection;
+use vfs::write::Writing;
 use vfs::xattr;
 use vfs::Override;
 use vfs::Path;
@@ -150,4 +154,99 @@ pub(crate) fn metacopy_value(
 ) -> Result<MetacopyValue> {
     let value = xattr::get_whole(c, path, config.xattr(Mark::Metacopy))?;
     Ok(MetacopyValue(value.unwrap_or_default()))
+}
+
+/// Whether a directory in upper may hold objects with an origin.
+pub(crate) fn is_impure(config: &Config, c: &Override<'_>, path: Path<'_>) -> bool {
+    let mut value = [0u8; 1];
+    match xattr::get(c, path, config.xattr(Mark::Impure), &mut value) {
+        Ok(len) => format::opaque::is_impure(value.get(..len)),
+        Err(_) => false,
+    }
+}
+
+/// What an object in upper was copied up from, as it is written on it.
+///
+/// `None`: it was not, or it is not known from what, or this can't be read.
+pub(crate) fn origin(config: &Config, c: &Override<'_>, path: Path<'_>) -> Option<KVec<u8>> {
+    let value = match xattr::get_whole(c, path, config.xattr(Mark::Origin)) {
+        Ok(value) => value?,
+        Err(e) => {
+            vfs::warn_limited!("'{}': the origin can't be read: {:?}\n", &**path.dentry, e);
+            return None;
+        }
+    };
+    if value.is_empty() {
+        return None;
+    }
+    match format::handle::Handle::decode(&value) {
+        Ok(_) => Some(value),
+        Err(why) if why.is_unknown() => None,
+        Err(why) => {
+            vfs::warn_limited!("'{}': invalid origin: {}\n", &**path.dentry, why.reason());
+            None
+        }
+    }
+}
+
+/// What protection is kept beside the flags of an object in upper.
+pub(crate) fn protection(config: &Config, c: &Override<'_>, path: Path<'_>) -> Protection {
+    match xattr::get_whole(c, path, config.xattr(Mark::Protattr)) {
+        Ok(Some(value)) => match format::protattr::Protattr::decode(&value) {
+            Ok(p) => Protection {
+                append: p.append,
+                immutable: p.immutable,
+            },
+            Err(why) => {
+                vfs::warn_limited!("'{}': {}\n", &**path.dentry, why.reason());
+                Protection::default()
+            }
+        },
+        _ => Protection::default(),
+    }
+}
+
+/// Writes a mark on an object in upper. Where upper can't keep marks the error is `missing`.
+///
+/// # Errors
+///
+/// `missing`; `ENOSPC`, `EDQUOT`, `EPERM`, …
+pub(crate) fn write(
+    instance: &Instance,
+    c: &Override<'_>,
+    writing: &Writing<'_>,
+    dentry: &Real,
+    mark: Mark,
+    value: &[u8],
+    missing: Result,
+) -> Result {
+    if instance.upper()?.no_xattrs {
+        return missing;
+    }
+    let name = instance.config.xattr(mark);
+    match xattr::set(c, writing, dentry, name, value, 0) {
+        Err(e) if e == EOPNOTSUPP => {
+            vfs::warn_limited!("upper can't keep the attribute {}\n", name);
+            missing
+        }
+        result => result,
+    }
+}
+
+/// Takes a mark off an object in upper, if it is there.
+///
+/// # Errors
+///
+/// `EPERM`, `EIO`, …
+pub(crate) fn erase(
+    instance: &Instance,
+    c: &Override<'_>,
+    writing: &Writing<'_>,
+    dentry: &Real,
+    mark: Mark,
+) -> Result {
+    match xattr::remove(c, writing, dentry, instance.config.xattr(mark)) {
+        Err(e) if e == ENODATA || e == EOPNOTSUPP => Ok(()),
+        result => result,
+    }
 }

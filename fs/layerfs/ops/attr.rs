@@ -7,8 +7,14 @@
 
 #![forbid(unsafe_code)]
 
+use crate::engine;
+use crate::engine::copy_up::copy_up;
+use crate::engine::copy_up::write_protection;
+use crate::engine::copy_up::Need;
 use crate::state::instance::Instance;
 use crate::state::object;
+use crate::state::object::Trait;
+use crate::state::object::UPPER;
 use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::Positive;
@@ -17,8 +23,10 @@ use format::ino;
 use format::ino::XinoBits;
 use kernel::prelude::*;
 use vfs::acl;
+use vfs::change;
 use vfs::cred;
 use vfs::cred::Capability;
+use vfs::errno::*;
 use vfs::fileattr::FileAttr;
 use vfs::inode::Access;
 use vfs::ops::AttrOps;
@@ -33,11 +41,13 @@ impl AttrOps<LayerFs> for Attr {
     #[inline]
     fn permission(inode: &RcuInode, access: Access) -> Result {
         let instance = inode.super_block().data();
-        let top = inode.data().top()?;
-        let real = top.inode();
+        let object = inode.data();
+        let pin = object.real()?;
+        let real = pin.inode();
         inode.generic_permission(access)?;
 
-        let access = if access.contains(Access::WRITE) && !real.is_special() {
+        let in_lower = object.upper().is_none();
+        let access = if in_lower && access.contains(Access::WRITE) && !real.is_special() {
             // What is in a lower layer is never written; copying it up takes reading it.
             access
                 .without(Access::WRITE.union(Access::APPEND))
@@ -45,7 +55,7 @@ impl AttrOps<LayerFs> for Attr {
         } else {
             access
         };
-        let idmap = instance.idmap_of(top)?;
+        let idmap = instance.idmap_of(pin)?;
         let c = instance.as_mounter();
         real.permission(&c, idmap, access)
     }
@@ -56,8 +66,8 @@ impl AttrOps<LayerFs> for Attr {
         let object = inode.held();
         {
             let c = instance.as_mounter();
-            stat.fill(&c, object::top_path(instance, object)?, request)?;
-            if object.traits().metacopy {
+            stat.fill(&c, object::real_path(instance, object)?, request)?;
+            if object.is_metacopy() {
                 // The size is the whole file's, but the blocks are where the data is.
                 let blocks = match object::data_path(instance, object) {
                     Some(data) => Stat::of(&c, data, Request::blocks(request))?.blocks(),
@@ -71,7 +81,7 @@ impl AttrOps<LayerFs> for Attr {
             }
         }
         stat.show_flags_of(inode);
-        number(instance, inode, stat)?;
+        number(instance, inode, stat, request)?;
         if inode.is_dir() && object.is_merged() {
             // Counting the directories within takes reading them; 1 says that nobody counted.
             stat.set_nlink(1);
@@ -84,7 +94,7 @@ impl AttrOps<LayerFs> for Attr {
         let instance = inode.super_block().data();
         let len = {
             let c = instance.as_mounter();
-            vfs::xattr::list(&c, object::top_path(instance, inode.held())?, buf)?
+            vfs::xattr::list(&c, object::real_path(instance, inode.held())?, buf)?
         };
         // Without a buffer the length is an upper bound, as overlayfs gives it.
         let Some(list) = buf.get_mut(..len) else {
@@ -103,7 +113,7 @@ impl AttrOps<LayerFs> for Attr {
 
     fn acl_in_rcu_walk(inode: &RcuInode, kind: acl::Kind) -> Result<acl::CachedAcl> {
         let instance = inode.super_block().data();
-        let top = inode.data().top()?;
+        let top = inode.data().real()?;
         if !instance.idmap_of(top)?.is_identity() {
             // The ids must be mapped, which takes a copy.
             return Err(ECHILD);
@@ -113,7 +123,7 @@ impl AttrOps<LayerFs> for Attr {
 
     fn acl_for_check(inode: &Inode, kind: acl::Kind) -> Result<Option<acl::Acl>> {
         let instance = inode.super_block().data();
-        let top = inode.data().top()?;
+        let top = inode.data().real()?;
         let c = instance.as_mounter();
         acl::Acl::for_check(&c, top.inode(), instance.idmap_of(top)?, kind)
     }
@@ -122,7 +132,7 @@ impl AttrOps<LayerFs> for Attr {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
         let c = instance.as_mounter();
-        acl::Acl::get(&c, object::top_path(instance, inode.held())?, kind)
+        acl::Acl::get(&c, object::real_path(instance, inode.held())?, kind)
     }
 
     fn fileattr(dentry: &Positive, attr: &mut FileAttr<'_>) -> Result {
@@ -130,18 +140,124 @@ impl AttrOps<LayerFs> for Attr {
         let instance = inode.super_block().data();
         {
             let c = instance.as_mounter();
-            attr.fill(&c, object::top_path(instance, inode.held())?)?;
+            attr.fill(&c, object::real_path(instance, inode.held())?)?;
         }
         attr.show_protection_of(inode);
         Ok(())
     }
+
+    fn set_fileattr(dentry: &Positive, attr: &mut FileAttr<'_>) -> Result {
+        let inode = dentry.inode();
+        let instance = inode.super_block().data();
+        copy_up(instance, dentry, Need::Metadata)?;
+        let path = object::upper_path(instance, inode.held()).ok_or(EIO)?;
+        let writing = path.mount.want_write()?;
+        let protection = attr.protection();
+        {
+            let c = instance.as_mounter();
+            // On the real object protection would keep us from renaming and marking it.
+            write_protection(instance, &c, &writing, path.dentry, protection)?;
+            attr.clear_protection();
+            attr.set_on(&c, &writing, path)?;
+        }
+        inode.refresh_flags(path.dentry.inode(), protection);
+        engine::inode::refresh(instance, inode);
+        Ok(())
+    }
+
+    fn setattr(dentry: &Positive, mut request: change::Request<'_>) -> Result {
+        request.prepare(dentry)?;
+        let inode = dentry.inode();
+        let instance = inode.super_block().data();
+        let need = if request.changes_size() {
+            Need::Data
+        } else {
+            Need::Metadata
+        };
+        copy_up(instance, dentry, need)?;
+        change_upper(instance, inode, request)
+    }
+
+    fn set_acl(dentry: &Positive, kind: acl::Kind, acl: Option<&acl::Acl>) -> Result {
+        let inode = dentry.inode();
+        let instance = inode.super_block().data();
+        let object = inode.held();
+        if !instance.upper()?.work()?.inode().has_acls() {
+            return Err(EOPNOTSUPP);
+        }
+        if !object::real_inode(object.get())?.has_acls() {
+            return Err(EOPNOTSUPP);
+        }
+        if kind == acl::Kind::Default && !inode.is_dir() {
+            return if acl.is_some() { Err(EACCES) } else { Ok(()) };
+        }
+        if !inode.is_owned() {
+            return Err(EPERM);
+        }
+        // What is done as the mounter does not take the bit away.
+        if kind == acl::Kind::Access && inode.loses_set_group_id() {
+            change::Request::with_lost_set_group_id(|request| Self::setattr(dentry, request))?;
+        }
+        if acl.is_none() && object.upper().is_none() {
+            // Nothing is copied up to take away what is not there.
+            let c = instance.as_mounter();
+            acl::Acl::get(&c, object::real_path(instance, object)?, kind)?;
+        }
+        copy_up(instance, dentry, Need::Metadata)?;
+        let path = object::upper_path(instance, object).ok_or(EIO)?;
+        let writing = path.mount.want_write()?;
+        {
+            let c = instance.as_mounter();
+            match acl {
+                Some(acl) => acl.set_on(&c, &writing, path.dentry, kind)?,
+                None => acl::Acl::remove_from(&c, &writing, path.dentry, kind)?,
+            }
+        }
+        engine::inode::refresh(instance, inode);
+        Ok(())
+    }
+
+    fn touch(inode: &Inode) {
+        let instance = inode.super_block().data();
+        if let Some(path) = object::upper_path(instance, inode.held()) {
+            vfs::path::touch(path);
+            inode.refresh_access_time(path.dentry.inode());
+        }
+    }
+}
+
+/// Changes attributes of what is in upper.
+fn change_upper(instance: &Instance, inode: &Inode, request: change::Request<'_>) -> Result {
+    let path = object::upper_path(instance, inode.held()).ok_or(EIO)?;
+    let writing = path.mount.want_write()?;
+    {
+        let c = instance.as_mounter();
+        request.apply(&c, &writing, path.dentry)?;
+    }
+    engine::inode::refresh(instance, inode);
+    Ok(())
 }
 
 /// Replaces the real inode and device numbers by those of the stack.
-fn number(instance: &Instance, inode: &Inode, stat: &mut Stat) -> Result {
-    let layer = instance.layer_of(inode.data().top()?)?;
+fn number(instance: &Instance, inode: &Inode, stat: &mut Stat, request: Request) -> Result {
+    let object = inode.held();
+    let mut pin = object.get().real()?;
+    let is_dir = inode.is_dir();
     let dev = inode.super_block().dev();
-    match ino::compose(stat.ino(), layer.fsid, instance.xino) {
+    if (!is_dir || instance.xino.same_dev()) && object.has(Trait::LOWER_NUMBER) {
+        if let (true, Some(lower)) = (pin.tag() == UPPER, object.get().lower()) {
+            // It was copied up: the number is what it was.
+            let path = object::lower_path(instance, object).ok_or(EIO)?;
+            let c = instance.as_mounter();
+            let below = Stat::of(&c, path, Request::ino_and_nlink(request))?;
+            if is_dir || below.nlink() == 1 {
+                pin = lower;
+                stat.set_ino(below.ino());
+            }
+        }
+    }
+    let fsid = instance.fsid_of(pin)?;
+    match ino::compose(stat.ino(), fsid, instance.xino) {
         Some(number) => {
             stat.set_ino(number);
             stat.set_dev(dev);
@@ -153,17 +269,17 @@ fn number(instance: &Instance, inode: &Inode, stat: &mut Stat) -> Result {
                 vfs::warn_limited!(
                     "inode number {} of layer '{}' is too big for xino=on; mount with xino=off\n",
                     stat.ino(),
-                    &*layer.name
+                    instance.name_of(pin)
                 );
             }
-            if inode.is_dir() {
+            if is_dir {
                 // Directories always are on our device, so that `find -xdev` sees them all; so
                 // they need numbers of our own.
                 stat.set_ino(inode.ino());
                 stat.set_dev(dev);
             } else {
-                let fs = layer.fsid.checked_sub(1).ok_or(EIO)? as usize;
-                stat.set_dev(instance.filesystems.get(fs).ok_or(EIO)?.dev.number());
+                let fs = instance.filesystems.get(fsid as usize).ok_or(EIO)?;
+                stat.set_dev(fs.dev.number());
             }
         }
     }

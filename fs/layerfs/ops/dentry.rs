@@ -31,7 +31,8 @@ impl DentryOps<LayerFs> for Dentry {
     }
 
     fn revalidate_rcu(inode: &RcuInode, question: Revalidation) -> Option<bool> {
-        for pin in inode.data().stack() {
+        let object = inode.data();
+        for pin in Iterator::chain(object.upper().into_iter(), object.lower_stack()) {
             if !question.ask_rcu(pin)? {
                 // Somebody must drop it, which can't be done here.
                 return None;
@@ -47,7 +48,7 @@ impl DentryOps<LayerFs> for Dentry {
         }
         let instance = inode.super_block().data();
         let path = match of {
-            Real::Metadata => object::top_path(instance, inode.held()).ok(),
+            Real::Metadata => object::real_path(instance, inode.held()).ok(),
             Real::Data => engine::data::path(instance, inode).ok(),
         };
         Some(path?.dentry)

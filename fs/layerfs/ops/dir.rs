@@ -12,22 +12,32 @@ use crate::engine;
 use crate::state::instance::Instance;
 use crate::state::listing::Listing;
 use crate::state::object;
+use crate::state::object::Object;
+use crate::state::object::Trait;
 use crate::state::File;
 use crate::state::Inode;
 use crate::state::LayerFs;
+use crate::state::Positive;
 use format::ino;
 use format::ino::XinoBits;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::sync::Arc;
+use vfs::copy::SyncRange;
+use vfs::dentry::Named;
 use vfs::dentry::Unhashed;
+use vfs::dentry::Vacant;
 use vfs::dir_iter::Emitter;
 use vfs::dir_iter::Entry;
 use vfs::dir_iter::Next;
 use vfs::dir_iter::Type;
+use vfs::dir_op::RenameFlags;
 use vfs::errno::*;
+use vfs::file::LateFile;
 use vfs::file::OwnedFile;
 use vfs::ops::DirOps;
+use vfs::ops::Nameless;
+use vfs::ops::New;
 use vfs::sync::Locked;
 
 /// Operations of directories.
@@ -35,19 +45,27 @@ pub(crate) struct Dir;
 
 /// An open directory.
 pub(crate) struct OpenDir {
-    /// The directory of the top layer.
+    /// The directory of the top layer, as it was when this was opened.
     real: OwnedFile,
-    /// The merged names, from when they were first asked for.
-    listing: Option<Locked<Option<Arc<Listing>>>>,
+    /// The one in upper, if it was copied up since.
+    upper: LateFile,
+    /// How it is read, where that is not always through the real one.
+    reading: Option<Locked<Reading>>,
+}
+
+/// How a directory is read. It changes only at the beginning of the directory.
+struct Reading {
+    /// Through the real one, although that may end.
+    directly: bool,
+    /// The merged names, from when they were first asked for, and the version they are of.
+    listing: Option<(Arc<Listing>, u64)>,
 }
 
 #[vtable]
 impl DirOps<LayerFs> for Dir {
     type Data = KBox<OpenDir>;
 
-    fn lookup(
-        dentry: Unhashed<'_, LayerFs>,
-    ) -> Result<Option<ARef<vfs::Dentry<LayerFs>>>> {
+    fn lookup(dentry: Unhashed<'_, LayerFs>) -> Result<Option<ARef<vfs::Dentry<LayerFs>>>> {
         let parent = dentry.parent();
         let sb = parent.super_block();
         let instance = sb.data();
@@ -58,14 +76,16 @@ impl DirOps<LayerFs> for Dir {
         let inode = {
             let c = instance.as_mounter();
             let root = sb.root().inode().held();
-            match engine::lookup::lookup(instance, &c, parent.inode().held(), root, name)? {
+            let outcome = engine::lookup::lookup(instance, &c, parent.inode().held(), root, name)?;
+            engine::change::set_hides_lower(dentry.dentry(), outcome.upper_hides);
+            match outcome.found {
                 Some(found) => Some(engine::inode::get(sb, instance, &c, found)?),
                 None => None,
             }
         };
         if let Some(inode) = &inode {
             if object::places(inode.held()).any(|pin| pin.dentry().needs_revalidation()) {
-                dentry.set_needs_revalidation();
+                dentry.dentry().set_needs_revalidation();
             }
         }
         dentry.splice(inode)
@@ -77,31 +97,46 @@ impl DirOps<LayerFs> for Dir {
         let object = inode.held();
         let real = {
             let c = instance.as_mounter();
-            OwnedFile::open_dir(&c, object::top_path(instance, object)?)?
+            OwnedFile::open_dir(&c, object::real_path(instance, object)?)?
         };
-        let listing = if object.traits().may_have_whiteouts {
-            Some(Locked::new(None)?)
+        let reading = if object.listing().is_some() {
+            Some(Locked::new(Reading {
+                directly: is_read_directly(&object),
+                listing: None,
+            })?)
         } else {
             None
         };
-        Ok(KBox::new(OpenDir { real, listing }, GFP_KERNEL)?)
+        let open = OpenDir {
+            real,
+            upper: LateFile::default(),
+            reading,
+        };
+        Ok(KBox::new(open, GFP_KERNEL)?)
     }
 
     fn iterate(file: &File, dir: &KBox<OpenDir>, emitter: &mut Emitter<'_>) -> Result {
         let inode = file.inode();
         let instance = inode.super_block().data();
-        match &dir.listing {
-            Some(slot) => {
-                let mut slot = slot.lock();
-                let listing = match &*slot {
-                    Some(listing) => listing.clone(),
-                    None => slot.insert(join_listing(instance, inode)?).clone(),
-                };
-                emit_listing(file, &listing, emitter);
-                Ok(())
-            }
-            None => pass_on(instance, file, &dir.real, emitter),
+        let Some(reading) = &dir.reading else {
+            return pass_on(instance, file, &dir.real, emitter);
+        };
+        let mut reading = reading.lock();
+        if emitter.position() == 0 {
+            reading.restart(inode);
         }
+        if reading.directly {
+            return pass_on(instance, file, &dir.real, emitter);
+        }
+        let listing = match &reading.listing {
+            Some((listing, _)) => listing.clone(),
+            None => {
+                let joined = join_listing(instance, inode)?;
+                reading.listing.insert(joined).0.clone()
+            }
+        };
+        emit_listing(file, &listing, emitter);
+        Ok(())
     }
 
     fn seek(file: &File, dir: &KBox<OpenDir>, offset: i64, whence: i32) -> Result<i64> {
@@ -110,8 +145,17 @@ impl DirOps<LayerFs> for Dir {
 
         // The lock keeps a reader from seeing the position move.
         let _lock = file.inode().lock_exclusive();
-        if dir.listing.is_none() {
-            return dir.real.seek(offset, whence);
+        match &dir.reading {
+            None => return dir.real.seek(offset, whence),
+            Some(reading) => {
+                let mut reading = reading.lock();
+                if file.position() == 0 {
+                    reading.restart(file.inode());
+                }
+                if reading.directly {
+                    return dir.real.seek(offset, whence);
+                }
+            }
         }
         let position = match whence {
             SEEK_SET => Some(offset),
@@ -122,18 +166,87 @@ impl DirOps<LayerFs> for Dir {
     }
 
     fn release(inode: &Inode, dir: KBox<OpenDir>) {
-        let joined = dir
+        if let Some(reading) = &dir.reading {
+            reading.lock().leave(inode);
+        }
+    }
+
+    fn fsync(file: &File, dir: &KBox<OpenDir>, range: SyncRange) -> Result {
+        let inode = file.inode();
+        let instance = inode.super_block().data();
+        if instance.is_volatile() {
+            return instance.check_errors();
+        }
+        let Some(path) = object::upper_path(instance, inode.held()) else {
+            return Ok(());
+        };
+        let c = instance.as_mounter();
+        if dir.real.inode().key() == path.dentry.inode().key() {
+            return dir.real.sync_range(&c, range);
+        }
+        dir.upper
+            .get_or_open(|| OwnedFile::open_dir(&c, path))?
+            .sync_range(&c, range)
+    }
+
+    fn create(name: Vacant<'_, LayerFs>, what: New<'_>) -> Result {
+        let instance = name.named().directory().super_block().data();
+        engine::change::create(instance, name, what)
+    }
+
+    fn link(old: &Positive, name: Vacant<'_, LayerFs>) -> Result {
+        let instance = old.super_block().data();
+        engine::change::link(instance, old, name)
+    }
+
+    fn remove(name: Named<'_, LayerFs>, is_dir: bool) -> Result {
+        let instance = name.directory().super_block().data();
+        engine::change::remove(instance, name, is_dir)
+    }
+
+    fn rename(old: Named<'_, LayerFs>, new: Named<'_, LayerFs>, flags: RenameFlags) -> Result {
+        let instance = old.directory().super_block().data();
+        engine::change::rename(instance, old, new, flags)
+    }
+
+    fn create_nameless(request: Nameless<'_, LayerFs>) -> Result {
+        let instance = request.dir().super_block().data();
+        engine::change::create_nameless(instance, request)
+    }
+}
+
+/// Whether the names of a directory can be passed on as the real one has them.
+fn is_read_directly(object: &Object) -> bool {
+    !object.has(Trait::MAY_HAVE_WHITEOUTS) && !object.has(Trait::IMPURE)
+}
+
+impl Reading {
+    /// At its beginning a directory is read as it is now.
+    fn restart(&mut self, inode: &Inode) {
+        let object = inode.data();
+        if !is_read_directly(object) {
+            self.directly = false;
+        }
+        let version = object.listing().map(|shared| shared.lock().version());
+        if self
             .listing
             .as_ref()
-            .is_some_and(|slot| slot.lock().is_some());
-        if let (true, Some(shared)) = (joined, inode.data().listing()) {
+            .is_some_and(|(_, of)| Some(*of) != version)
+        {
+            self.leave(inode);
+        }
+    }
+
+    /// Takes part in the directory's listing no more.
+    fn leave(&mut self, inode: &Inode) {
+        if let (Some(_), Some(shared)) = (self.listing.take(), inode.data().listing()) {
             shared.lock().leave();
         }
     }
 }
 
 /// Takes part in the directory's listing.
-fn join_listing(instance: &Instance, inode: &Inode) -> Result<Arc<Listing>> {
+fn join_listing(instance: &Instance, inode: &Inode) -> Result<(Arc<Listing>, u64)> {
     let shared = inode.data().listing().ok_or(EIO)?;
     let mut shared = shared.lock();
     shared.join(|| {
@@ -188,7 +301,7 @@ fn pass_on(
         XinoBits::SameFs if !parent_is_merged => return emitter.forward(&c, real),
         _ => {}
     }
-    let fsid = instance.layer_of(inode.data().top()?)?.fsid;
+    let fsid = instance.fsid_of(inode.data().real()?)?;
     let (own, parents) = (inode.ino(), parent.inode().ino());
     emitter.forward_renumbered(&c, real, |entry| match entry.name {
         b"." => own,

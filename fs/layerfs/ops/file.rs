@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! Regular files: every request goes to the real file that is open behind the user's.
+//!
+//! That is the file it was when the user opened it, until it was copied up: from then on it is the one in
+//! upper, which is opened when it is first needed.
 
 #![forbid(unsafe_code)]
 
 use crate::engine;
+use crate::engine::copy_up::copy_up;
+use crate::engine::copy_up::Need;
+use crate::state::instance::Instance;
+use crate::state::object;
+use crate::state::object::Trait;
 use crate::state::File;
 use crate::state::Inode;
 use crate::state::LayerFs;
@@ -15,56 +23,176 @@ use vfs::backing::LockOwner;
 use vfs::backing::MapRequest;
 use vfs::backing::Read;
 use vfs::backing::SpliceRead;
+use vfs::backing::SpliceWrite;
+use vfs::backing::Transfer;
+use vfs::backing::TransferRange;
+use vfs::backing::Write;
+use vfs::backing::WriteEnd;
+use vfs::copy::SyncRange;
 use vfs::fiemap::Extents;
+use vfs::file::LateFile;
 use vfs::ops::FileOps;
+use vfs::Foreign;
+use vfs::Path;
 
 /// Operations of regular files.
 pub(crate) struct Regular;
 
-#[vtable]
-impl FileOps<LayerFs> for Regular {
-    type Data = BackingFile;
+/// An open file.
+pub(crate) struct OpenFile {
+    /// The real file as it was when the user opened his.
+    first: BackingFile,
+    /// The one in upper, if the file was copied up since.
+    upper: LateFile,
+}
 
-    fn open(file: &File) -> Result<BackingFile> {
-        let inode = file.inode();
-        let instance = inode.super_block().data();
-        let path = engine::data::path(instance, inode)?;
-        let c = instance.as_mounter();
-        BackingFile::open(&c, file, path)
+impl OpenFile {
+    /// An open file whose real one is `first`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(first: BackingFile) -> Result<KBox<Self>> {
+        let open = Self {
+            first,
+            upper: LateFile::default(),
+        };
+        Ok(KBox::new(open, GFP_KERNEL)?)
     }
 
-    fn read(file: &File, real: &BackingFile, read: Read<'_>) -> Result<usize> {
+    /// The real file for what is at `path`, with the flags the user's has now.
+    fn at(
+        &self,
+        instance: &Instance,
+        file: &File,
+        path: Path<'_>,
+    ) -> Result<&vfs::file::File<Foreign>> {
+        let wanted = path.dentry.inode().key();
+        let real: &vfs::file::File<Foreign> = if self.first.inode().key() == wanted {
+            &self.first
+        } else {
+            self.upper.get_or_open(|| {
+                let c = instance.as_mounter();
+                Ok(BackingFile::open(&c, file, path)?.into_owned())
+            })?
+        };
+        if real.inode().key() != wanted {
+            return Err(EIO);
+        }
+        backing::follow_flags(real, file)?;
+        Ok(real)
+    }
+
+    /// The real file that has the data now.
+    #[inline]
+    fn data(&self, instance: &Instance, file: &File) -> Result<&vfs::file::File<Foreign>> {
+        let path = engine::data::path(instance, file.inode())?;
+        self.at(instance, file, path)
+    }
+}
+
+/// What a write leaves behind: size and times.
+struct Written;
+
+impl WriteEnd<LayerFs> for Written {
+    fn written(file: &File) {
+        let inode = file.inode();
+        engine::inode::refresh(inode.super_block().data(), inode);
+    }
+}
+
+fn instance_of(file: &File) -> &Instance {
+    file.inode().super_block().data()
+}
+
+/// What the read may have changed is seen, and the access time noted.
+fn after_read(file: &File) {
+    let inode = file.inode();
+    if inode.data().upper().is_some() {
+        backing::note_access(file);
+    }
+}
+
+#[vtable]
+impl FileOps<LayerFs> for Regular {
+    type Data = KBox<OpenFile>;
+
+    fn open(file: &File) -> Result<KBox<OpenFile>> {
+        let inode = file.inode();
+        let instance = inode.super_block().data();
+        if file.opens_for_writing() {
+            let need = if file.truncates() {
+                Need::Empty
+            } else {
+                Need::Data
+            };
+            copy_up(instance, file.dentry(), need)?;
+        }
+        file.forget_open_flags();
+        let path = engine::data::path(instance, inode)?;
+        let real = {
+            let c = instance.as_mounter();
+            BackingFile::open(&c, file, path)?
+        };
+        OpenFile::new(real)
+    }
+
+    fn read(file: &File, open: &KBox<OpenFile>, read: Read<'_>) -> Result<usize> {
         if read.is_empty() {
             return Ok(0);
         }
-        real.follow_flags(file)?;
-        read.forward(real, &file.inode().super_block().data().mounter)
+        let instance = instance_of(file);
+        let real = open.data(instance, file)?;
+        let result = read.forward(real, &instance.mounter);
+        after_read(file);
+        result
     }
 
-    fn splice_read(file: &File, real: &BackingFile, splice: SpliceRead<'_>) -> Result<usize> {
-        real.follow_flags(file)?;
-        splice.forward(real, &file.inode().super_block().data().mounter)
+    fn splice_read(file: &File, open: &KBox<OpenFile>, splice: SpliceRead<'_>) -> Result<usize> {
+        let instance = instance_of(file);
+        let real = open.data(instance, file)?;
+        let result = splice.forward(real, &instance.mounter);
+        after_read(file);
+        result
     }
 
-    fn mmap(file: &File, real: &BackingFile, map: MapRequest<'_>) -> Result {
-        map.forward(real, &file.inode().super_block().data().mounter)
+    fn mmap(file: &File, open: &KBox<OpenFile>, map: MapRequest<'_>) -> Result {
+        // As it was opened: what is mapped does not change when it is copied up.
+        let result = map.forward(&open.first, &instance_of(file).mounter);
+        after_read(file);
+        result
     }
 
-    fn seek(file: &File, real: &BackingFile, offset: i64, whence: i32) -> Result<i64> {
-        real.follow_flags(file)?;
+    fn seek(file: &File, open: &KBox<OpenFile>, offset: i64, whence: i32) -> Result<i64> {
+        const SEEK_SET: i32 = 0;
+        const SEEK_CUR: i32 = 1;
+
+        if offset == 0 && whence == SEEK_CUR {
+            return Ok(file.position());
+        }
+        if offset == 0 && whence == SEEK_SET {
+            return Ok(0);
+        }
+        let instance = instance_of(file);
+        let real = open.data(instance, file)?;
         // The user's position is the one that counts; only the real filesystem knows of holes.
+        let _lock = file.inode().data().lock()?;
         real.take_position_of(file);
-        let _c = file.inode().super_block().data().as_mounter();
+        let _c = instance.as_mounter();
         real.seek(offset, whence)
     }
 
-    fn advise(file: &File, real: &BackingFile, offset: i64, len: i64, advice: i32) -> Result {
-        let c = file.inode().super_block().data().as_mounter();
+    fn advise(file: &File, open: &KBox<OpenFile>, offset: i64, len: i64, advice: i32) -> Result {
+        let instance = instance_of(file);
+        let real = open.data(instance, file)?;
+        let c = instance.as_mounter();
         backing::advise(&c, real, offset, len, advice)
     }
 
-    fn flush(file: &File, real: &BackingFile, owner: LockOwner) -> Result {
-        let c = file.inode().super_block().data().as_mounter();
+    fn flush(file: &File, open: &KBox<OpenFile>, owner: LockOwner) -> Result {
+        let instance = instance_of(file);
+        let real = open.data(instance, file)?;
+        let c = instance.as_mounter();
         backing::flush(&c, real, owner)
     }
 
@@ -73,5 +201,93 @@ impl FileOps<LayerFs> for Regular {
         let path = engine::data::path(instance, inode)?;
         let c = instance.as_mounter();
         extents.forward(&c, path.dentry.inode())
+    }
+
+    fn write(file: &File, open: &KBox<OpenFile>, write: Write<'_>) -> Result<usize> {
+        if write.is_empty() {
+            return Ok(0);
+        }
+        let inode = file.inode();
+        let instance = instance_of(file);
+        let _lock = inode.lock_exclusive();
+        engine::inode::refresh(instance, inode);
+        let real = open.data(instance, file)?;
+        write.forward::<LayerFs, Written>(real, &instance.mounter, !instance.is_volatile())
+    }
+
+    fn splice_write(file: &File, open: &KBox<OpenFile>, splice: SpliceWrite<'_>) -> Result<usize> {
+        let inode = file.inode();
+        let instance = instance_of(file);
+        let _lock = inode.lock_exclusive();
+        engine::inode::refresh(instance, inode);
+        let real = open.data(instance, file)?;
+        splice.forward::<LayerFs, Written>(real, &instance.mounter)
+    }
+
+    fn fsync(file: &File, open: &KBox<OpenFile>, range: SyncRange) -> Result {
+        let inode = file.inode();
+        let instance = instance_of(file);
+        if instance.is_volatile() {
+            return instance.check_errors();
+        }
+        let object = inode.held();
+        // What is in a lower layer was never written by us.
+        let Some(path) = object::upper_path(instance, object) else {
+            return Ok(());
+        };
+        if range.data_only && !object.has(Trait::UPPER_DATA) {
+            return Ok(());
+        }
+        let real = open.at(instance, file, path)?;
+        let c = instance.as_mounter();
+        real.sync_range(&c, range)
+    }
+
+    fn allocate(file: &File, open: &KBox<OpenFile>, mode: i32, offset: i64, len: i64) -> Result {
+        let inode = file.inode();
+        let instance = instance_of(file);
+        let lock = inode.lock_exclusive();
+        engine::inode::refresh(instance, inode);
+        backing::remove_privileges(file, &lock)?;
+        let real = open.data(instance, file)?;
+        let result = {
+            let c = instance.as_mounter();
+            backing::allocate(&c, real, mode, offset, len)
+        };
+        engine::inode::refresh(instance, inode);
+        result
+    }
+
+    fn transfer(
+        how: Transfer,
+        from: (&File, &KBox<OpenFile>),
+        to: (&File, &KBox<OpenFile>),
+        range: TransferRange,
+    ) -> Result<i64> {
+        let (inode, instance) = (to.0.inode(), instance_of(to.0));
+        let in_upper = |file: &File| file.inode().data().upper().is_some();
+        // Copying up to deduplicate would make one more copy.
+        if how == Transfer::Deduplicate && !(in_upper(from.0) && in_upper(to.0)) {
+            return Err(EPERM);
+        }
+        let lock = inode.lock_exclusive();
+        if how != Transfer::Deduplicate {
+            engine::inode::refresh(instance, inode);
+            backing::remove_privileges(to.0, &lock)?;
+        }
+        let real_to = to.1.data(instance, to.0)?;
+        let from_instance = instance_of(from.0);
+        let real_from = from.1.data(from_instance, from.0)?;
+        if !core::ptr::eq(instance, from_instance) {
+            // Below, only the mounter of the destination is asked.
+            let c = from_instance.as_mounter();
+            backing::verify_read(&c, real_from, range)?;
+        }
+        let result = {
+            let c = instance.as_mounter();
+            backing::transfer(&c, how, real_from, real_to, range)
+        };
+        engine::inode::refresh(instance, inode);
+        result
     }
 }

@@ -24,10 +24,29 @@ impl SuperOps<LayerFs> for Super {
     fn statfs(sb: &SuperBlock, stat: &mut StatFs) -> Result {
         let instance = sb.data();
         let root = sb.root().inode();
-        stat.fill(object::top_path(instance, root.held())?)?;
+        stat.fill(object::real_path(instance, root.held())?)?;
         stat.set_name_max(instance.name_max);
+        if let Some(uuid) = instance.uuid {
+            stat.set_identity(uuid);
+        }
         stat.set_magic(LayerFs::MAGIC);
         Ok(())
+    }
+
+    fn sync(sb: &SuperBlock, wait: bool) -> Result {
+        let instance = sb.data();
+        let Some(upper) = &instance.upper else {
+            return Ok(());
+        };
+        if instance.is_volatile() {
+            return instance.check_errors();
+        }
+        // Without waiting there is nothing to do: upper is written with all other filesystems.
+        if wait {
+            upper.mount.get().super_block().sync()
+        } else {
+            Ok(())
+        }
     }
 
     fn show_options(sb: &SuperBlock, options: &seq::Options<'_>) {
@@ -44,6 +63,10 @@ impl SuperOps<LayerFs> for Super {
                     options.value(key, name.to_bytes());
                 }
             }
+        }
+        if let Some(upper) = &instance.upper {
+            options.value(b"upperdir", upper.name.to_bytes());
+            options.value(b"workdir", upper.work_name.to_bytes());
         }
         let same_fs = instance.xino == XinoBits::SameFs;
         for (key, word) in instance.config.features.shown(&Defaults::DEBIAN, same_fs) {

@@ -20,7 +20,7 @@ impl SymlinkOps<LayerFs> for Symlink {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
         let c = instance.as_mounter();
-        let path = object::top_path(instance, inode.held())?;
+        let path = object::real_path(instance, inode.held())?;
         symlink::target(&c, path.dentry, done)
     }
 }

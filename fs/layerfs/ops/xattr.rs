@@ -6,9 +6,14 @@
 
 #![forbid(unsafe_code)]
 
+use crate::engine;
+use crate::engine::copy_up::copy_up;
+use crate::engine::copy_up::Need;
+use crate::state::instance::Instance;
 use crate::state::object;
 use crate::state::Inode;
 use crate::state::LayerFs;
+use crate::state::Positive;
 use format::xattr::Class;
 use kernel::prelude::*;
 use vfs::errno::*;
@@ -22,19 +27,58 @@ pub(crate) struct Xattr;
 impl XattrOps<LayerFs> for Xattr {
     fn get(inode: &Inode, name: &CStr, buf: &mut [u8]) -> Result<usize> {
         let instance = inode.super_block().data();
-        let namespace = instance.config.namespace();
-        if name.to_bytes() == namespace.prefix() {
-            return Err(EINVAL);
-        }
-        let path = object::top_path(instance, inode.held())?;
-        let mut escaped = [0u8; 256];
-        let name = match namespace.classify(name.to_bytes()) {
-            Class::Foreign => name,
-            Class::Private | Class::Escaped => namespace
-                .escape(name.to_bytes(), &mut escaped)
-                .map_err(|_| EOPNOTSUPP)?,
-        };
+        let path = object::real_path(instance, inode.held())?;
+        let mut buffer = [0u8; 256];
+        let name = stored_name(instance, name, &mut buffer)?;
         let c = instance.as_mounter();
         xattr::get(&c, path, name, buf)
+    }
+
+    fn set(
+        inode: &Inode,
+        dentry: &Positive,
+        name: &CStr,
+        value: Option<&[u8]>,
+        flags: i32,
+    ) -> Result {
+        let instance = inode.super_block().data();
+        let mut buffer = [0u8; 256];
+        let name = stored_name(instance, name, &mut buffer)?;
+        if value.is_none() && inode.data().upper().is_none() {
+            // Nothing is copied up to take away what is not there.
+            let c = instance.as_mounter();
+            let path = object::real_path(instance, inode.held())?;
+            xattr::get(&c, path, name, &mut [])?;
+        }
+        copy_up(instance, dentry, Need::Metadata)?;
+        let path = object::upper_path(instance, inode.held()).ok_or(EIO)?;
+        let writing = path.mount.want_write()?;
+        let result = {
+            let c = instance.as_mounter();
+            match value {
+                Some(value) => xattr::set(&c, &writing, path.dentry, name, value, flags),
+                None => xattr::remove(&c, &writing, path.dentry, name),
+            }
+        };
+        engine::inode::refresh(instance, inode);
+        result
+    }
+}
+
+/// The name under which an attribute is kept.
+fn stored_name<'a>(
+    instance: &Instance,
+    name: &'a CStr,
+    buffer: &'a mut [u8; 256],
+) -> Result<&'a CStr> {
+    let namespace = instance.config.namespace();
+    if name.to_bytes() == namespace.prefix() {
+        return Err(EINVAL);
+    }
+    match namespace.classify(name.to_bytes()) {
+        Class::Foreign => Ok(name),
+        Class::Private | Class::Escaped => namespace
+            .escape(name.to_bytes(), buffer)
+            .map_err(|_| EOPNOTSUPP),
     }
 }

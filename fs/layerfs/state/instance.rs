@@ -7,6 +7,8 @@
 use super::config::Config;
 use super::layer::Filesystem;
 use super::layer::Layer;
+use super::layer::Upper;
+use super::object::UPPER;
 use super::Real;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering;
@@ -26,12 +28,16 @@ use vfs::PinnedDentry;
 /// Private data of the super block.
 pub(crate) struct Instance {
     pub(crate) config: Config,
+    /// The layer that is written to.
+    pub(crate) upper: Option<Upper>,
     /// The lower layers, topmost first; those that only have data come last.
     pub(crate) layers: KVec<Layer>,
     /// How many of them are merged, and don't only have data.
     pub(crate) merged: usize,
-    /// The filesystems they are on, by `fsid - 1`.
+    /// The filesystems that layers are on, by number. The first is upper's, or nobody's.
     pub(crate) filesystems: KVec<Filesystem>,
+    /// What tells this stack from all others, where it is kept on upper.
+    pub(crate) uuid: Option<[u8; 16]>,
     /// How inode numbers are made.
     pub(crate) xino: XinoBits,
     /// The longest name, in bytes.
@@ -46,6 +52,11 @@ pub(crate) struct Instance {
 
 impl vfs::super_block::SuperData for Instance {
     fn private_mounts(&mut self, each: &mut dyn FnMut(&mut PrivateMount)) {
+        if let Some(upper) = &mut self.upper {
+            // What is held of the upper filesystem goes before its mount.
+            upper.let_go();
+            each(&mut upper.mount);
+        }
         for layer in &mut self.layers {
             each(&mut layer.mount);
         }
@@ -59,9 +70,18 @@ impl Instance {
         self.mounter.override_current()
     }
 
-    /// The layer a pin is in.
+    /// The layer that is written to.
+    ///
+    /// # Errors
+    ///
+    /// `EROFS`: there is none, or it can't be written to.
+    pub(crate) fn upper(&self) -> Result<&Upper> {
+        self.upper.as_ref().ok_or(EROFS)
+    }
+
+    /// The lower layer a pin is in.
     #[inline]
-    pub(crate) fn layer_of(&self, pin: &PinnedDentry) -> Result<&Layer> {
+    pub(crate) fn lower_of(&self, pin: &PinnedDentry) -> Result<&Layer> {
         // Tags are made of indices of layers, so there always is one.
         self.layers.get(pin.tag() as usize).ok_or(EIO)
     }
@@ -69,7 +89,29 @@ impl Instance {
     /// The mount of the layer a pin is in.
     #[inline]
     pub(crate) fn mount_of(&self, pin: &PinnedDentry) -> Result<&Mount> {
-        Ok(self.layer_of(pin)?.mount.get())
+        if pin.tag() == UPPER {
+            Ok(self.upper()?.mount.get())
+        } else {
+            Ok(self.lower_of(pin)?.mount.get())
+        }
+    }
+
+    /// The number of the filesystem a pin is on.
+    #[inline]
+    pub(crate) fn fsid_of(&self, pin: &PinnedDentry) -> Result<u32> {
+        if pin.tag() == UPPER {
+            Ok(0)
+        } else {
+            Ok(self.lower_of(pin)?.fsid)
+        }
+    }
+
+    /// How messages call the layer a pin is in.
+    pub(crate) fn name_of(&self, pin: &PinnedDentry) -> &CStr {
+        match self.lower_of(pin) {
+            Ok(layer) => &layer.name,
+            Err(_) => c"upperdir",
+        }
     }
 
     /// The id mapping of the layer a pin is in.
@@ -85,12 +127,33 @@ impl Instance {
     /// Whether `dir` is the root of a layer: layers contain each other where that is met.
     pub(crate) fn is_layer_root(&self, dir: &Real) -> bool {
         let key = dir.inode().key();
-        self.layers.iter().any(|layer| layer.root == key)
+        Self::has_root(&self.layers, key)
+            || self.upper.as_ref().is_some_and(|upper| upper.owns(key))
     }
 
     /// Whether a root is among the layers already.
     pub(crate) fn has_root(layers: &[Layer], key: InodeKey) -> bool {
         layers.iter().any(|layer| layer.root == key)
+    }
+
+    /// Whether nothing is ever synced.
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.config.features.fsync == format::options::Fsync::Volatile
+    }
+
+    /// Whether upper could write all that was written to it since a volatile mount was made.
+    ///
+    /// # Errors
+    ///
+    /// `EIO`: it could not; what is in upper can't be trusted.
+    pub(crate) fn check_errors(&self) -> Result {
+        match &self.upper {
+            Some(upper) => {
+                let sb = upper.mount.get().super_block();
+                sb.check_errors_since(upper.errors).map_err(|_| EIO)
+            }
+            None => Ok(()),
+        }
     }
 
     /// The inode number that stands for number `real` of filesystem `fsid`.
@@ -105,5 +168,15 @@ impl Instance {
     fn make_up_number(&self) -> u64 {
         let n = self.last_made_up.fetch_add(1, Ordering::Relaxed);
         ino::non_persistent(n.wrapping_add(1).max(1), self.xino)
+    }
+
+    /// Whether lower layers may have been changed while the stack was not mounted: nothing is kept
+    /// on upper that would be wrong then.
+    pub(crate) fn allows_offline_changes(&self) -> bool {
+        let features = &self.config.features;
+        !features.index
+            && !features.metacopy
+            && features.redirect_dir != format::options::RedirectDir::On
+            && features.xino != format::options::Xino::On
     }
 }

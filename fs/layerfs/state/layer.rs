@@ -4,19 +4,136 @@
 
 #![forbid(unsafe_code)]
 
+use super::Real;
 use core::sync::atomic::AtomicBool;
+use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering;
+use kernel::prelude::*;
 use kernel::str::CString;
+use kernel::sync::aref::ARef;
+use vfs::inode::InUse;
 use vfs::inode::InodeKey;
 use vfs::mount::PrivateMount;
+use vfs::super_block::ErrorMark;
 use vfs::sync::AnonDev;
+use vfs::sync::Locked;
 
 /// A filesystem that one or more layers are on.
 pub(crate) struct Filesystem {
+    /// Another filesystem has the same UUID: handles can't be told apart.
+    pub(crate) ambiguous: bool,
     /// Which super block (see [`vfs::SuperBlock::id`]).
     pub(crate) id: usize,
     /// The device number of its objects where inode numbers of layers may collide.
     pub(crate) dev: AnonDev,
+}
+
+/// The layer that is written to.
+pub(crate) struct Upper {
+    /// Our own mount of it.
+    pub(crate) mount: PrivateMount,
+    /// The directory given as `workdir`.
+    base: Option<InUse>,
+    /// The directory within it where objects are prepared, if there is one: else nothing can be
+    /// written.
+    work: Option<ARef<Real>>,
+    /// The directory given as `upperdir`.
+    root: Option<InUse>,
+    /// What is not met within a layer: upper, workdir, and the directory in it.
+    keys: [InodeKey; 3],
+    /// How the mounter calls them.
+    pub(crate) name: CString,
+    pub(crate) work_name: CString,
+    /// Files can be made without a name.
+    pub(crate) has_nameless: bool,
+    /// No extended attributes can be kept.
+    pub(crate) no_xattrs: bool,
+    /// A whiteout in the work directory that others are made of by link.
+    pub(crate) whiteout: Locked<Whiteout>,
+    /// Errors of writing that were there before, for a mount that never syncs.
+    pub(crate) errors: ErrorMark,
+    /// The number of the last temporary name.
+    pub(crate) last_temp: AtomicU32,
+}
+
+/// A whiteout to be shared.
+#[derive(Default)]
+pub(crate) struct Whiteout {
+    /// The one to link to.
+    pub(crate) shared: Option<ARef<Real>>,
+    /// Sharing was tried and does not work.
+    pub(crate) unshared: bool,
+}
+
+/// An upper layer as it is found and prepared.
+pub(crate) struct UpperParts {
+    pub(crate) mount: PrivateMount,
+    pub(crate) root: ARef<Real>,
+    pub(crate) root_in_use: Option<InUse>,
+    pub(crate) base: ARef<Real>,
+    pub(crate) base_in_use: Option<InUse>,
+    pub(crate) work: Option<ARef<Real>>,
+    pub(crate) name: CString,
+    pub(crate) work_name: CString,
+    pub(crate) has_nameless: bool,
+    pub(crate) no_xattrs: bool,
+    pub(crate) errors: ErrorMark,
+}
+
+impl Upper {
+    /// Takes over what was prepared.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(parts: UpperParts) -> Result<Self> {
+        let work = parts.work.as_ref().unwrap_or(&parts.base);
+        Ok(Self {
+            keys: [
+                parts.root.inode().key(),
+                parts.base.inode().key(),
+                work.inode().key(),
+            ],
+            mount: parts.mount,
+            base: parts.base_in_use,
+            work: parts.work,
+            root: parts.root_in_use,
+            name: parts.name,
+            work_name: parts.work_name,
+            has_nameless: parts.has_nameless,
+            no_xattrs: parts.no_xattrs,
+            whiteout: Locked::new(Whiteout::default())?,
+            errors: parts.errors,
+            last_temp: AtomicU32::new(0),
+        })
+    }
+
+    /// Whether it is one of upper's own directories.
+    pub(crate) fn owns(&self, key: InodeKey) -> bool {
+        self.keys.contains(&key)
+    }
+
+    /// The directory where objects are prepared.
+    ///
+    /// # Errors
+    ///
+    /// `EROFS`: there is none.
+    pub(crate) fn work(&self) -> Result<&Real> {
+        self.work.as_deref().ok_or(EROFS)
+    }
+
+    /// Whether nothing can be written, for want of a place to prepare it.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.work.is_none()
+    }
+
+    /// Gives back what is held of the upper filesystem but the mount.
+    pub(crate) fn let_go(&mut self) {
+        self.whiteout.lock().shared = None;
+        self.work = None;
+        self.base = None;
+        self.root = None;
+    }
 }
 
 /// A lower layer.

@@ -43,6 +43,26 @@ impl Arena {
         Self(KVVec::new())
     }
 
+    /// The offset behind the last record.
+    pub(crate) fn end(&self) -> u32 {
+        self.0.len() as u32
+    }
+
+    /// The record at an offset, and the offset of the next.
+    pub(crate) fn get_with_next(&self, at: u32) -> Option<(Entry<'_>, u32)> {
+        let entry = self.get(at)?;
+        Some((entry, at + (HEADER + entry.name.len()) as u32))
+    }
+
+    /// Changes the inode number of the record at an offset.
+    pub(crate) fn set_ino(&mut self, at: u32, ino: u64) {
+        if let Some(record) = self.0.get_mut(at as usize..) {
+            if let Some(number) = record.first_chunk_mut() {
+                *number = ino.to_ne_bytes();
+            }
+        }
+    }
+
     /// Adds a record; gives its offset.
     ///
     /// # Errors
@@ -52,8 +72,10 @@ impl Arena {
         let at = u32::try_from(self.0.len()).map_err(|_| EOVERFLOW)?;
         let len = u16::try_from(entry.name.len()).map_err(|_| EOVERFLOW)?;
         self.0.reserve(HEADER + entry.name.len(), GFP_KERNEL)?;
-        self.0.extend_from_slice(&entry.ino.to_ne_bytes(), GFP_KERNEL)?;
-        self.0.extend_from_slice(&[entry.kind.as_byte()], GFP_KERNEL)?;
+        self.0
+            .extend_from_slice(&entry.ino.to_ne_bytes(), GFP_KERNEL)?;
+        self.0
+            .extend_from_slice(&[entry.kind.as_byte()], GFP_KERNEL)?;
         self.0.extend_from_slice(&len.to_ne_bytes(), GFP_KERNEL)?;
         self.0.extend_from_slice(entry.name, GFP_KERNEL)?;
         Ok(at)
@@ -75,23 +97,27 @@ impl Arena {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, Entry<'_>)> {
         let mut at = 0u32;
         core::iter::from_fn(move || {
-            let entry = self.get(at)?;
-            let here = at;
-            at += (HEADER + entry.name.len()) as u32;
-            Some((here, entry))
+            let (entry, next) = self.get_with_next(at)?;
+            Some((core::mem::replace(&mut at, next), entry))
         })
     }
 }
 
-/// A listing that all who have the directory open share; it goes with the last of them.
+/// A listing that all who have the directory open share, as long as the directory stays as it is; it
+/// goes with the last of them.
 #[derive(Default)]
 pub(crate) struct SharedListing {
     listing: Option<Arc<Listing>>,
+    /// The version of the directory that `listing` was made of.
+    made_of: u64,
+    /// Counts the changes of the directory.
+    version: u64,
     users: usize,
 }
 
 impl SharedListing {
-    /// Takes part in the listing, which is made first if there is none.
+    /// Takes part in the listing, which is made first if there is none that is true; gives the
+    /// version of the directory with it.
     ///
     /// # Errors
     ///
@@ -99,13 +125,16 @@ impl SharedListing {
     pub(crate) fn join(
         &mut self,
         make: impl FnOnce() -> Result<Arc<Listing>>,
-    ) -> Result<Arc<Listing>> {
+    ) -> Result<(Arc<Listing>, u64)> {
         let listing = match &self.listing {
-            Some(listing) => listing.clone(),
-            None => self.listing.insert(make()?).clone(),
+            Some(listing) if self.made_of == self.version => listing.clone(),
+            _ => {
+                self.made_of = self.version;
+                self.listing.insert(make()?).clone()
+            }
         };
         self.users += 1;
-        Ok(listing)
+        Ok((listing, self.version))
     }
 
     /// Takes part no more.
@@ -114,5 +143,15 @@ impl SharedListing {
         if self.users == 0 {
             self.listing = None;
         }
+    }
+
+    /// The directory has changed.
+    pub(crate) fn outdate(&mut self) {
+        self.version += 1;
+    }
+
+    /// Counts the changes of the directory.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 }

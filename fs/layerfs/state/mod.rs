@@ -18,6 +18,7 @@ impl vfs::Owner for LayerFs {}
 /// Inodes, dentries and so on of ours.
 pub(crate) type Inode = vfs::Inode<LayerFs>;
 pub(crate) type RcuInode = vfs::RcuInode<LayerFs>;
+pub(crate) type Dentry = vfs::Dentry<LayerFs>;
 pub(crate) type Positive = vfs::Positive<LayerFs>;
 pub(crate) type SuperBlock = vfs::SuperBlock<LayerFs>;
 pub(crate) type File = vfs::file::File<LayerFs>;

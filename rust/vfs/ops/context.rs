@@ -30,9 +30,7 @@ impl<F: FileSystem> Table<F> {
 }
 
 /// `->init_fs_context()`
-pub(crate) unsafe extern "C" fn init<F: FileSystem>(
-    fc: *mut kernel::bindings::fs_context,
-) -> i32 {
+pub(crate) unsafe extern "C" fn init<F: FileSystem>(fc: *mut kernel::bindings::fs_context) -> i32 {
     let fc: *mut bindings::fs_context = fc.cast();
     from_result(|| {
         // SAFETY: The VFS passes a new context.

@@ -13,10 +13,19 @@ use crate::backing::LockOwner;
 use crate::backing::MapRequest;
 use crate::backing::Read;
 use crate::backing::SpliceRead;
+use crate::backing::SpliceWrite;
+use crate::backing::Transfer;
+use crate::backing::TransferRange;
+use crate::backing::Write;
+use crate::change;
+use crate::copy::SyncRange;
 use crate::dentry::Dentry;
+use crate::dentry::Named;
 use crate::dentry::Positive;
 use crate::dentry::Unhashed;
+use crate::dentry::Vacant;
 use crate::dir_iter::Emitter;
+use crate::dir_op::RenameFlags;
 use crate::fiemap::Extents;
 use crate::file::File;
 use crate::fileattr::FileAttr;
@@ -36,7 +45,6 @@ use crate::symlink;
 use crate::FileSystem;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
-
 
 /// How a mount is configured and made. One is made for each `fsopen(2)`, `mount(2)` or remount.
 #[vtable]
@@ -126,6 +134,30 @@ pub trait AttrOps<F: FileSystem> {
     ///
     /// `ENOTTY`: there are none.
     fn fileattr(dentry: &Positive<F>, attr: &mut FileAttr<'_>) -> Result;
+
+    /// Sets file attributes. The inode is locked.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn set_fileattr(dentry: &Positive<F>, attr: &mut FileAttr<'_>) -> Result;
+
+    /// Changes attributes. The inode is locked.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn setattr(dentry: &Positive<F>, request: change::Request<'_>) -> Result;
+
+    /// Sets an access control list, or removes it. The inode is locked.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn set_acl(dentry: &Positive<F>, kind: acl::Kind, acl: Option<&acl::Acl>) -> Result;
+
+    /// The object was read through our mount: its access time may be due.
+    fn touch(inode: &Inode<F>);
 }
 
 /// What directories can do.
@@ -164,6 +196,104 @@ pub trait DirOps<F: FileSystem> {
 
     /// The last reference to the open directory is gone.
     fn release(inode: &Inode<F>, data: Self::Data);
+
+    /// Waits until what was done to the directory is on disk.
+    ///
+    /// # Errors
+    ///
+    /// What could not be written.
+    fn fsync(file: &File<F>, data: &Self::Data, range: SyncRange) -> Result;
+
+    /// Makes a regular file, directory, device, fifo, socket or symbolic link. The directory is
+    /// locked.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn create(name: Vacant<'_, F>, what: New<'_>) -> Result;
+
+    /// Makes another name of an object. The directory and the object are locked.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn link(old: &Positive<F>, name: Vacant<'_, F>) -> Result;
+
+    /// Removes a name: of a directory, or of anything else. Directory and object are locked.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTEMPTY`. Those of what is below.
+    fn remove(name: Named<'_, F>, is_dir: bool) -> Result;
+
+    /// Renames. Both directories are locked, and what is replaced.
+    ///
+    /// # Errors
+    ///
+    /// `EXDEV`: it has to be copied instead. Those of what is below.
+    fn rename(old: Named<'_, F>, new: Named<'_, F>, flags: RenameFlags) -> Result;
+
+    /// Makes a regular file without a name, and opens it.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`: that can't be done here. Those of what is below.
+    fn create_nameless(request: Nameless<'_, F>) -> Result;
+}
+
+/// What a directory is asked to make.
+#[derive(Clone, Copy)]
+pub enum New<'a> {
+    /// A regular file with these permission bits.
+    File(u16),
+    /// A directory with these permission bits.
+    Directory(u16),
+    /// A device, fifo or socket: type and permission bits, and the device number.
+    Special(u16, u32),
+    /// A symbolic link to this.
+    Symlink(&'a CStr),
+}
+
+/// A file without a name that is to be made and opened.
+///
+/// # Invariants
+///
+/// What the VFS passed to `->tmpfile()`, during that call.
+pub struct Nameless<'a, F: FileSystem> {
+    pub(crate) dir: &'a Inode<F>,
+    pub(crate) file: *mut kernel::bindings::file,
+    /// Type and permission bits.
+    pub mode: u16,
+}
+
+impl<'a, F: FileSystem> Nameless<'a, F> {
+    /// The directory in whose filesystem it is made.
+    pub fn dir(&self) -> &'a Inode<F> {
+        self.dir
+    }
+
+    /// The file that is being opened.
+    pub fn file(&self) -> &File<F> {
+        // SAFETY: By the type invariant.
+        unsafe { File::from_raw(self.file) }
+    }
+
+    /// The dentry that stands for it: negative, and in no directory.
+    pub fn dentry(&self) -> Named<'a, F> {
+        // SAFETY: By the type invariant; a dentry that only we see keeps its name.
+        unsafe { Named::from_raw((*self.file).__bindgen_anon_1.f_path.dentry) }
+    }
+
+    /// Makes it `inode`, and lets it be open with `data` (wraps `d_mark_tmpfile()`, `d_instantiate()` and
+    /// `finish_open()`).
+    ///
+    /// # Errors
+    ///
+    /// Those of opening.
+    pub fn open(self, inode: ARef<Inode<F>>, data: <F::Regular as FileOps<F>>::Data) -> Result {
+        // SAFETY: By the type invariant the file is being opened, and its dentry is negative.
+        unsafe { tables::finish_nameless::<F>(self.file, inode, data) }
+    }
 }
 
 /// What regular files can do.
@@ -227,6 +357,46 @@ pub trait FileOps<F: FileSystem> {
     ///
     /// `EOPNOTSUPP`: that can't be told.
     fn fiemap(inode: &Inode<F>, extents: Extents<'_>) -> Result;
+
+    /// Writes.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn write(file: &File<F>, data: &Self::Data, write: Write<'_>) -> Result<usize>;
+
+    /// Splices from a pipe.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn splice_write(file: &File<F>, data: &Self::Data, splice: SpliceWrite<'_>) -> Result<usize>;
+
+    /// Waits until what was written is on disk.
+    ///
+    /// # Errors
+    ///
+    /// What could not be written.
+    fn fsync(file: &File<F>, data: &Self::Data, range: SyncRange) -> Result;
+
+    /// Allocates, punches, zeroes, … a range of bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn allocate(file: &File<F>, data: &Self::Data, mode: i32, offset: i64, len: i64) -> Result;
+
+    /// Transfers bytes from one file to another; gives how many.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn transfer(
+        how: Transfer,
+        from: (&File<F>, &Self::Data),
+        to: (&File<F>, &Self::Data),
+        range: TransferRange,
+    ) -> Result<i64>;
 }
 
 /// What symbolic links can do.
@@ -249,6 +419,19 @@ pub trait XattrOps<F: FileSystem> {
     ///
     /// `ENODATA`: there is none. `ERANGE`: `buf` is too small.
     fn get(inode: &Inode<F>, name: &CStr, buf: &mut [u8]) -> Result<usize>;
+
+    /// Sets `name` to `value`, or removes it. The inode is locked.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn set(
+        inode: &Inode<F>,
+        dentry: &Positive<F>,
+        name: &CStr,
+        value: Option<&[u8]>,
+        flags: i32,
+    ) -> Result;
 }
 
 /// What the dentry cache asks.
@@ -317,6 +500,13 @@ pub trait SuperOps<F: FileSystem> {
     ///
     /// Those of what is below.
     fn statfs(sb: &SuperBlock<F>, stat: &mut StatFs) -> Result;
+
+    /// Writes what is dirty. `wait`: and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// What could not be written.
+    fn sync(sb: &SuperBlock<F>, wait: bool) -> Result;
 
     /// Shows the options it was mounted with.
     fn show_options(sb: &SuperBlock<F>, options: &seq::Options<'_>);

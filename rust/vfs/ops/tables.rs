@@ -12,10 +12,19 @@ use crate::backing::LockOwner;
 use crate::backing::MapRequest;
 use crate::backing::Read;
 use crate::backing::SpliceRead;
+use crate::backing::SpliceWrite;
+use crate::backing::Transfer;
+use crate::backing::TransferRange;
+use crate::backing::Write;
 use crate::bindings;
+use crate::change;
+use crate::copy::SyncRange;
+use crate::dentry::Named;
 use crate::dentry::Positive;
 use crate::dentry::Unhashed;
+use crate::dentry::Vacant;
 use crate::dir_iter::Emitter;
+use crate::dir_op::RenameFlags;
 use crate::errno::*;
 use crate::fiemap::Extents;
 use crate::file::File;
@@ -28,6 +37,8 @@ use crate::ops::AttrOps;
 use crate::ops::DentryOps;
 use crate::ops::DirOps;
 use crate::ops::FileOps;
+use crate::ops::Nameless;
+use crate::ops::New;
 use crate::ops::Real;
 use crate::ops::Revalidation;
 use crate::ops::SuperOps;
@@ -83,6 +94,10 @@ const fn attr_operations<F: FileSystem>() -> bindings::inode_operations {
         } else {
             None
         },
+        fileattr_set: Some(fileattr_set::<F>),
+        setattr: Some(setattr::<F>),
+        set_acl: Some(set_acl::<F>),
+        update_time: Some(update_time::<F>),
         ..pin_init::zeroed()
     }
 }
@@ -90,6 +105,15 @@ const fn attr_operations<F: FileSystem>() -> bindings::inode_operations {
 impl<F: FileSystem> Tables<F> {
     const DIR_INODE: bindings::inode_operations = bindings::inode_operations {
         lookup: Some(lookup::<F>),
+        create: Some(create::<F>),
+        mkdir: Some(mkdir::<F>),
+        mknod: Some(mknod::<F>),
+        symlink: Some(symlink::<F>),
+        link: Some(link::<F>),
+        unlink: Some(unlink::<F>),
+        rmdir: Some(rmdir::<F>),
+        rename: Some(rename::<F>),
+        tmpfile: Some(tmpfile::<F>),
         ..attr_operations::<F>()
     };
 
@@ -108,12 +132,15 @@ impl<F: FileSystem> Tables<F> {
         permission: None,
         get_inode_acl: None,
         get_acl: None,
+        set_acl: None,
         fileattr_get: None,
+        fileattr_set: None,
         ..attr_operations::<F>()
     };
 
     const SPECIAL_INODE: bindings::inode_operations = bindings::inode_operations {
         fileattr_get: None,
+        fileattr_set: None,
         ..attr_operations::<F>()
     };
 
@@ -122,7 +149,7 @@ impl<F: FileSystem> Tables<F> {
         open: Some(dir_open::<F>),
         iterate_shared: Some(dir_iterate::<F>),
         llseek: Some(dir_llseek::<F>),
-        fsync: Some(file_fsync),
+        fsync: Some(dir_fsync::<F>),
         release: Some(dir_release::<F>),
         setlease: Some(bindings::generic_setlease),
         ..pin_init::zeroed()
@@ -143,7 +170,12 @@ impl<F: FileSystem> Tables<F> {
         } else {
             None
         },
-        fsync: Some(file_fsync),
+        fsync: Some(file_fsync::<F>),
+        write_iter: Some(file_write_iter::<F>),
+        splice_write: Some(file_splice_write::<F>),
+        fallocate: Some(file_fallocate::<F>),
+        copy_file_range: Some(file_copy_range::<F>),
+        remap_file_range: Some(file_remap_range::<F>),
         fadvise: if F::Regular::HAS_ADVISE {
             Some(file_fadvise::<F>)
         } else {
@@ -164,6 +196,7 @@ impl<F: FileSystem> Tables<F> {
         free_inode: Some(Slot::<F>::free),
         // What is below is cached below: an inode nobody uses is worth nothing here.
         drop_inode: Some(bindings::inode_just_drop),
+        sync_fs: Some(sync_fs::<F>),
         statfs: Some(statfs::<F>),
         show_options: Some(show_options::<F>),
         ..pin_init::zeroed()
@@ -179,6 +212,7 @@ impl<F: FileSystem> Tables<F> {
     const XATTR: bindings::xattr_handler = bindings::xattr_handler {
         prefix: c"".as_ptr().cast(),
         get: Some(xattr_get::<F>),
+        set: Some(xattr_set::<F>),
         ..pin_init::zeroed()
     };
 
@@ -345,9 +379,95 @@ unsafe extern "C" fn fileattr_get<F: FileSystem>(
     fa: *mut kernel::bindings::file_kattr,
 ) -> i32 {
     // SAFETY: The VFS passes a positive dentry of ours, and a structure to fill.
-    let (dentry, mut fa) =
-        unsafe { (Positive::<F>::from_raw(dentry), FileAttr::from_raw(fa.cast())) };
+    let (dentry, mut fa) = unsafe {
+        (
+            Positive::<F>::from_raw(dentry),
+            FileAttr::from_raw(fa.cast()),
+        )
+    };
     from_result(|| F::Attr::fileattr(dentry, &mut fa).map(|()| 0))
+}
+
+unsafe extern "C" fn fileattr_set<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    dentry: *mut bindings::dentry,
+    fa: *mut kernel::bindings::file_kattr,
+) -> i32 {
+    // SAFETY: The VFS passes a positive dentry of ours, and attributes to set.
+    let (dentry, mut fa) = unsafe {
+        (
+            Positive::<F>::from_raw(dentry),
+            FileAttr::from_raw(fa.cast()),
+        )
+    };
+    from_result(|| F::Attr::set_fileattr(dentry, &mut fa).map(|()| 0))
+}
+
+unsafe extern "C" fn setattr<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    dentry: *mut bindings::dentry,
+    attr: *mut bindings::iattr,
+) -> i32 {
+    // SAFETY: The VFS passes a positive dentry of ours whose inode it has locked, and a change.
+    let (dentry, request) = unsafe {
+        (
+            Positive::<F>::from_raw(dentry),
+            change::Request::from_raw(attr),
+        )
+    };
+    from_result(|| F::Attr::setattr(dentry, request).map(|()| 0))
+}
+
+unsafe extern "C" fn set_acl<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    dentry: *mut bindings::dentry,
+    acl: *mut kernel::bindings::posix_acl,
+    kind: i32,
+) -> i32 {
+    // SAFETY: The VFS passes a positive dentry of ours whose inode it has locked, and a list or null.
+    let (dentry, acl) = unsafe { (Positive::<F>::from_raw(dentry), Acl::borrow_raw(acl.cast())) };
+    from_result(|| F::Attr::set_acl(dentry, acl::Kind::from_raw(kind), acl.as_ref()).map(|()| 0))
+}
+
+unsafe extern "C" fn update_time<F: FileSystem>(
+    inode: *mut bindings::inode,
+    what: bindings::fs_update_time,
+    flags: u32,
+) -> i32 {
+    // Modification times are the real filesystem's business.
+    if what == bindings::fs_update_time_FS_UPD_ATIME {
+        if flags & bindings::IOCB_NOWAIT != 0 {
+            return EAGAIN.to_errno();
+        }
+        // SAFETY: The VFS passes an inode of ours.
+        F::Attr::touch(unsafe { Inode::from_raw(inode) });
+    }
+    0
+}
+
+unsafe extern "C" fn xattr_set<F: FileSystem>(
+    _handler: *const bindings::xattr_handler,
+    _idmap: *mut bindings::mnt_idmap,
+    dentry: *mut bindings::dentry,
+    inode: *mut bindings::inode,
+    name: *const ffi::c_char,
+    value: *const ffi::c_void,
+    size: usize,
+    flags: i32,
+) -> i32 {
+    // SAFETY: The VFS passes a positive dentry of ours with its inode, which it has locked, a name,
+    // and a value of that size, or null to remove.
+    let (inode, dentry, name, value) = unsafe {
+        let value = NonNull::new(value.cast_mut().cast::<u8>())
+            .map(|value| core::slice::from_raw_parts(value.as_ptr(), size));
+        (
+            Inode::<F>::from_raw(inode),
+            Positive::from_raw(dentry),
+            CStr::from_char_ptr(name),
+            value,
+        )
+    };
+    from_result(|| F::Xattr::set(inode, dentry, name, value, flags).map(|()| 0))
 }
 
 unsafe extern "C" fn xattr_get<F: FileSystem>(
@@ -440,6 +560,170 @@ unsafe extern "C" fn dir_release<F: FileSystem>(
     0
 }
 
+unsafe extern "C" fn dir_fsync<F: FileSystem>(
+    file: *mut bindings::file,
+    start: i64,
+    end: i64,
+    datasync: i32,
+) -> i32 {
+    let range = SyncRange {
+        start,
+        end,
+        data_only: datasync != 0,
+    };
+    // SAFETY: As in `dir_iterate`.
+    let (file, data) = unsafe {
+        (
+            File::<F>::from_raw(file),
+            &*File::<F>::data_slot::<<F::Dir as DirOps<F>>::Data>(file),
+        )
+    };
+    from_result(|| F::Dir::fsync(file, data, range).map(|()| 0))
+}
+
+/// # Safety
+///
+/// `dentry` must be what the VFS passed to an operation that is to make an object for it.
+unsafe fn make<F: FileSystem>(dentry: *mut bindings::dentry, what: New<'_>) -> Result {
+    // SAFETY: By the requirement.
+    F::Dir::create(unsafe { Vacant::from_raw(dentry) }, what)
+}
+
+unsafe extern "C" fn create<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    _dir: *mut bindings::inode,
+    dentry: *mut bindings::dentry,
+    mode: bindings::umode_t,
+    _exclusive: bool,
+) -> i32 {
+    // SAFETY: The VFS passes a negative dentry of ours whose parent it has locked.
+    from_result(|| unsafe { make::<F>(dentry, New::File(mode & 0o7777)) }.map(|()| 0))
+}
+
+unsafe extern "C" fn mkdir<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    _dir: *mut bindings::inode,
+    dentry: *mut bindings::dentry,
+    mode: bindings::umode_t,
+) -> *mut bindings::dentry {
+    // SAFETY: As in `create`.
+    match unsafe { make::<F>(dentry, New::Directory(mode & 0o7777)) } {
+        Ok(()) => core::ptr::null_mut(),
+        Err(e) => e.to_ptr(),
+    }
+}
+
+unsafe extern "C" fn mknod<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    _dir: *mut bindings::inode,
+    dentry: *mut bindings::dentry,
+    mode: bindings::umode_t,
+    dev: bindings::dev_t,
+) -> i32 {
+    // SAFETY: As in `create`.
+    from_result(|| unsafe { make::<F>(dentry, New::Special(mode, dev)) }.map(|()| 0))
+}
+
+unsafe extern "C" fn symlink<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    _dir: *mut bindings::inode,
+    dentry: *mut bindings::dentry,
+    target: *const ffi::c_char,
+) -> i32 {
+    from_result(|| {
+        // SAFETY: As in `create`; the target is a C string.
+        unsafe { make::<F>(dentry, New::Symlink(CStr::from_char_ptr(target)))? };
+        Ok(0)
+    })
+}
+
+unsafe extern "C" fn link<F: FileSystem>(
+    old: *mut bindings::dentry,
+    _dir: *mut bindings::inode,
+    new: *mut bindings::dentry,
+) -> i32 {
+    // SAFETY: The VFS passes a positive dentry of ours, and a negative one whose parent is locked.
+    let (old, new) = unsafe { (Positive::<F>::from_raw(old), Vacant::from_raw(new)) };
+    from_result(|| F::Dir::link(old, new).map(|()| 0))
+}
+
+unsafe extern "C" fn unlink<F: FileSystem>(
+    _dir: *mut bindings::inode,
+    dentry: *mut bindings::dentry,
+) -> i32 {
+    // SAFETY: The VFS passes a positive dentry of ours whose parent it has locked.
+    let name = unsafe { Named::<F>::from_raw(dentry) };
+    from_result(|| F::Dir::remove(name, false).map(|()| 0))
+}
+
+unsafe extern "C" fn rmdir<F: FileSystem>(
+    _dir: *mut bindings::inode,
+    dentry: *mut bindings::dentry,
+) -> i32 {
+    // SAFETY: As in `unlink`.
+    let name = unsafe { Named::<F>::from_raw(dentry) };
+    from_result(|| F::Dir::remove(name, true).map(|()| 0))
+}
+
+unsafe extern "C" fn rename<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    _old_dir: *mut bindings::inode,
+    old: *mut bindings::dentry,
+    _new_dir: *mut bindings::inode,
+    new: *mut bindings::dentry,
+    flags: u32,
+) -> i32 {
+    // SAFETY: The VFS passes two dentries of ours whose parents it has locked.
+    let (old, new) = unsafe { (Named::<F>::from_raw(old), Named::from_raw(new)) };
+    from_result(|| F::Dir::rename(old, new, RenameFlags(flags)).map(|()| 0))
+}
+
+unsafe extern "C" fn tmpfile<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    dir: *mut bindings::inode,
+    file: *mut bindings::file,
+    mode: bindings::umode_t,
+) -> i32 {
+    let request = Nameless {
+        // SAFETY: The VFS passes a directory of ours.
+        dir: unsafe { Inode::<F>::from_raw(dir) },
+        file,
+        mode,
+    };
+    from_result(|| F::Dir::create_nameless(request).map(|()| 0))
+}
+
+/// See [`Nameless::open`].
+///
+/// # Safety
+///
+/// `file` must be what the VFS passed to `->tmpfile()`, during that call.
+pub(crate) unsafe fn finish_nameless<F: FileSystem>(
+    file: *mut bindings::file,
+    inode: ARef<Inode<F>>,
+    data: <F::Regular as FileOps<F>>::Data,
+) -> Result {
+    unsafe extern "C" fn opened_already(_: *mut bindings::inode, _: *mut bindings::file) -> i32 {
+        0
+    }
+
+    // SAFETY: By the requirement: the file is being opened, and its dentry is negative. If it is
+    // open in the end, `file_release` takes the data; if not, nobody else does.
+    unsafe {
+        let dentry = (*file).__bindgen_anon_1.f_path.dentry;
+        let slot = File::<F>::data_slot::<<F::Regular as FileOps<F>>::Data>(file);
+        let inode = ARef::into_raw(inode).as_ptr().cast();
+        bindings::d_mark_tmpfile(file, inode);
+        bindings::d_instantiate(dentry, inode);
+        slot.write(data);
+        let result = bindings::finish_open(file, dentry, Some(opened_already));
+        if (*file).f_mode & bindings::FMODE_OPENED == 0 {
+            slot.drop_in_place();
+        }
+        kernel::error::to_result(result)
+    }
+}
+
 // Regular files.
 
 unsafe extern "C" fn file_open<F: FileSystem>(
@@ -447,7 +731,6 @@ unsafe extern "C" fn file_open<F: FileSystem>(
     file: *mut bindings::file,
 ) -> i32 {
     from_result(|| {
-        File::<F>::forget_open_flags(file);
         // SAFETY: The VFS passes a file of ours that is being opened.
         let data = F::Regular::open(unsafe { File::from_raw(file) })?;
         // SAFETY: The slot is ours; `file_release` takes the data back.
@@ -529,14 +812,121 @@ unsafe extern "C" fn file_mmap<F: FileSystem>(
     from_result(|| F::Regular::mmap(file, data, map).map(|()| 0))
 }
 
-/// Nothing of ours is ever dirty.
-unsafe extern "C" fn file_fsync(
-    _file: *mut bindings::file,
-    _start: i64,
-    _end: i64,
-    _datasync: i32,
+unsafe extern "C" fn file_fsync<F: FileSystem>(
+    file: *mut bindings::file,
+    start: i64,
+    end: i64,
+    datasync: i32,
 ) -> i32 {
-    0
+    let range = SyncRange {
+        start,
+        end,
+        data_only: datasync != 0,
+    };
+    // SAFETY: The VFS passes an open file of ours.
+    let (file, data) = unsafe { opened::<F>(file) };
+    from_result(|| F::Regular::fsync(file, data, range).map(|()| 0))
+}
+
+unsafe extern "C" fn file_write_iter<F: FileSystem>(
+    iocb: *mut bindings::kiocb,
+    iter: *mut bindings::iov_iter,
+) -> isize {
+    // SAFETY: The VFS passes a request for an open file of ours.
+    let (file, data, write) = unsafe {
+        let (file, data) = opened::<F>((*iocb).ki_filp);
+        (file, data, Write::from_raw(iocb, iter))
+    };
+    length(F::Regular::write(file, data, write))
+}
+
+unsafe extern "C" fn file_splice_write<F: FileSystem>(
+    pipe: *mut bindings::pipe_inode_info,
+    file: *mut bindings::file,
+    position: *mut i64,
+    len: usize,
+    flags: u32,
+) -> isize {
+    let splice = SpliceWrite {
+        file,
+        // SAFETY: The VFS passes a position that is ours during the call.
+        position: unsafe { &mut *position },
+        pipe,
+        len,
+        flags,
+    };
+    // SAFETY: The VFS passes an open file of ours.
+    let (file, data) = unsafe { opened::<F>(file) };
+    length(F::Regular::splice_write(file, data, splice))
+}
+
+unsafe extern "C" fn file_fallocate<F: FileSystem>(
+    file: *mut bindings::file,
+    mode: i32,
+    offset: i64,
+    len: i64,
+) -> isize {
+    // SAFETY: The VFS passes an open file of ours.
+    let (file, data) = unsafe { opened::<F>(file) };
+    from_result(|| F::Regular::allocate(file, data, mode, offset, len).map(|()| 0isize))
+}
+
+/// # Safety
+///
+/// Both files must be open files of ours. (The VFS compares the operations of the two.)
+unsafe fn transfer<F: FileSystem>(
+    how: Transfer,
+    from: *mut bindings::file,
+    to: *mut bindings::file,
+    range: TransferRange,
+) -> Result<i64> {
+    // SAFETY: By the requirement.
+    let (from, to) = unsafe { (opened::<F>(from), opened::<F>(to)) };
+    F::Regular::transfer(how, from, to, range)
+}
+
+unsafe extern "C" fn file_copy_range<F: FileSystem>(
+    from: *mut bindings::file,
+    from_pos: i64,
+    to: *mut bindings::file,
+    to_pos: i64,
+    len: usize,
+    flags: u32,
+) -> isize {
+    let range = TransferRange {
+        from: from_pos,
+        to: to_pos,
+        len: len as i64,
+        flags,
+    };
+    // SAFETY: The VFS passes two open files with our operations.
+    position(unsafe { transfer::<F>(Transfer::Copy, from, to, range) }) as isize
+}
+
+unsafe extern "C" fn file_remap_range<F: FileSystem>(
+    from: *mut bindings::file,
+    from_pos: i64,
+    to: *mut bindings::file,
+    to_pos: i64,
+    len: i64,
+    flags: u32,
+) -> i64 {
+    if flags & !(bindings::REMAP_FILE_DEDUP | bindings::REMAP_FILE_ADVISORY) != 0 {
+        return i64::from(EINVAL.to_errno());
+    }
+    let how = if flags & bindings::REMAP_FILE_DEDUP != 0 {
+        Transfer::Deduplicate
+    } else {
+        Transfer::Clone
+    };
+    let range = TransferRange {
+        from: from_pos,
+        to: to_pos,
+        len,
+        flags,
+    };
+    // SAFETY: The VFS passes two open files with our operations.
+    position(unsafe { transfer::<F>(how, from, to, range) })
 }
 
 unsafe extern "C" fn file_fadvise<F: FileSystem>(
@@ -612,10 +1002,7 @@ unsafe extern "C" fn d_weak_revalidate<F: FileSystem>(
 /// # Safety
 ///
 /// `dentry` must be one of ours, counted, or under RCU if the question says so.
-unsafe fn revalidate<F: FileSystem>(
-    dentry: *mut bindings::dentry,
-    question: Revalidation,
-) -> i32 {
+unsafe fn revalidate<F: FileSystem>(dentry: *mut bindings::dentry, question: Revalidation) -> i32 {
     // SAFETY: By the requirement; under RCU the inode may just be gone.
     let inode = unsafe { (&raw const (*dentry).d_inode).read_volatile() };
     if inode.is_null() {
@@ -636,10 +1023,7 @@ unsafe fn revalidate<F: FileSystem>(
 }
 
 /// See [`Revalidation::ask`].
-pub(crate) fn revalidate_real(
-    dentry: &Positive<Foreign>,
-    question: Revalidation,
-) -> Result<bool> {
+pub(crate) fn revalidate_real(dentry: &Positive<Foreign>, question: Revalidation) -> Result<bool> {
     let ptr = dentry.as_ptr();
     let flags = dentry.flags();
     let result = |r: i32| {
@@ -724,6 +1108,12 @@ unsafe extern "C" fn statfs<F: FileSystem>(
         )
     };
     from_result(|| F::Super::statfs(sb, stat).map(|()| 0))
+}
+
+unsafe extern "C" fn sync_fs<F: FileSystem>(sb: *mut bindings::super_block, wait: i32) -> i32 {
+    // SAFETY: The VFS passes a super block of ours.
+    let sb = unsafe { SuperBlock::<F>::from_raw(sb) };
+    from_result(|| F::Super::sync(sb, wait != 0).map(|()| 0))
 }
 
 unsafe extern "C" fn show_options<F: FileSystem>(

@@ -8,6 +8,8 @@
 
 #![forbid(unsafe_code)]
 
+mod upper;
+
 use crate::engine;
 use crate::engine::inode::Found;
 use crate::marks;
@@ -80,6 +82,12 @@ impl FileSystem for LayerFs {
 /// What options mean if they are not given. (The same as overlayfs's as Debian builds it.)
 const DEFAULTS: &Defaults = &Defaults::DEBIAN;
 
+/// `upperdir` or `workdir` as it was given.
+struct Given {
+    path: OwnedPath,
+    name: CString,
+}
+
 /// A lower layer as it was given.
 struct Lower {
     path: OwnedPath,
@@ -92,6 +100,8 @@ struct Lower {
 pub(crate) struct Setup {
     features: Features,
     lowers: KVec<Lower>,
+    upper: Option<Given>,
+    work: Option<Given>,
     /// The value of `lowerdir=`, if the layers came by it.
     list: Option<CString>,
     /// Whose credentials to use, if not those of whoever makes the super block.
@@ -104,6 +114,8 @@ impl ContextOps<LayerFs> for Setup {
         Ok(Self {
             features: Features::new(DEFAULTS),
             lowers: KVec::new(),
+            upper: None,
+            work: None,
             list: None,
             mounter: None,
         })
@@ -129,7 +141,6 @@ impl ContextOps<LayerFs> for Setup {
         let key = Key::parse(key).ok_or(ENOPARAM)?;
         match (key, value) {
             (Key::Lowerdir, Value::String(list)) => self.set_list(fc, list),
-            (Key::Lowerdir, Value::Flag) => self.set_list(fc, c""),
             (Key::LowerdirAdd | Key::DatadirAdd, Value::String(name)) => {
                 let path = resolve(fc, key.name(), name)?;
                 self.add_one(fc, key, path, CString::try_from(name)?)
@@ -138,15 +149,16 @@ impl ContextOps<LayerFs> for Setup {
                 let name = path.name()?;
                 self.add_one(fc, key, path, name)
             }
-            (Key::Upperdir, _) => Err(fc.invalid(fmt!(
-                "upperdir: this version mounts read-only; leave it out and give the directory as \
-                 the first of lowerdir="
-            ))),
-            (Key::Workdir, Value::String(name)) => {
-                // Without an upper layer it is of no use, but it has to be there.
-                resolve(fc, "workdir", name)?;
-                self.features.given.workdir = true;
-                Ok(())
+            (Key::Upperdir | Key::Workdir, Value::String(name)) => {
+                let mut buf = KVec::from_elem(0u8, name.to_bytes().len() + 1, GFP_KERNEL)?;
+                let name = options::unescape_cstr(name.to_bytes(), &mut buf)
+                    .map_err(|why| fc.invalid(fmt!("{}: {}", key.name(), why.reason())))?;
+                let path = resolve(fc, key.name(), name)?;
+                self.set_upper(fc, key, path, CString::try_from(name)?)
+            }
+            (Key::Upperdir | Key::Workdir, Value::File(path)) => {
+                let name = path.name()?;
+                self.set_upper(fc, key, path, name)
             }
             (Key::OverrideCreds, Value::Flag) => {
                 if !fc.in_userns_below() {
@@ -167,7 +179,11 @@ impl ContextOps<LayerFs> for Setup {
         }
     }
 
-    fn fill_super(&mut self, fc: &FsContext<'_>, sb: NewSuper<'_, LayerFs>) -> Result<Root<LayerFs>> {
+    fn fill_super(
+        &mut self,
+        fc: &FsContext<'_>,
+        sb: NewSuper<'_, LayerFs>,
+    ) -> Result<Root<LayerFs>> {
         // The descriptor of the context may have been passed to another name space.
         if !fc.in_same_userns() {
             return Err(fc.invalid(fmt!(
@@ -182,24 +198,48 @@ impl ContextOps<LayerFs> for Setup {
         let c = guard.override_current();
         self.resolve_features(fc)?;
         let facts = self.check_layers(fc)?;
-        let instance = self.build(fc, &facts, mounter)?;
+        let instance = self.build(fc, &c, &facts, mounter)?;
         check_overlaps(fc, &instance)?;
+        let upper_sb = instance
+            .upper
+            .as_ref()
+            .map(|upper| upper.mount.get().super_block());
         let properties = Properties {
-            read_only: true,
+            read_only: instance
+                .upper
+                .as_ref()
+                .is_none_or(|upper| upper.is_read_only()),
             posix_acl: true,
             stack_depth: facts.stack_depth,
             max_bytes: i64::MAX,
+            time_granularity: upper_sb.map_or(1, |sb| sb.time_granularity()),
+            uuid: instance.uuid,
+            nosec: upper_sb.is_some_and(|sb| sb.is_nosec()),
         };
         let sb = sb.init(instance, &properties)?;
         make_root(sb, &c)
     }
 
-    fn reconfigure(&mut self, fc: &FsContext<'_>, _sb: &SuperBlock) -> Result {
-        if fc.wants_read_only() {
-            return Ok(());
+    fn reconfigure(&mut self, fc: &FsContext<'_>, sb: &SuperBlock) -> Result {
+        let instance = sb.data();
+        let upper = instance
+            .upper
+            .as_ref()
+            .filter(|upper| !upper.is_read_only());
+        if !fc.wants_read_only() && upper.is_none() {
+            fc.error(fmt!(
+                "without an upper layer a mount can't be made writable"
+            ));
+            return Err(EROFS);
         }
-        fc.error(fmt!("without an upper layer a mount can't be made writable"));
-        Err(EROFS)
+        match upper {
+            Some(upper)
+                if fc.wants_read_only() && !sb.is_read_only() && !instance.is_volatile() =>
+            {
+                upper.mount.get().super_block().sync()
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -218,6 +258,24 @@ fn resolve(fc: &FsContext<'_>, key: &str, name: &CStr) -> Result<OwnedPath> {
     OwnedPath::resolve(name).inspect_err(|e| {
         fc.error(fmt!("{} '{}' can't be resolved: {:?}", key, name, e));
     })
+}
+
+/// Checks that a layer can stand on a directory.
+fn check_dir(fc: &FsContext<'_>, path: &OwnedPath, name: &CStr) -> Result {
+    let dentry = path.as_path().dentry;
+    if !dentry.inode().is_dir() {
+        return Err(fc.invalid(fmt!("'{}' is not a directory", name)));
+    }
+    if dentry.inode().is_casefolded() {
+        return Err(fc.invalid(fmt!(
+            "'{}' ignores case in names, which is not supported by this version",
+            name
+        )));
+    }
+    if let Some(why) = dentry.unsuitable() {
+        return Err(fc.invalid(fmt!("'{}' can't be a layer: {}", name, why)));
+    }
+    Ok(())
 }
 
 impl Setup {
@@ -256,14 +314,37 @@ impl Setup {
         Ok(())
     }
 
-    /// `lowerdir+=` and `datadir+=`
-    fn add_one(
+    /// `upperdir=` and `workdir=`
+    fn set_upper(
         &mut self,
         fc: &FsContext<'_>,
         key: Key,
         path: OwnedPath,
         name: CString,
     ) -> Result {
+        let dentry = path.as_path().dentry;
+        check_dir(fc, &path, &name)?;
+        if dentry.is_stacked() {
+            return Err(fc.invalid(fmt!(
+                "filesystem on '{}' not supported as upperdir: it stands on others itself",
+                &*name
+            )));
+        }
+        if path.as_path().mount.is_readonly() {
+            return Err(fc.invalid(fmt!("filesystem on '{}' is read-only", &*name)));
+        }
+        let given = Some(Given { path, name });
+        if key == Key::Workdir {
+            self.features.given.workdir = true;
+            self.work = given;
+        } else {
+            self.upper = given;
+        }
+        Ok(())
+    }
+
+    /// `lowerdir+=` and `datadir+=`
+    fn add_one(&mut self, fc: &FsContext<'_>, key: Key, path: OwnedPath, name: CString) -> Result {
         if self.list.is_some() {
             return Err(fc.invalid(fmt!(
                 "lowerdir+ and datadir+ cannot follow lowerdir: give all layers one way or the other"
@@ -277,20 +358,7 @@ impl Setup {
     }
 
     fn add(&mut self, fc: &FsContext<'_>, lower: Lower) -> Result {
-        let dentry = lower.path.as_path().dentry;
-        let name = &lower.name;
-        if !dentry.inode().is_dir() {
-            return Err(fc.invalid(fmt!("'{}' is not a directory", &**name)));
-        }
-        if dentry.inode().is_casefolded() {
-            return Err(fc.invalid(fmt!(
-                "'{}' ignores case in names, which is not supported by this version",
-                &**name
-            )));
-        }
-        if let Some(why) = dentry.unsuitable() {
-            return Err(fc.invalid(fmt!("'{}' can't be a layer: {}", &**name, why)));
-        }
+        check_dir(fc, &lower.path, &lower.name)?;
         if self.lowers.len() == options::MAX_LAYERS {
             return Err(fc.invalid(fmt!(
                 "too many lower directories, limit is {}",
@@ -305,16 +373,22 @@ impl Setup {
     fn resolve_features(&mut self, fc: &FsContext<'_>) -> Result {
         let has_data_layers = self.lowers.last().is_some_and(|lower| lower.data);
         let may_use_trusted = cred::capable(Capability::SysAdmin);
-        let settled = self
-            .features
-            .resolve(false, has_data_layers, may_use_trusted, &mut |note| {
-                fc.info(fmt!("{}", note.text()))
-            });
+        let settled = self.features.resolve(
+            self.upper.is_some(),
+            has_data_layers,
+            may_use_trusted,
+            &mut |note| fc.info(fmt!("{}", note.text())),
+        );
         settled.map_err(|conflict| {
             fc.error(fmt!("{}", conflict.text()));
             Error::from_errno(-conflict.errno())
         })?;
-        // Nothing is indexed without an upper layer.
+        // Nothing is indexed without an upper layer, and not yet with one.
+        if self.features.index && self.features.given.index {
+            fc.info(fmt!(
+                "index=on is not supported by this version, falling back to index=off"
+            ));
+        }
         self.features.index = false;
         if self.features.nfs_export {
             fc.info(fmt!(
@@ -329,7 +403,7 @@ impl Setup {
     fn check_layers(&self, fc: &FsContext<'_>) -> Result<Facts> {
         match self.lowers.len() {
             0 => return Err(fc.invalid(fmt!("missing 'lowerdir'"))),
-            1 => {
+            1 if self.upper.is_none() => {
                 return Err(fc.invalid(fmt!(
                     "at least 2 lowerdir are needed while upperdir nonexistent"
                 )))
@@ -344,6 +418,14 @@ impl Setup {
             stack_depth: 0,
             only_ino32: true,
         };
+        if let Some(upper) = &self.upper {
+            let path = upper.path.as_path();
+            let stat = StatFs::of(path).inspect_err(|e| {
+                fc.error(fmt!("statfs failed on '{}': {:?}", &*upper.name, e));
+            })?;
+            facts.name_max = stat.name_max();
+            facts.stack_depth = path.dentry.super_block().stack_depth();
+        }
         for lower in &self.lowers {
             let path = lower.path.as_path();
             let stat = StatFs::of(path).inspect_err(|e| {
@@ -353,8 +435,8 @@ impl Setup {
             let sb = path.dentry.super_block();
             facts.stack_depth = facts.stack_depth.max(sb.stack_depth());
             // Without the right to decode handles nothing is known of the numbers either.
-            facts.only_ino32 &= sb.file_handles() == FileHandles::Ino32
-                && cred::capable(Capability::DacReadSearch);
+            facts.only_ino32 &=
+                sb.file_handles() == FileHandles::Ino32 && cred::capable(Capability::DacReadSearch);
         }
         facts.stack_depth += 1;
         if facts.stack_depth > MAX_STACK_DEPTH {
@@ -370,22 +452,46 @@ impl Setup {
     fn build(
         &mut self,
         fc: &FsContext<'_>,
+        c: &Override<'_>,
         facts: &Facts,
         mounter: ARef<Credential>,
     ) -> Result<Instance> {
         let mut layers: KVec<Layer> = KVec::with_capacity(self.lowers.len(), GFP_KERNEL)?;
+        // The first filesystem is upper's, or nobody's.
         let mut filesystems: KVec<Filesystem> = KVec::new();
+        let nobody = Filesystem {
+            id: 0,
+            dev: AnonDev::new()?,
+            ambiguous: false,
+        };
+        filesystems.push(nobody, GFP_KERNEL)?;
+        let upper = match (self.upper.take(), self.work.take()) {
+            (None, _) => None,
+            (Some(_), None) => return Err(fc.invalid(fmt!("missing 'workdir'"))),
+            (Some(upper), Some(work)) => {
+                let prepared = upper::prepare(fc, c, &mut self.features, upper, work)?;
+                if let Some(fs) = filesystems.first_mut() {
+                    fs.id = prepared.mount.get().super_block().id();
+                }
+                Some(prepared)
+            }
+        };
         let mut names = KVec::new();
-        let mut no_idmaps = true;
+        let mut no_idmaps = upper
+            .as_ref()
+            .is_none_or(|upper| upper.mount.get().idmap().is_identity());
         let mut merged = 0;
         for lower in core::mem::take(&mut self.lowers) {
             let path = lower.path.as_path();
             let root = path.dentry.inode().key();
-            if Instance::has_root(&layers, root) {
+            if Instance::has_root(&layers, root)
+                || upper.as_ref().is_some_and(|upper| upper.owns(root))
+            {
                 fc.error(fmt!("'{}' is a layer twice", &*lower.name));
                 return Err(ELOOP);
             }
             if path.dentry.inode().is_in_use_as_upper() {
+                // By another mount: our own was just looked at.
                 warn_in_use(fc, &lower.name);
             }
             // Nothing that can be seen has its number from a data-only layer.
@@ -393,7 +499,7 @@ impl Setup {
                 0
             } else {
                 merged += 1;
-                fsid_of(&mut filesystems, path.dentry.super_block().id())?
+                fsid_of(&mut filesystems, path.dentry.super_block())?
             };
             let mount = PrivateMount::clone_of(path, PrivateUse::ReadOnly).inspect_err(|e| {
                 fc.error(fmt!(
@@ -407,17 +513,18 @@ impl Setup {
             if self.list.is_none() {
                 names.push(CString::try_from(&*lower.name)?, GFP_KERNEL)?;
             }
-            layers.push(
-                Layer::new(mount, root, lower.name, fsid),
-                GFP_KERNEL,
-            )?;
+            layers.push(Layer::new(mount, root, lower.name, fsid), GFP_KERNEL)?;
         }
-        let xino = XinoBits::choose(
-            filesystems.len() as u32,
-            false,
-            self.features.xino,
-            facts.only_ino32,
-        );
+        let only_ino32 = facts.only_ino32
+            && upper.as_ref().is_none_or(|upper| {
+                upper.mount.get().super_block().file_handles() == FileHandles::Ino32
+            });
+        let count = filesystems.len() - usize::from(upper.is_none());
+        let has_upper = upper.is_some();
+        let uuid = upper
+            .as_ref()
+            .and_then(|upper| upper::uuid(fc, c, &mut self.features, upper));
+        let xino = XinoBits::choose(count as u32, has_upper, self.features.xino, only_ino32);
         match xino {
             XinoBits::High(bits) => fc.info(fmt!(
                 "\"xino\" feature enabled using {} upper inode bits",
@@ -436,9 +543,11 @@ impl Setup {
                     None => Lowerdirs::Each(names),
                 },
             },
+            upper,
             layers,
             merged,
             filesystems,
+            uuid,
             xino,
             name_max: facts.name_max,
             mounter,
@@ -449,16 +558,21 @@ impl Setup {
 }
 
 /// The index of a filesystem in inode numbers; 0 is kept for an upper layer.
-fn fsid_of(filesystems: &mut KVec<Filesystem>, id: usize) -> Result<u32> {
+fn fsid_of(filesystems: &mut KVec<Filesystem>, sb: &vfs::SuperBlock<vfs::Foreign>) -> Result<u32> {
+    let id = sb.id();
     let index = match filesystems.iter().position(|fs| fs.id == id) {
         Some(index) => index,
         None => {
-            let dev = AnonDev::new()?;
-            filesystems.push(Filesystem { id, dev }, GFP_KERNEL)?;
+            let new = Filesystem {
+                id,
+                dev: AnonDev::new()?,
+                ambiguous: false,
+            };
+            filesystems.push(new, GFP_KERNEL)?;
             filesystems.len() - 1
         }
     };
-    Ok(index as u32 + 1)
+    Ok(index as u32)
 }
 
 /// What the layers have together.
@@ -480,20 +594,27 @@ fn warn_in_use(fc: &FsContext<'_>, name: &CStr) {
 
 /// Refuses layers that contain each other.
 fn check_overlaps(fc: &FsContext<'_>, instance: &Instance) -> Result {
-    for layer in &instance.layers {
-        let path = root_of(layer);
-        let mut dir = ARef::from(path);
+    let upper = instance
+        .upper
+        .iter()
+        .map(|upper| (upper.mount.get().root(), &*upper.name, false));
+    let lowers = instance
+        .layers
+        .iter()
+        .map(|layer| (root_of(layer), &*layer.name, true));
+    for (root, name, is_lower) in Iterator::chain(upper, lowers) {
+        let mut dir = ARef::from(root);
         while !dir.is_root() {
             dir = dir.parent();
-            if instance.is_layer_root(&dir) {
+            if is_lower && instance.is_layer_root(&dir) {
                 fc.error(fmt!(
                     "'{}' is within another layer; layers must not overlap",
-                    &*layer.name
+                    name
                 ));
                 return Err(ELOOP);
             }
             if dir.inode().is_in_use_as_upper() {
-                warn_in_use(fc, &layer.name);
+                warn_in_use(fc, name);
             }
         }
     }
@@ -512,6 +633,13 @@ fn make_root(sb: &SuperBlock, c: &Override<'_>) -> Result<Root<LayerFs>> {
     let mut below = KVec::new();
     let mut top = None;
     let mut weak = false;
+    let upper = instance
+        .upper
+        .as_ref()
+        .map(|upper| ARef::from(upper.mount.get().root()));
+    if let Some(upper) = &upper {
+        weak |= upper.needs_revalidation();
+    }
     let lowermost = instance.merged.saturating_sub(1);
     for (i, layer) in instance.layers.iter().enumerate().take(instance.merged) {
         let dentry = root_of(layer);
@@ -520,9 +648,7 @@ fn make_root(sb: &SuperBlock, c: &Override<'_>) -> Result<Root<LayerFs>> {
             mount: layer.mount.get(),
             dentry,
         };
-        if i < lowermost
-            && marks::dir_mark(&instance.config, c, path) == DirMark::HasWhiteouts
-        {
+        if i < lowermost && marks::dir_mark(&instance.config, c, path) == DirMark::HasWhiteouts {
             layer.expect_xattr_whiteouts();
             xattr_whiteouts = true;
         }
@@ -534,7 +660,8 @@ fn make_root(sb: &SuperBlock, c: &Override<'_>) -> Result<Root<LayerFs>> {
         }
     }
     let found = Found {
-        top: top.ok_or(EINVAL)?,
+        upper,
+        top,
         below,
         metacopy: false,
         lazy: None,

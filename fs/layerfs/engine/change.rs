@@ -1,0 +1,763 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Making, linking, removing and renaming objects, with the whiteouts and marks that go with it.
+//!
+//! The directories of the stack are locked by the VFS; those of upper are locked here, and what is found in
+//! them is compared with what is known: somebody may have changed upper behind our back, and then the
+//! answer is `ESTALE`. Whatever replaces something in one step is prepared in the work directory.
+
+#![forbid(unsafe_code)]
+
+use super::copy_up;
+use super::copy_up::Need;
+use super::inode;
+use super::inode::Found;
+use super::listing;
+use super::lookup;
+use super::work;
+use crate::marks;
+use crate::state::instance::Instance;
+use crate::state::layer::Upper;
+use crate::state::object;
+use crate::state::object::Trait;
+use crate::state::Dentry;
+use crate::state::Inode;
+use crate::state::LayerFs;
+use crate::state::Positive;
+use crate::state::Real;
+use core::sync::atomic::Ordering;
+use format::options::RedirectDir;
+use format::xattr::Mark;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+use vfs::acl;
+use vfs::acl::Acl;
+use vfs::backing::BackingFile;
+use vfs::change::Change;
+use vfs::cred::Borrowed;
+use vfs::dentry::Named;
+use vfs::dentry::Vacant;
+use vfs::dir_op::Creating;
+use vfs::dir_op::End;
+use vfs::dir_op::Removing;
+use vfs::dir_op::RenameFlags;
+use vfs::dir_op::Renaming;
+use vfs::dir_op::What;
+use vfs::errno::*;
+use vfs::inode::mode;
+use vfs::ops::Nameless;
+use vfs::ops::New;
+use vfs::stat::Request;
+use vfs::stat::Stat;
+use vfs::write::Writing;
+use vfs::Override;
+use vfs::Path;
+
+/// In the word of a dentry: upper hides what the lower layers have under the name. For a negative dentry
+/// that is a whiteout, for a directory that it is opaque.
+const HIDES_LOWER: usize = 1;
+
+/// Remembers what a lookup found out about the name.
+pub(crate) fn set_hides_lower(dentry: &Dentry, hides: bool) {
+    let word = if hides { HIDES_LOWER } else { 0 };
+    dentry.word().store(word, Ordering::Relaxed);
+}
+
+fn hides_lower(dentry: &Dentry) -> bool {
+    dentry.word().load(Ordering::Relaxed) & HIDES_LOWER != 0
+}
+
+/// Whether upper has a whiteout under a name at which there is nothing.
+fn is_whiteout(dentry: &Dentry) -> bool {
+    dentry.positive().is_none() && hides_lower(dentry)
+}
+
+/// Whether an object keeps the number of a lower one.
+fn has_origin(inode: &Inode) -> bool {
+    let object = inode.data();
+    object.upper().is_some() && object.lower().is_some() && object.has(Trait::LOWER_NUMBER)
+}
+
+/// Whether an object is a directory merged of upper and lower ones, or in lower layers only: a name
+/// under which it is looked for in the lower layers belongs to it.
+fn is_merged_or_lower(inode: &Inode) -> bool {
+    let object = inode.data();
+    if object.upper().is_none() {
+        return true;
+    }
+    object.lower().is_some() && (inode.is_dir() || !object.has(Trait::UPPER_DATA))
+}
+
+fn is_pure_upper(inode: &Inode) -> bool {
+    let object = inode.data();
+    object.lower().is_none() && !object.has(Trait::MAY_HAVE_WHITEOUTS)
+}
+
+/// The directory of upper that an object of the stack is in there.
+fn upper_of<'a>(instance: &'a Instance, dir: &'a Positive) -> Result<&'a Real> {
+    Ok(object::upper_path(instance, dir.inode().held())
+        .ok_or(EIO)?
+        .dentry)
+}
+
+/// A directory was changed: its times are shown, its listing is made anew.
+fn changed(instance: &Instance, dir: &Positive) {
+    inode::refresh(instance, dir.inode());
+    if let Some(listing) = dir.inode().data().listing() {
+        listing.lock().outdate();
+    }
+}
+
+/// What is needed for a change.
+struct Job<'a> {
+    instance: &'a Instance,
+    upper: &'a Upper,
+    c: &'a Override<'a>,
+    writing: &'a Writing<'a>,
+}
+
+/// Does `f` as the mounter, with the right to write.
+fn with_job<R>(instance: &Instance, f: impl FnOnce(&Job<'_>) -> Result<R>) -> Result<R> {
+    let upper = instance.upper()?;
+    upper.work()?;
+    let writing = upper.mount.get().want_write()?;
+    let c = instance.as_mounter();
+    f(&Job {
+        instance,
+        upper,
+        c: &c,
+        writing: &writing,
+    })
+}
+
+impl Job<'_> {
+    fn mark(&self, dentry: &Real, mark: Mark, value: &[u8], missing: Result) -> Result {
+        marks::write(
+            self.instance,
+            self.c,
+            self.writing,
+            dentry,
+            mark,
+            value,
+            missing,
+        )
+    }
+
+    fn cleanup(&self, dir: &Real, victim: &Real) {
+        work::cleanup(self.c, self.writing, dir, victim);
+    }
+
+    fn cleanup_in_work(&self, victim: &Real) {
+        if let Ok(work) = self.upper.work() {
+            self.cleanup(work, victim);
+        }
+    }
+
+    /// Makes a new object, and returns its inode.
+    fn create(&self, name: Named<'_, LayerFs>, what: &What<'_>) -> Result<ARef<Inode>> {
+        let dir = name.directory();
+        let upper_dir = upper_of(self.instance, dir)?;
+        let made = if is_whiteout(&name) {
+            self.create_over_whiteout(name, upper_dir, what)?
+        } else {
+            self.create_beside(name, upper_dir, what)?
+        };
+        changed(self.instance, dir);
+        let found = Found::in_upper(made.clone());
+        let sb = dir.super_block();
+        inode::get(sb, self.instance, self.c, found).inspect_err(|_| {
+            self.cleanup(upper_dir, &made);
+        })
+    }
+
+    fn create_beside(
+        &self,
+        name: Named<'_, LayerFs>,
+        upper_dir: &Real,
+        what: &What<'_>,
+    ) -> Result<ARef<Real>> {
+        let creating = Creating::begin(self.c, self.writing, upper_dir, name.name())?;
+        if creating.existing().is_some() {
+            return Err(ESTALE);
+        }
+        let made = creating.create(self.c, what)?;
+        let is_merged = name.directory().inode().data().is_merged();
+        if is_merged && made.is_dir() && !self.instance.allows_offline_changes() {
+            // It would be so without: this saves looking further down.
+            let marked = self.mark(&made, Mark::Opaque, b"y", Err(EIO));
+            set_hides_lower(&name, marked.is_ok());
+        }
+        Ok(made)
+    }
+
+    /// In the place of a whiteout a new object must be opaque as a directory, and there at once: it is
+    /// prepared in the work directory.
+    fn create_over_whiteout(
+        &self,
+        name: Named<'_, LayerFs>,
+        upper_dir: &Real,
+        what: &What<'_>,
+    ) -> Result<ARef<Real>> {
+        let mut what = what.with_mode();
+        // Where it is prepared nothing is inherited; so what it inherits is added to it.
+        let (default_acl, access_acl) = match what.mode_mut() {
+            Some(mode) => Acl::inherited(name.directory().inode(), mode)?,
+            None => (None, None),
+        };
+        let whiteout = upper_dir
+            .lookup(self.c, self.writing.mount(), name.name())?
+            .ok_or(ESTALE)?;
+        let path = Path {
+            mount: self.writing.mount(),
+            dentry: &whiteout,
+        };
+        if !marks::is_whiteout(&self.instance.config, self.c, path) {
+            return Err(ESTALE);
+        }
+        let made = work::create(self.upper, self.c, self.writing, &what)?;
+        let placed = (|| {
+            let mut renaming = Renaming::begin(
+                self.c,
+                self.writing,
+                (self.upper.work()?, End::Object(&made)),
+                (upper_dir, End::Object(&whiteout)),
+                RenameFlags::NONE,
+            )?;
+            if let Some(&mut mode) = what.mode_mut() {
+                // The work directory may have taken bits away.
+                if made.inode().mode() != mode {
+                    Change::mode(mode).apply(self.c, self.writing, &made)?;
+                }
+            }
+            for (acl, kind) in [
+                (&access_acl, acl::Kind::Access),
+                (&default_acl, acl::Kind::Default),
+            ] {
+                if let Some(acl) = acl {
+                    acl.set_on(self.c, self.writing, &made, kind)?;
+                }
+            }
+            if matches!(what, What::Directory(_)) {
+                self.mark(&made, Mark::Opaque, b"y", Err(EIO))?;
+                set_hides_lower(&name, true);
+                renaming.set_flags(RenameFlags::EXCHANGE);
+                renaming.rename(self.c)?;
+                self.cleanup_in_work(&whiteout);
+                Ok(())
+            } else {
+                renaming.rename(self.c)
+            }
+        })();
+        if let Err(e) = placed {
+            self.cleanup_in_work(&made);
+            return Err(e);
+        }
+        Ok(made)
+    }
+
+    /// Replaces an upper directory that only has whiteouts by an empty opaque one, so that it can be
+    /// removed or replaced in one step.
+    fn clear(&self, name: Named<'_, LayerFs>, whiteouts: &[KVec<u8>]) -> Result<ARef<Real>> {
+        let inode = name.dentry().positive().ok_or(ENOENT)?.inode();
+        let old = object::upper_path(self.instance, inode.held()).ok_or(EIO)?;
+        let upper_dir = upper_of(self.instance, name.directory())?;
+        let stat = Stat::of(self.c, old, Request::BASIC)?;
+        if !old.dentry.is_dir() {
+            return Err(ESTALE);
+        }
+        let what = What::Directory(stat.mode());
+        let empty = work::create(self.upper, self.c, self.writing, &what)?;
+        let placed = (|| {
+            let renaming = Renaming::begin(
+                self.c,
+                self.writing,
+                (self.upper.work()?, End::Object(&empty)),
+                (upper_dir, End::Object(old.dentry)),
+                RenameFlags::EXCHANGE,
+            )?;
+            copy_up::copy_xattrs(self.instance, self.c, self.writing, old, &empty)?;
+            self.mark(&empty, Mark::Opaque, b"y", Err(EIO))?;
+            copy_up::set_attributes(self.c, self.writing, &empty, &stat)?;
+            renaming.rename(self.c)
+        })();
+        if let Err(e) = placed {
+            self.cleanup_in_work(&empty);
+            return Err(e);
+        }
+        for whiteout in whiteouts {
+            if let Ok(Some(whiteout)) = old.dentry.lookup(self.c, old.mount, whiteout) {
+                self.cleanup(old.dentry, &whiteout);
+            }
+        }
+        self.cleanup_in_work(old.dentry);
+        // What the dentry stands for is no longer what is there.
+        name.forget();
+        Ok(empty)
+    }
+
+    /// Whether `real` is what the stack has in upper under a name, or what it was replaced by.
+    fn matches(&self, dentry: &Dentry, real: Option<&Real>, replaced: Option<&Real>) -> bool {
+        let Some(real) = real else { return false };
+        match replaced {
+            Some(replaced) => core::ptr::eq(real, replaced),
+            None => dentry
+                .positive()
+                .and_then(|d| d.inode().data().upper())
+                .is_some_and(|pin| pin.inode().key() == real.inode().key()),
+        }
+    }
+
+    fn remove_from_upper(&self, name: Named<'_, LayerFs>, whiteouts: &[KVec<u8>]) -> Result {
+        let upper_dir = upper_of(self.instance, name.directory())?;
+        let replaced = self.clear_if_needed(name, whiteouts)?;
+        let removing = Removing::begin(self.c, self.writing, upper_dir, name.name())?;
+        if !self.matches(&name, Some(removing.child()), replaced.as_deref()) {
+            return Err(ESTALE);
+        }
+        let result = removing.remove(self.c);
+        changed(self.instance, name.directory());
+        result?;
+        name.forget();
+        Ok(())
+    }
+
+    fn replace_by_whiteout(&self, name: Named<'_, LayerFs>, whiteouts: &[KVec<u8>]) -> Result {
+        let upper_dir = upper_of(self.instance, name.directory())?;
+        let replaced = self.clear_if_needed(name, whiteouts)?;
+        let mount = self.writing.mount();
+        let victim = upper_dir.lookup_any(self.c, mount, name.name())?;
+        let in_upper = name
+            .dentry()
+            .positive()
+            .is_some_and(|d| d.inode().data().upper().is_some());
+        if (replaced.is_some() || in_upper)
+            && !self.matches(&name, victim.positive(), replaced.as_deref())
+        {
+            return Err(ESTALE);
+        }
+        let result = work::put_whiteout(self.upper, self.c, self.writing, upper_dir, &victim);
+        if result.is_ok() {
+            changed(self.instance, name.directory());
+        }
+        name.forget();
+        result
+    }
+
+    fn clear_if_needed(
+        &self,
+        name: Named<'_, LayerFs>,
+        whiteouts: &[KVec<u8>],
+    ) -> Result<Option<ARef<Real>>> {
+        if whiteouts.is_empty() {
+            Ok(None)
+        } else {
+            self.clear(name, whiteouts).map(Some)
+        }
+    }
+}
+
+/// Makes an object under a name at which there is nothing.
+///
+/// # Errors
+///
+/// `EROFS`; `EPERM`: a whiteout; `ENOSPC`, `EDQUOT`, …
+pub(crate) fn create(instance: &Instance, name: Vacant<'_, LayerFs>, what: New<'_>) -> Result {
+    let named = name.named();
+    let dir = named.directory();
+    let (format, bits) = match what {
+        New::File(bits) => (mode::REGULAR, bits),
+        New::Directory(bits) => (mode::DIRECTORY, bits),
+        New::Special(mode, dev) => {
+            if mode & mode::FORMAT == mode::CHAR_DEVICE && dev == 0 {
+                // It would be a whiteout.
+                return Err(EPERM);
+            }
+            (mode & mode::FORMAT, mode & !mode::FORMAT)
+        }
+        New::Symlink(_) => (mode::SYMLINK, 0),
+    };
+    copy_up::copy_up(instance, dir, Need::Metadata)?;
+    let owner = dir.inode().owner_of_new(format | bits);
+    let made = with_job(instance, |job| {
+        let _creator = Borrowed::to_create(job.c, &named, &owner)?;
+        let what = match what {
+            New::File(_) => What::File(owner.mode),
+            New::Directory(_) => What::Directory(owner.mode),
+            New::Special(_, dev) => What::Special(owner.mode, dev),
+            New::Symlink(target) => What::Symlink(target),
+        };
+        job.create(named, &what)
+    })?;
+    name.instantiate(made);
+    Ok(())
+}
+
+/// Makes a file without a name, and opens it.
+///
+/// # Errors
+///
+/// `EOPNOTSUPP`: upper can't. `EROFS`, `ENOSPC`, `EDQUOT`, …
+pub(crate) fn create_nameless(instance: &Instance, request: Nameless<'_, LayerFs>) -> Result {
+    if !instance.upper()?.has_nameless {
+        return Err(EOPNOTSUPP);
+    }
+    let named = request.dentry();
+    let dir = named.directory();
+    copy_up::copy_up(instance, dir, Need::Metadata)?;
+    let owner = dir.inode().owner_of_new(request.mode);
+    let (inode, real) = with_job(instance, |job| {
+        let _creator = Borrowed::to_create(job.c, &named, &owner)?;
+        let upper_dir = Path {
+            mount: job.writing.mount(),
+            dentry: upper_of(instance, dir)?,
+        };
+        let real = BackingFile::make_nameless(job.c, request.file(), upper_dir, owner.mode)?;
+        let found = Found::in_upper(ARef::from(real.dentry()));
+        let inode = inode::get(dir.super_block(), instance, job.c, found)?;
+        Ok((inode, real))
+    })?;
+    request.open(inode, crate::ops::file::OpenFile::new(real)?)
+}
+
+/// Makes another name of an object.
+///
+/// # Errors
+///
+/// `EROFS`; `ENOSPC`, `EMLINK`, …
+pub(crate) fn link(instance: &Instance, old: &Positive, name: Vacant<'_, LayerFs>) -> Result {
+    let named = name.named();
+    let dir = named.directory();
+    copy_up::copy_up(instance, old, Need::Metadata)?;
+    copy_up::copy_up(instance, dir, Need::Metadata)?;
+    let inode = old.inode();
+    with_job(instance, |job| {
+        let real = object::upper_path(instance, inode.held()).ok_or(EIO)?;
+        let upper_dir = upper_of(instance, dir)?;
+        if has_origin(inode) {
+            work::set_impure(instance, job.c, job.writing, dir, upper_dir)?;
+        }
+        let what = What::Link(real.dentry);
+        if is_whiteout(&named) {
+            job.create_over_whiteout(named, upper_dir, &what)?;
+        } else {
+            job.create_beside(named, upper_dir, &what)?;
+        }
+        changed(instance, dir);
+        Ok(())
+    })?;
+    inode.add_name();
+    inode::refresh(instance, inode);
+    name.instantiate(ARef::from(inode));
+    // The next lookup finds what belongs to the new name.
+    named.forget();
+    Ok(())
+}
+
+/// Removes a name.
+///
+/// # Errors
+///
+/// `ENOTEMPTY`; `EROFS`; `ESTALE`: upper was changed behind our back. `ENOSPC`: for the whiteout. …
+pub(crate) fn remove(instance: &Instance, name: Named<'_, LayerFs>, is_dir: bool) -> Result {
+    let dir = name.directory();
+    let dentry = name.dentry().positive().ok_or(ENOENT)?;
+    let inode = dentry.inode();
+    let in_lower = is_lower_positive(instance, name);
+    let whiteouts = if is_dir && (in_lower || !is_pure_upper(inode)) {
+        let c = instance.as_mounter();
+        listing::check_empty(instance, &c, inode.held())?
+    } else {
+        KVec::new()
+    };
+    copy_up::copy_up(instance, dir, Need::Metadata)?;
+    with_job(instance, |job| {
+        if in_lower {
+            job.replace_by_whiteout(name, &whiteouts)
+        } else {
+            job.remove_from_upper(name, &whiteouts)
+        }
+    })?;
+    if is_dir {
+        inode.drop_names();
+    } else {
+        inode.drop_name(dentry);
+    }
+    if inode.data().upper().is_some() {
+        inode::refresh(instance, inode);
+    }
+    Ok(())
+}
+
+/// Whether something would come to light in the lower layers if a name were gone from upper.
+fn is_lower_positive(instance: &Instance, name: Named<'_, LayerFs>) -> bool {
+    match name.dentry().positive() {
+        None => hides_lower(&name),
+        Some(dentry) if dentry.inode().data().upper().is_none() => true,
+        Some(_) => {
+            let c = instance.as_mounter();
+            let parent = name.directory().inode().held();
+            lookup::is_in_lower(instance, &c, parent, name.name())
+        }
+    }
+}
+
+/// Renames.
+///
+/// # Errors
+///
+/// `EXDEV`: a directory of the lower layers, and no redirects are made. `EINVAL`: flags. `ENOTEMPTY`,
+/// `EROFS`, `ESTALE`, `ENOSPC`, …
+pub(crate) fn rename(
+    instance: &Instance,
+    old: Named<'_, LayerFs>,
+    new: Named<'_, LayerFs>,
+    flags: RenameFlags,
+) -> Result {
+    let known = RenameFlags::EXCHANGE.union(RenameFlags::NOREPLACE);
+    if flags.without(known) != RenameFlags::NONE {
+        return Err(EINVAL);
+    }
+    let overwrites = !flags.contains(RenameFlags::EXCHANGE);
+    let mut flags = flags.without(RenameFlags::NOREPLACE);
+    let old_inode = old.dentry().positive().ok_or(ENOENT)?;
+    let new_inode = new.dentry().positive();
+
+    // A directory tree is not copied up to be moved.
+    let can_move = |dentry: &Positive| {
+        instance.config.features.redirect_dir == RedirectDir::On
+            || !dentry.inode().is_dir()
+            || !is_merged_or_lower(dentry.inode())
+    };
+    if !can_move(old_inode) {
+        return Err(EXDEV);
+    }
+    let mut whiteouts = KVec::new();
+    if let Some(new_inode) = new_inode {
+        if !overwrites && !can_move(new_inode) {
+            return Err(EXDEV);
+        }
+        let inode = new_inode.inode();
+        if overwrites && inode.is_dir() && !is_pure_upper(inode) {
+            let c = instance.as_mounter();
+            whiteouts = listing::check_empty(instance, &c, inode.held())?;
+        }
+    }
+    let mut clean_whiteout = false;
+    if overwrites {
+        if is_lower_positive(instance, old) {
+            // A whiteout has to be left; one that is at the new name can come here.
+            flags = flags.union(if is_whiteout(&new) {
+                RenameFlags::EXCHANGE
+            } else {
+                RenameFlags::WHITEOUT
+            });
+        } else if old_inode.inode().is_dir() && is_whiteout(&new) {
+            // A directory can't replace a whiteout otherwise.
+            flags = flags.union(RenameFlags::EXCHANGE);
+            clean_whiteout = true;
+        }
+    }
+    copy_up::copy_up(instance, old_inode, Need::Metadata)?;
+    copy_up::copy_up(instance, new.directory(), Need::Metadata)?;
+    if let (false, Some(new_inode)) = (overwrites, new_inode) {
+        copy_up::copy_up(instance, new_inode, Need::Metadata)?;
+    }
+    with_job(instance, |job| {
+        job.rename(old, new, flags, overwrites, &whiteouts, clean_whiteout)
+    })
+}
+
+impl Job<'_> {
+    fn rename(
+        &self,
+        old: Named<'_, LayerFs>,
+        new: Named<'_, LayerFs>,
+        flags: RenameFlags,
+        overwrites: bool,
+        whiteouts: &[KVec<u8>],
+        clean_whiteout: bool,
+    ) -> Result {
+        let (old_dir, new_dir) = (old.directory(), new.directory());
+        let old_upper_dir = upper_of(self.instance, old_dir)?;
+        let new_upper_dir = upper_of(self.instance, new_dir)?;
+        let same_dir = core::ptr::eq(old_dir, new_dir);
+        let old_inode = old.dentry().positive().ok_or(ENOENT)?.inode();
+        let new_inode = new.dentry().positive().map(|d| d.inode());
+        let replaced = self.clear_if_needed(new, whiteouts)?;
+        if !same_dir {
+            if has_origin(old_inode) {
+                work::set_impure(self.instance, self.c, self.writing, new_dir, new_upper_dir)?;
+            }
+            if !overwrites && new_inode.is_some_and(has_origin) {
+                work::set_impure(self.instance, self.c, self.writing, old_dir, old_upper_dir)?;
+            }
+        }
+        let renaming = Renaming::begin(
+            self.c,
+            self.writing,
+            (old_upper_dir, End::Name(old.name())),
+            (new_upper_dir, End::Name(new.name())),
+            flags,
+        )?;
+        let whiteout = {
+            let real_old = renaming.old().positive();
+            let real_new = renaming.new().positive();
+            if !self.matches(&old, real_old, None) {
+                return Err(ESTALE);
+            }
+            self.check_new_name(new, real_new, replaced.as_deref(), flags)?;
+            if real_old.map(|d| d.inode().key()) == real_new.map(|d| d.inode().key()) {
+                return Err(ESTALE);
+            }
+            self.mark_moved(old, real_old, new_dir, same_dir)?;
+            if !overwrites {
+                self.mark_moved(new, real_new, old_dir, same_dir)?;
+            }
+            real_new.filter(|_| clean_whiteout).map(ARef::from)
+        };
+        renaming.rename(self.c)?;
+        if let Some(whiteout) = whiteout {
+            self.cleanup(old_upper_dir, &whiteout);
+        }
+        if let (true, Some(new_inode)) = (overwrites, new_inode) {
+            if new_inode.is_dir() {
+                new_inode.drop_names();
+            } else {
+                new_inode.drop_name(&new);
+            }
+        }
+        changed(self.instance, old_dir);
+        changed(self.instance, new_dir);
+        inode::refresh(self.instance, old_inode);
+        if let Some(new_inode) = new_inode.filter(|i| i.data().upper().is_some()) {
+            inode::refresh(self.instance, new_inode);
+        }
+        Ok(())
+    }
+
+    /// Checks that upper has under the new name what the stack believes.
+    fn check_new_name(
+        &self,
+        new: Named<'_, LayerFs>,
+        real: Option<&Real>,
+        replaced: Option<&Real>,
+        flags: RenameFlags,
+    ) -> Result {
+        let in_upper = new
+            .dentry()
+            .positive()
+            .is_some_and(|d| d.inode().data().upper().is_some());
+        let fits = if in_upper {
+            self.matches(&new, real, replaced)
+        } else {
+            match real {
+                Some(real) => {
+                    let path = Path {
+                        mount: self.writing.mount(),
+                        dentry: real,
+                    };
+                    hides_lower(&new) && marks::is_whiteout(&self.instance.config, self.c, path)
+                }
+                None => !flags.contains(RenameFlags::EXCHANGE),
+            }
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err(ESTALE)
+        }
+    }
+
+    /// Marks an object that is moved to another directory of the stack: where its lower part is, or
+    /// that it has none although there is something under its new name.
+    fn mark_moved(
+        &self,
+        name: Named<'_, LayerFs>,
+        real: Option<&Real>,
+        to: &Positive,
+        same_dir: bool,
+    ) -> Result {
+        let dentry = name.dentry().positive().ok_or(ENOENT)?;
+        let real = real.ok_or(ESTALE)?;
+        if is_merged_or_lower(dentry.inode()) {
+            return self.set_redirect(dentry, real, same_dir);
+        }
+        let is_dir = dentry.inode().is_dir();
+        if is_dir && !hides_lower(&name) && to.inode().data().is_merged() {
+            self.mark(real, Mark::Opaque, b"y", Err(EXDEV))?;
+            set_hides_lower(&name, true);
+        }
+        Ok(())
+    }
+
+    /// Keeps where the lower part of an object is: by name, if it stays in its directory, else by the
+    /// path from the root.
+    fn set_redirect(&self, dentry: &Positive, real: &Real, same_dir: bool) -> Result {
+        let object = dentry.inode().data();
+        // Hard links may be in different directories.
+        let absolute = !same_dir
+            || !dentry.inode().is_dir()
+                && object.lower().is_some_and(|pin| pin.inode().nlink() > 1);
+        let known = self.redirect_of(real)?;
+        if known.is_some_and(|path| !absolute || path.first() == Some(&b'/')) {
+            return Ok(());
+        }
+        let path = if absolute {
+            self.path_from_root(dentry)?
+        } else {
+            dentry.name_copy()?
+        };
+        self.mark(real, Mark::Redirect, &path, Err(EXDEV))
+            .map_err(|e| {
+                vfs::warn_limited!("'{}': the redirect can't be kept: {:?}\n", &**dentry, e);
+                EXDEV
+            })
+    }
+
+    fn redirect_of(&self, real: &Real) -> Result<Option<KVec<u8>>> {
+        let path = Path {
+            mount: self.writing.mount(),
+            dentry: real,
+        };
+        marks::redirect(&self.instance.config, self.c, path)
+    }
+
+    /// The path in the lower layers: names as they are, or as they were where a redirect says so.
+    fn path_from_root(&self, dentry: &Positive) -> Result<KVec<u8>> {
+        let mut names: KVec<KVec<u8>> = KVec::new();
+        let mut len = 0;
+        let mut at = ARef::from(dentry);
+        while !at.is_root() {
+            let upper = object::upper_path(self.instance, at.inode().held());
+            let redirect = match upper {
+                Some(upper) if at.inode().is_dir() || !at.inode().data().has(Trait::UPPER_DATA) => {
+                    self.redirect_of(upper.dentry)?
+                }
+                _ => None,
+            };
+            let name = match redirect {
+                Some(redirect) => redirect,
+                None => at.name_copy()?,
+            };
+            let ends = name.first() == Some(&b'/');
+            len += name.len() + usize::from(!ends);
+            names.push(name, GFP_KERNEL)?;
+            if ends {
+                break;
+            }
+            at = at.parent();
+        }
+        if len > format::redirect::WRITE_MAX {
+            // Then it has to be copied.
+            return Err(EXDEV);
+        }
+        let mut path = KVec::with_capacity(len, GFP_KERNEL)?;
+        for name in names.iter().rev() {
+            if name.first() != Some(&b'/') {
+                path.push(b'/', GFP_KERNEL)?;
+            }
+            path.extend_from_slice(name, GFP_KERNEL)?;
+        }
+        Ok(path)
+    }
+}

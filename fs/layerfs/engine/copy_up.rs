@@ -1,0 +1,540 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Copying objects from the lower layers to the upper one, before they are changed.
+//!
+//! An object is prepared where nobody sees it (without a name, or in the work directory), with its data
+//! first and all of its attributes then, and gets its name by one link or rename. One task does that for an
+//! object, others wait. Parents come before children. A crash leaves either nothing in upper or the
+//! whole object, and leftovers in the work directory that the next mount removes.
+
+#![forbid(unsafe_code)]
+
+use super::data;
+use super::work;
+use crate::marks;
+use crate::state::instance::Instance;
+use crate::state::layer::Upper;
+use crate::state::object;
+use crate::state::object::Trait;
+use crate::state::object::UPPER;
+use crate::state::Positive;
+use crate::state::Real;
+use format::handle::Endian;
+use format::options::Fsync;
+use format::xattr::Class;
+use format::xattr::Mark;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+use vfs::acl::Acl;
+use vfs::change::Change;
+use vfs::cred;
+use vfs::cred::Borrowed;
+use vfs::dir_op::Creating;
+use vfs::dir_op::End;
+use vfs::dir_op::RenameFlags;
+use vfs::dir_op::Renaming;
+use vfs::dir_op::What;
+use vfs::errno::*;
+use vfs::file::OwnedFile;
+use vfs::fileattr::FileAttr;
+use vfs::handle::Handle;
+use vfs::inode::mode;
+use vfs::inode::Protection;
+use vfs::stat::Request;
+use vfs::stat::Stat;
+use vfs::super_block::FileHandles;
+use vfs::symlink;
+use vfs::write::WriteAccess;
+use vfs::write::Writing;
+use vfs::xattr;
+use vfs::Override;
+use vfs::Path;
+use vfs::PinnedDentry;
+
+/// What has to be in upper afterwards.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// The object with its attributes.
+    Metadata,
+    /// Its data too.
+    Data,
+    /// An empty file: its data is about to be thrown away.
+    Empty,
+}
+
+/// Whether that is so already.
+fn is_done(dentry: &Positive, need: Need) -> bool {
+    let object = dentry.inode().data();
+    object.upper().is_some()
+        && (need == Need::Metadata || !dentry.inode().is_regular() || object.has(Trait::UPPER_DATA))
+}
+
+/// Copies an object up, with the directories it is in.
+///
+/// # Errors
+///
+/// `EROFS`: there is nothing to copy to. `EOVERFLOW`: its owner means nothing to the mounter. `EINTR`: the
+/// task is being killed. `ENOSPC`, `EDQUOT`, `EIO`, …
+#[inline]
+pub(crate) fn copy_up(instance: &Instance, dentry: &Positive, need: Need) -> Result {
+    if is_done(dentry, need) {
+        return Ok(());
+    }
+    copy_up_path(instance, dentry, need)
+}
+
+#[cold]
+fn copy_up_path(instance: &Instance, dentry: &Positive, need: Need) -> Result {
+    if dentry.inode().is_regular() && need != Need::Empty {
+        // Where the data is must be known before anything is locked.
+        data::path(instance, dentry.inode())?;
+    }
+    while !is_done(dentry, need) {
+        // The topmost that is not in upper yet.
+        let mut next = ARef::from(dentry);
+        let mut parent = next.parent();
+        while parent.inode().data().upper().is_none() {
+            if parent.is_root() {
+                return Err(EROFS);
+            }
+            next = parent;
+            parent = next.parent();
+        }
+        let c = instance.as_mounter();
+        copy_up_one(instance, &c, &parent, &next, need)?;
+    }
+    Ok(())
+}
+
+/// What is being copied.
+struct Job<'a> {
+    instance: &'a Instance,
+    c: &'a Override<'a>,
+    upper: &'a Upper,
+    access: WriteAccess<'a>,
+    parent: &'a Positive,
+    dentry: &'a Positive,
+    /// Where it is copied from.
+    lower: Path<'a>,
+    /// The directory it is copied to.
+    upper_dir: &'a Real,
+    stat: Stat,
+    /// The times of the directory, to be restored: the change is not its user's.
+    dir_stat: Stat,
+    name: KVec<u8>,
+}
+
+fn copy_up_one(
+    instance: &Instance,
+    c: &Override<'_>,
+    parent: &Positive,
+    dentry: &Positive,
+    need: Need,
+) -> Result {
+    let upper = instance.upper()?;
+    upper.work()?;
+    let object = dentry.inode().held();
+    let Some(lower) = object::lower_path(instance, object) else {
+        return Err(EIO);
+    };
+    let mut stat = Stat::of(c, lower, Request::BASIC)?;
+    if !cred::can_own(c, &stat) {
+        return Err(EOVERFLOW);
+    }
+    let upper_dir = object::upper_path(instance, parent.inode().held()).ok_or(EIO)?;
+    let dir_stat = Stat::of(c, upper_dir, Request::BASIC)?;
+    if need == Need::Empty && dentry.inode().is_regular() {
+        stat.set_size(0);
+    }
+    let _lock = object.get().lock()?;
+    if is_done(dentry, need) {
+        // Somebody was faster.
+        return Ok(());
+    }
+    let job = Job {
+        instance,
+        c,
+        upper,
+        access: upper.mount.get().write_access()?,
+        parent,
+        dentry,
+        lower,
+        upper_dir: upper_dir.dentry,
+        stat,
+        dir_stat,
+        // Renaming it takes copying it up first: the name does not change meanwhile.
+        name: dentry.name_copy()?,
+    };
+    if object.get().upper().is_some() {
+        job.add_data()
+    } else {
+        job.whole()
+    }
+}
+
+impl Job<'_> {
+    fn whole(&self) -> Result {
+        let origin = if self.dentry.inode().is_dir() || self.stat.nlink() == 1 {
+            // Hard links are broken by copy-up: then nothing ties it to the lower object.
+            Some(self.encode_origin()?)
+        } else {
+            None
+        };
+        {
+            let writing = self.access.start();
+            let (instance, c) = (self.instance, self.c);
+            work::set_impure(instance, c, &writing, self.parent, self.upper_dir)?;
+        }
+        let made = if self.dentry.inode().is_regular() && self.upper.has_nameless {
+            self.without_name(origin.as_deref())?
+        } else {
+            self.in_work(origin.as_deref())?
+        };
+        self.publish(made);
+        let writing = self.access.start();
+        // Not worth failing for.
+        let _ = Change::times_of(&self.dir_stat).apply(self.c, &writing, self.upper_dir);
+        Ok(())
+    }
+
+    /// From now on everybody sees it in upper.
+    fn publish(&self, made: ARef<Real>) {
+        let inode = self.dentry.inode();
+        let object = inode.data();
+        // What is known of it is said before it can be seen.
+        if inode.is_dir() {
+            object.set(Trait::MAY_HAVE_WHITEOUTS);
+        } else {
+            object.set(Trait::UPPER_DATA);
+        }
+        object.clear(Trait::VERIFIED);
+        let key = made.inode().key();
+        if made.needs_revalidation() {
+            self.dentry.set_needs_revalidation();
+        }
+        object.set_upper(PinnedDentry::new(made, UPPER));
+        inode.hash_by(key);
+        if let Some(listing) = object.listing() {
+            listing.lock().outdate();
+        }
+        if let Some(listing) = self.parent.inode().data().listing() {
+            listing.lock().outdate();
+        }
+    }
+
+    fn should_sync(&self) -> bool {
+        self.instance.config.features.fsync != Fsync::Volatile
+    }
+
+    fn syncs_metadata(&self) -> bool {
+        self.instance.config.features.fsync == Fsync::Strict
+            && (self.dentry.inode().is_regular() || self.dentry.inode().is_dir())
+    }
+
+    /// A regular file: made without a name, and linked when it is whole.
+    fn without_name(&self, origin: Option<&[u8]>) -> Result<ARef<Real>> {
+        let work = self.upper.work()?;
+        let file = {
+            let _creds = Borrowed::to_copy_up(self.c, self.dentry)?;
+            let writing = self.access.start();
+            OwnedFile::make_nameless(self.c, &writing, work, self.stat.mode())?
+        };
+        self.copy_data(&file)?;
+        let writing = self.access.start();
+        let temp = file.dentry();
+        self.copy_metadata(&writing, temp, origin)?;
+        let creating = Creating::begin(self.c, &writing, self.upper_dir, &self.name)?;
+        if creating.existing().is_some() {
+            return Err(ESTALE);
+        }
+        creating.create(self.c, &What::Link(temp))
+    }
+
+    /// Anything: made in the work directory, and renamed when it is whole.
+    fn in_work(&self, origin: Option<&[u8]>) -> Result<ARef<Real>> {
+        let format = self.stat.mode() & mode::FORMAT;
+        let target;
+        let what = match format {
+            mode::REGULAR => What::File(format),
+            mode::DIRECTORY => What::Directory(format),
+            mode::SYMLINK => {
+                target = symlink::target_copy(self.c, self.lower.dentry)?;
+                What::Symlink(&target)
+            }
+            _ => What::Special(format, self.stat.rdev()),
+        };
+        let temp = {
+            let _creds = Borrowed::to_copy_up(self.c, self.dentry)?;
+            let writing = self.access.start();
+            work::create(self.upper, self.c, &writing, &what)?
+        };
+        let result = self.finish_in_work(&temp, origin);
+        if result.is_err() {
+            let writing = self.access.start();
+            work::cleanup(self.c, &writing, self.upper.work()?, &temp);
+        }
+        result.map(|()| temp)
+    }
+
+    fn finish_in_work(&self, temp: &Real, origin: Option<&[u8]>) -> Result {
+        let path = Path {
+            mount: self.upper.mount.get(),
+            dentry: temp,
+        };
+        if temp.is_regular() && self.stat.size() > 0 {
+            // Data before attributes: writing would take capabilities away.
+            self.copy_data(&OwnedFile::open_data(self.c, path, true)?)?;
+        }
+        let writing = self.access.start();
+        let renaming = Renaming::begin(
+            self.c,
+            &writing,
+            (self.upper.work()?, End::Object(temp)),
+            (self.upper_dir, End::Name(&self.name)),
+            RenameFlags::NONE,
+        )
+        // Somebody else was in the work directory.
+        .map_err(|_| EIO)?;
+        self.copy_metadata(&writing, temp, origin)?;
+        renaming.rename(self.c)
+    }
+
+    fn copy_data(&self, to: &OwnedFile) -> Result {
+        let size = self.stat.size();
+        if size == 0 {
+            return Ok(());
+        }
+        let object = self.dentry.inode().held();
+        let from = object::lower_data_path(self.instance, object).ok_or(EIO)?;
+        let from = OwnedFile::open_data(self.c, from, false)?;
+        to.copy_from(self.c, &from, size)?;
+        if self.should_sync() && !self.syncs_metadata() {
+            to.sync(self.c)?;
+        }
+        Ok(())
+    }
+
+    fn copy_metadata(&self, writing: &Writing<'_>, temp: &Real, origin: Option<&[u8]>) -> Result {
+        let c = self.c;
+        let to = Path {
+            mount: self.upper.mount.get(),
+            dentry: temp,
+        };
+        copy_xattrs(self.instance, c, writing, self.lower, temp)?;
+        if self.dentry.inode().is_regular() || self.dentry.inode().is_dir() {
+            self.copy_fileattr(writing, to)?;
+        }
+        if let Some(origin) = origin {
+            match marks::write(
+                self.instance,
+                c,
+                writing,
+                temp,
+                Mark::Origin,
+                origin,
+                Ok(()),
+            ) {
+                // user.* is not for links and devices.
+                Err(e) if e == EPERM => {}
+                result => result?,
+            }
+        }
+        if temp.is_regular() {
+            Change::size(self.stat.size()).apply(c, writing, temp)?;
+        }
+        set_attributes(c, writing, temp, &self.stat)?;
+        if self.syncs_metadata() {
+            if temp.is_dir() {
+                OwnedFile::open_dir(c, to)?.sync(c)?;
+            } else {
+                OwnedFile::open_data(c, to, false)?.sync(c)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn copy_fileattr(&self, writing: &Writing<'_>, to: Path<'_>) -> Result {
+        if !self.dentry.inode().has_copied_flags() {
+            return Ok(());
+        }
+        FileAttr::with_flags(|old| {
+            match old.fill(self.c, self.lower) {
+                Err(e) if e == ENOTTY || e == EINVAL => return Ok(()),
+                result => result?,
+            }
+            let protection = old.protection();
+            if protection != Protection::default() {
+                // On the real object it would keep us from linking and marking it.
+                match write_protection(self.instance, self.c, writing, to.dentry, protection) {
+                    Err(e) if e == EPERM => {}
+                    result => result?,
+                }
+            }
+            FileAttr::with_flags(|new| {
+                match new.fill(self.c, to) {
+                    Err(e) if e == ENOTTY || e == EINVAL => return Ok(()),
+                    result => result?,
+                }
+                if new.take_flags_of(old) {
+                    new.set_on(self.c, writing, to)?;
+                }
+                Ok(())
+            })
+        })
+    }
+
+    /// The origin as it is written; empty where lower objects can't be found by handles.
+    fn encode_origin(&self) -> Result<KVec<u8>> {
+        let sb = self.lower.dentry.super_block();
+        if sb.file_handles() == FileHandles::None || !cred::capable(cred::Capability::DacReadSearch)
+        {
+            return Ok(KVec::new());
+        }
+        let handle = Handle::of(self.lower.dentry.inode())?;
+        let mut bytes = [0u8; vfs::handle::MAX];
+        let len = handle.bytes(&mut bytes);
+        let with_uuid = self.instance.config.features.uuid != format::options::Uuid::Off;
+        let handle = format::handle::Handle {
+            endian: Endian::NATIVE,
+            is_upper: false,
+            fid_type: handle.kind,
+            uuid: if with_uuid { sb.uuid() } else { [0; 16] },
+            fid: bytes.get(..len).ok_or(EIO)?,
+        };
+        let mut buf = KVec::from_elem(0u8, format::handle::MAX_LEN, GFP_KERNEL)?;
+        let len = handle.encode(&mut buf).map_err(|_| EIO)?.len();
+        buf.truncate(len);
+        Ok(buf)
+    }
+
+    /// Adds the data to what has only metadata in upper.
+    fn add_data(&self) -> Result {
+        const CAPABILITY: &CStr = c"security.capability";
+
+        let object = self.dentry.inode().held();
+        let upper = object::upper_path(self.instance, object).ok_or(EIO)?;
+        // Writing takes capabilities away, and here that is not meant.
+        let capability = if self.stat.size() > 0 {
+            xattr::get_whole(self.c, upper, CAPABILITY)?
+        } else {
+            None
+        };
+        if self.stat.size() > 0 {
+            self.copy_data(&OwnedFile::open_data(self.c, upper, true)?)?;
+        }
+        let writing = self.access.start();
+        if let Some(value) = capability {
+            xattr::set(self.c, &writing, upper.dentry, CAPABILITY, &value, 0)?;
+        }
+        marks::erase(
+            self.instance,
+            self.c,
+            &writing,
+            upper.dentry,
+            Mark::Metacopy,
+        )?;
+        object.get().clear(Trait::VERIFIED);
+        object.get().set(Trait::UPPER_DATA);
+        Ok(())
+    }
+}
+
+/// Keeps the protection of an object beside its flags.
+///
+/// # Errors
+///
+/// `EPERM`: upper has no attributes to keep it in. `ENOSPC`, …
+pub(crate) fn write_protection(
+    instance: &Instance,
+    c: &Override<'_>,
+    writing: &Writing<'_>,
+    dentry: &Real,
+    protection: Protection,
+) -> Result {
+    let value = format::protattr::Protattr {
+        append: protection.append,
+        immutable: protection.immutable,
+    };
+    match value.encode() {
+        Some(value) => marks::write(
+            instance,
+            c,
+            writing,
+            dentry,
+            Mark::Protattr,
+            value,
+            Err(EPERM),
+        ),
+        None => marks::erase(instance, c, writing, dentry, Mark::Protattr),
+    }
+}
+
+/// Gives an object the mode, owner and times of `stat`.
+///
+/// # Errors
+///
+/// `EPERM`, `EOVERFLOW`, …
+pub(crate) fn set_attributes(
+    c: &Override<'_>,
+    writing: &Writing<'_>,
+    dentry: &Real,
+    stat: &Stat,
+) -> Result {
+    if stat.mode() & mode::FORMAT != mode::SYMLINK {
+        Change::mode(stat.mode()).apply(c, writing, dentry)?;
+    }
+    Change::owner_of(stat).apply(c, writing, dentry)?;
+    // Not worth failing for.
+    let _ = Change::times_of(stat).apply(c, writing, dentry);
+    Ok(())
+}
+
+/// Copies extended attributes and access control lists, but not our own marks.
+///
+/// # Errors
+///
+/// `EOPNOTSUPP`: upper can't keep one that matters. `ENOSPC`, `EDQUOT`, …
+pub(crate) fn copy_xattrs(
+    instance: &Instance,
+    c: &Override<'_>,
+    writing: &Writing<'_>,
+    from: Path<'_>,
+    to: &Real,
+) -> Result {
+    let len = match xattr::list(c, from, &mut []) {
+        Ok(0) => return Ok(()),
+        Ok(len) => len,
+        Err(e) if e == EOPNOTSUPP => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    let mut list = KVVec::from_elem(0u8, len, GFP_KERNEL)?;
+    let len = xattr::list(c, from, &mut list)?;
+    let names = list.get(..len).ok_or(EIO)?;
+    for name in names.split_inclusive(|b| *b == 0) {
+        let name = CStr::from_bytes_with_nul(name).map_err(|_| EIO)?;
+        if instance.config.namespace().classify(name.to_bytes()) == Class::Private {
+            continue;
+        }
+        if !xattr::is_to_be_copied_up(from.dentry, name)? {
+            continue;
+        }
+        if let Some(kind) = Acl::kind_of(name) {
+            match Acl::get(c, from, kind) {
+                Ok(Some(acl)) => acl.set_on(c, writing, to, kind)?,
+                Ok(None) => {}
+                Err(e) if e == ENODATA || e == EOPNOTSUPP => {}
+                Err(e) => return Err(e),
+            }
+            continue;
+        }
+        let Some(value) = xattr::get_whole(c, from, name)? else {
+            continue;
+        };
+        match xattr::set(c, writing, to, name, &value, 0) {
+            // Who set it may do without; but not without what decides on access.
+            Err(e) if e == EOPNOTSUPP && !name.to_bytes().starts_with(b"security.") => {}
+            result => result?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The work directory: where objects are prepared before they are put in their place by one rename, and
+//! where what was replaced ends.
+
+#![forbid(unsafe_code)]
+
+use crate::marks;
+use crate::state::instance::Instance;
+use crate::state::layer::Upper;
+use crate::state::Real;
+use core::sync::atomic::Ordering;
+use kernel::prelude::*;
+use kernel::str::BStr;
+use kernel::str::CString;
+use kernel::sync::aref::ARef;
+use vfs::dir_iter;
+use vfs::dir_op::Creating;
+use vfs::dir_op::End;
+use vfs::dir_op::Removing;
+use vfs::dir_op::RenameFlags;
+use vfs::dir_op::Renaming;
+use vfs::dir_op::What;
+use vfs::errno::*;
+use vfs::file::OwnedFile;
+use vfs::inode::mode;
+use vfs::write::Writing;
+use vfs::Override;
+use vfs::Path;
+
+/// A character device 0/0: nothing is in its place.
+pub(crate) const WHITEOUT: What<'static> = What::Special(mode::CHAR_DEVICE, 0);
+
+/// A name that nothing else in the work directory has.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn temp_name(upper: &Upper) -> Result<CString> {
+    let n = upper
+        .last_temp
+        .fetch_add(1, Ordering::Relaxed)
+        .wrapping_add(1);
+    CString::try_from_fmt(fmt!("#{:x}", n))
+}
+
+/// Makes an object under a temporary name.
+///
+/// # Errors
+///
+/// `EROFS`; `ENOSPC`, `EDQUOT`, …
+pub(crate) fn create(
+    upper: &Upper,
+    c: &Override<'_>,
+    writing: &Writing<'_>,
+    what: &What<'_>,
+) -> Result<ARef<Real>> {
+    let name = temp_name(upper)?;
+    let creating = Creating::begin(c, writing, upper.work()?, name.to_bytes())?;
+    if creating.existing().is_some() {
+        return Err(ESTALE);
+    }
+    creating.create(c, what)
+}
+
+/// Removes an object that is not needed any more, and says so if that fails: then a later mount does
+/// it.
+pub(crate) fn cleanup(c: &Override<'_>, writing: &Writing<'_>, dir: &Real, victim: &Real) {
+    let removed = Removing::begin_with(c, writing, dir, victim).and_then(|it| it.remove(c));
+    if let Err(e) = removed {
+        vfs::warn_limited!("cleanup of '{}' failed: {:?}\n", &**victim, e);
+    }
+}
+
+/// A whiteout in the work directory: where it can be, a link to one that is shared by all.
+///
+/// # Errors
+///
+/// `EROFS`; `ENOSPC`, `EDQUOT`, …
+pub(crate) fn whiteout(
+    upper: &Upper,
+    c: &Override<'_>,
+    writing: &Writing<'_>,
+) -> Result<ARef<Real>> {
+    let mut cache = upper.whiteout.lock();
+    let shared = match cache.shared.take() {
+        Some(shared) => shared,
+        None => create(upper, c, writing, &WHITEOUT)?,
+    };
+    if cache.unshared {
+        return Ok(shared);
+    }
+    match create(upper, c, writing, &What::Link(&shared)) {
+        Ok(link) => {
+            cache.shared = Some(shared);
+            Ok(link)
+        }
+        // It has as many names as it can have: the next one is shared instead.
+        Err(e) if e == EMLINK => Ok(shared),
+        Err(e) => {
+            pr_warn!(
+                "whiteouts in '{}' can't be linked, so they are not shared: {:?}\n",
+                &*upper.name,
+                e
+            );
+            cache.unshared = true;
+            Ok(shared)
+        }
+    }
+}
+
+/// Puts a whiteout in the place of `victim`, which may be nothing, in `dir`.
+///
+/// # Errors
+///
+/// `ENOSPC`, `EDQUOT`, …
+pub(crate) fn put_whiteout(
+    upper: &Upper,
+    c: &Override<'_>,
+    writing: &Writing<'_>,
+    dir: &Real,
+    victim: &vfs::Dentry<vfs::Foreign>,
+) -> Result {
+    let whiteout = whiteout(upper, c, writing)?;
+    let victim_dir = victim.positive().filter(|v| v.is_dir());
+    let flags = if victim_dir.is_some() {
+        RenameFlags::EXCHANGE
+    } else {
+        RenameFlags::NONE
+    };
+    let work = upper.work()?;
+    let renamed = Renaming::begin(
+        c,
+        writing,
+        (work, End::Object(&whiteout)),
+        (dir, End::Object(victim)),
+        flags,
+    )
+    .and_then(|it| it.rename(c));
+    match renamed {
+        Ok(()) => {
+            if let Some(victim) = victim_dir {
+                cleanup(c, writing, work, victim);
+            }
+            Ok(())
+        }
+        Err(e) => {
+            cleanup(c, writing, work, &whiteout);
+            Err(e)
+        }
+    }
+}
+
+/// How deep the work directory is cleaned: what we leave there is not deeper.
+const DEPTH: u32 = 2;
+
+/// Removes what an earlier mount left: `victim` in `dir`, and what is in it.
+///
+/// # Errors
+///
+/// `EINVAL`: it was left by a feature this version does not know, or by a mount that never synced. What
+/// the filesystem gives.
+pub(crate) fn cleanup_leftover(
+    c: &Override<'_>,
+    writing: &Writing<'_>,
+    dir: &Real,
+    victim: &Real,
+    level: u32,
+) -> Result {
+    let removing = Removing::begin_with(c, writing, dir, victim)?;
+    match removing.remove(c) {
+        Err(e) if victim.is_dir() && level < DEPTH && e == ENOTEMPTY => {}
+        result => return result,
+    }
+    // A name that says "incompat" is a promise that whoever does not know what is in it stops.
+    let incompatible = level == 1 && victim.name_copy()?.as_slice() == b"incompat";
+    let mut names: KVec<KVec<u8>> = KVec::new();
+    let open = OwnedFile::open_dir(
+        c,
+        Path {
+            mount: writing.mount(),
+            dentry: victim,
+        },
+    )?;
+    dir_iter::read_all(c, &open, |entry| {
+        if !matches!(entry.name, b"." | b"..") {
+            let mut name = KVec::new();
+            name.extend_from_slice(entry.name, GFP_KERNEL)?;
+            names.push(name, GFP_KERNEL)?;
+        }
+        Ok(())
+    })?;
+    for name in &names {
+        if incompatible {
+            pr_err!(
+                "a mount with the feature '{}' left its mark in the work directory\n",
+                BStr::from_bytes(name)
+            );
+            return Err(EINVAL);
+        }
+        if let Some(child) = victim.lookup(c, writing.mount(), name)? {
+            cleanup_leftover(c, writing, victim, &child, level + 1)?;
+        }
+    }
+    Removing::begin_with(c, writing, dir, victim)?.remove(c)
+}
+
+/// Marks a directory in upper that it may hold objects with an origin.
+///
+/// # Errors
+///
+/// `ENOSPC`, `EDQUOT`, … An upper without marks has no origins either.
+pub(crate) fn set_impure(
+    instance: &Instance,
+    c: &Override<'_>,
+    writing: &Writing<'_>,
+    dir: &crate::state::Positive,
+    upper: &Real,
+) -> Result {
+    use crate::state::object::Trait;
+
+    let object = dir.inode().data();
+    if object.has(Trait::IMPURE) {
+        return Ok(());
+    }
+    let value = format::opaque::IMPURE;
+    let mark = format::xattr::Mark::Impure;
+    marks::write(instance, c, writing, upper, mark, value, Ok(()))?;
+    object.set(Trait::IMPURE);
+    Ok(())
+}

@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Getting the upper layer ready: the directory that is written to, and the work directory beside it.
+//!
+//! What the filesystem below can't do is found out by trying, and said to the mounter with what it means
+//! for the mount.
+
+#![forbid(unsafe_code)]
+
+use super::Given;
+use crate::engine::work;
+use crate::state::layer::Upper;
+use crate::state::layer::UpperParts;
+use crate::state::Real;
+use format::options::Features;
+use format::options::Fsync;
+use format::options::RedirectDir;
+use format::options::Uuid;
+use format::options::Xino;
+use format::xattr::Mark;
+use format::xattr::Namespace;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+use vfs::acl;
+use vfs::acl::Acl;
+use vfs::change::Change;
+use vfs::dir_iter;
+use vfs::dir_op::Creating;
+use vfs::dir_op::End;
+use vfs::dir_op::RenameFlags;
+use vfs::dir_op::Renaming;
+use vfs::dir_op::What;
+use vfs::errno::*;
+use vfs::file::OwnedFile;
+use vfs::fs_context::FsContext;
+use vfs::inode::mode;
+use vfs::inode::InUse;
+use vfs::mount::PrivateMount;
+use vfs::mount::PrivateUse;
+use vfs::super_block::ErrorMark;
+use vfs::write::Writing;
+use vfs::xattr;
+use vfs::Override;
+use vfs::Path;
+
+/// Prepares `upperdir` and `workdir`; features that upper can't have are taken back.
+///
+/// # Errors
+///
+/// `EINVAL`: they don't fit together, or are not fit. `EIO`: a volatile mount after errors of writing.
+/// All after a message.
+pub(super) fn prepare(
+    fc: &FsContext<'_>,
+    c: &Override<'_>,
+    features: &mut Features,
+    upper: Given,
+    work: Given,
+) -> Result<Upper> {
+    let (upper_path, work_path) = (upper.path.as_path(), work.path.as_path());
+    if upper_path.mount.is_readonly() {
+        return Err(fc.invalid(fmt!("upper fs is r/o, try multi-lower layers mount")));
+    }
+    if !core::ptr::eq(upper_path.mount, work_path.mount) {
+        return Err(fc.invalid(fmt!(
+            "workdir '{}' and upperdir '{}' must reside under the same mount",
+            &*work.name,
+            &*upper.name
+        )));
+    }
+    if vfs::path::is_below(work_path.dentry, upper_path.dentry)
+        || vfs::path::is_below(upper_path.dentry, work_path.dentry)
+    {
+        return Err(fc.invalid(fmt!(
+            "workdir '{}' and upperdir '{}' must be separate subtrees",
+            &*work.name,
+            &*upper.name
+        )));
+    }
+    let mount = PrivateMount::clone_of(upper_path, PrivateUse::Writing).inspect_err(|e| {
+        fc.error(fmt!(
+            "the mount at upperdir '{}' can't be cloned: {:?}",
+            &*upper.name,
+            e
+        ));
+    })?;
+    let root = ARef::from(upper_path.dentry);
+    let root_in_use = mark_in_use(fc, &root, &upper.name);
+    let errors = if features.fsync == Fsync::Volatile {
+        mount.get().super_block().error_mark().ok_or_else(|| {
+            fc.error(fmt!(
+                "cannot mount volatile when upperdir has an unseen error; sync its filesystem to clear it"
+            ));
+            EIO
+        })?
+    } else {
+        ErrorMark::default()
+    };
+    let base = ARef::from(work_path.dentry);
+    let base_in_use = mark_in_use(fc, &base, &work.name);
+    let mut parts = UpperParts {
+        mount,
+        root,
+        root_in_use,
+        base,
+        base_in_use,
+        work: None,
+        name: upper.name,
+        work_name: work.name,
+        has_nameless: false,
+        no_xattrs: false,
+        errors,
+    };
+    prepare_work(fc, c, features, &mut parts)?;
+    Upper::new(parts)
+}
+
+fn mark_in_use(fc: &FsContext<'_>, dir: &Real, name: &CStr) -> Option<InUse> {
+    let mark = InUse::mark(dir);
+    if mark.is_none() {
+        super::warn_in_use(fc, name);
+    }
+    mark
+}
+
+/// Makes the directory `work` in workdir, empty, and finds out what can be done there.
+fn prepare_work(
+    fc: &FsContext<'_>,
+    c: &Override<'_>,
+    features: &mut Features,
+    parts: &mut UpperParts,
+) -> Result {
+    const NAME: &[u8] = b"work";
+
+    let mount = parts.mount.get();
+    let writing = mount.want_write().inspect_err(|e| {
+        fc.error(fmt!(
+            "workdir '{}' can't be written to: {:?}",
+            &*parts.work_name,
+            e
+        ));
+    })?;
+    let work = match make_work(c, &writing, &parts.base, NAME) {
+        Ok(work) => work,
+        Err(e) if e == EINVAL => {
+            fc.error(fmt!(
+                "workdir '{}' was left by an incompatible or volatile mount; if upperdir can be \
+                 trusted, remove '{}/work/incompat'",
+                &*parts.work_name,
+                &*parts.work_name
+            ));
+            return Err(e);
+        }
+        Err(e) => {
+            fc.warn(fmt!(
+                "failed to create directory {}/work ({:?}); mounting read-only",
+                &*parts.work_name,
+                e
+            ));
+            return Ok(());
+        }
+    };
+    let work_path = Path {
+        mount,
+        dentry: &work,
+    };
+    let has_types = has_entry_types(
+        c,
+        Path {
+            mount,
+            dentry: &parts.base,
+        },
+    )?;
+    if !has_types {
+        fc.warn(fmt!("upper fs needs to support d_type"));
+    }
+    let nameless = OwnedFile::make_nameless(c, &writing, &work, mode::REGULAR);
+    parts.has_nameless = nameless.is_ok();
+    if nameless.is_err() {
+        fc.warn(fmt!("upper fs does not support tmpfile"));
+    }
+    drop(nameless);
+    let leaves_whiteouts = can_leave_whiteout(c, &writing, &work)?;
+    if !leaves_whiteouts {
+        fc.warn(fmt!("upper fs does not support RENAME_WHITEOUT"));
+    }
+    let namespace = if features.userxattr {
+        Namespace::User
+    } else {
+        Namespace::Trusted
+    };
+    let opaque = namespace.name(Mark::Opaque);
+    match xattr::set(c, &writing, &work, opaque, b"0", 0) {
+        Ok(()) => {
+            let _ = xattr::remove(c, &writing, &work, opaque);
+        }
+        Err(e) => {
+            parts.no_xattrs = true;
+            without_xattrs(fc, features, e);
+        }
+    }
+    if work.needs_revalidation() && !(has_types && leaves_whiteouts && !parts.no_xattrs) {
+        return Err(fc.invalid(fmt!(
+            "upper fs '{}' is missing required features",
+            &*parts.name
+        )));
+    }
+    if features.fsync == Fsync::Volatile {
+        mark_volatile(c, &writing, work_path.dentry).inspect_err(|e| {
+            fc.error(fmt!("failed to create volatile/dirty file: {:?}", e));
+        })?;
+    }
+    drop(writing);
+    parts.work = Some(work);
+    Ok(())
+}
+
+/// The UUID of the stack: kept on the root of upper from its first mount on.
+pub(super) fn uuid(
+    fc: &FsContext<'_>,
+    c: &Override<'_>,
+    features: &mut Features,
+    upper: &Upper,
+) -> Option<[u8; 16]> {
+    if !matches!(features.uuid, Uuid::Auto | Uuid::On) || upper.is_read_only() {
+        return None;
+    }
+    match load_or_make_uuid(c, features, upper) {
+        Ok(uuid) => uuid,
+        Err(e) => {
+            fc.warn(fmt!(
+                "the uuid of upperdir '{}' can't be kept ({:?}); falling back to uuid=null",
+                &*upper.name,
+                e
+            ));
+            features.uuid = Uuid::Null;
+            None
+        }
+    }
+}
+
+fn load_or_make_uuid(
+    c: &Override<'_>,
+    features: &mut Features,
+    upper: &Upper,
+) -> Result<Option<[u8; 16]>> {
+    let mount = upper.mount.get();
+    let path = Path {
+        mount,
+        dentry: mount.root(),
+    };
+    let namespace = if features.userxattr {
+        Namespace::User
+    } else {
+        Namespace::Trusted
+    };
+    let name = namespace.name(Mark::Uuid);
+    let mut uuid = [0u8; 16];
+    match xattr::get(c, path, name, &mut uuid) {
+        Ok(16) => return Ok(Some(uuid)),
+        Ok(_) => return Err(EINVAL),
+        Err(e) if e == ENODATA => {}
+        Err(e) => return Err(e),
+    }
+    if features.uuid == Uuid::Auto {
+        match xattr::get(c, path, namespace.name(Mark::Impure), &mut []) {
+            // It was mounted before, by who did not keep one.
+            Ok(_) => {
+                features.uuid = Uuid::Null;
+                return Ok(None);
+            }
+            Err(e) if e == ENODATA => features.uuid = Uuid::On,
+            Err(e) => return Err(e),
+        }
+    }
+    let uuid = vfs::sync::new_uuid();
+    let writing = mount.want_write()?;
+    xattr::set(c, &writing, path.dentry, name, &uuid, 0)?;
+    Ok(Some(uuid))
+}
+
+/// What can't be kept without extended attributes is not done.
+fn without_xattrs(fc: &FsContext<'_>, features: &mut Features, error: Error) {
+    fc.warn(fmt!("failed to set xattr on upper: {:?}", error));
+    if features.redirect_dir.follows() {
+        features.redirect_dir = RedirectDir::Nofollow;
+        fc.warn(fmt!("...falling back to redirect_dir=nofollow"));
+    }
+    if features.metacopy {
+        features.metacopy = false;
+        fc.warn(fmt!("...falling back to metacopy=off"));
+    }
+    if matches!(features.uuid, Uuid::Auto | Uuid::On) {
+        features.uuid = Uuid::Null;
+        fc.warn(fmt!("...falling back to uuid=null"));
+    }
+    if features.xino == Xino::Auto {
+        features.xino = Xino::Off;
+        fc.warn(fmt!("...falling back to xino=off"));
+    }
+    if error == EPERM && !features.userxattr {
+        fc.info(fmt!("try mounting with 'userxattr' option"));
+    }
+}
+
+/// The directory `name` in `base`, empty and with nothing inherited.
+fn make_work(
+    c: &Override<'_>,
+    writing: &Writing<'_>,
+    base: &Real,
+    name: &[u8],
+) -> Result<ARef<Real>> {
+    let mut tries = 2;
+    let work = loop {
+        let creating = Creating::begin(c, writing, base, name)?;
+        let Some(old) = creating.existing().map(ARef::from) else {
+            break creating.create(c, &What::Directory(0))?;
+        };
+        drop(creating);
+        tries -= 1;
+        if tries == 0 {
+            return Err(EEXIST);
+        }
+        work::cleanup_leftover(c, writing, base, &old, 0)?;
+    };
+    for kind in [acl::Kind::Default, acl::Kind::Access] {
+        match Acl::remove_from(c, writing, &work, kind) {
+            Err(e) if e != ENODATA && e != EOPNOTSUPP => return Err(e),
+            _ => {}
+        }
+    }
+    Change::mode(mode::DIRECTORY).apply(c, writing, &work)?;
+    Ok(work)
+}
+
+/// Whether the filesystem tells the types of entries.
+fn has_entry_types(c: &Override<'_>, dir: Path<'_>) -> Result<bool> {
+    let mut has = false;
+    let open = OwnedFile::open_dir(c, dir)?;
+    dir_iter::read_all(c, &open, |entry| {
+        let is_dots = matches!(entry.name, b"." | b"..");
+        has |= !is_dots && entry.kind != dir_iter::Type::UNKNOWN;
+        Ok(())
+    })?;
+    Ok(has)
+}
+
+/// Whether the filesystem can leave a whiteout where something is renamed away.
+fn can_leave_whiteout(c: &Override<'_>, writing: &Writing<'_>, work: &Real) -> Result<bool> {
+    const FROM: &[u8] = b"#whiteout-from";
+    const TO: &[u8] = b"#whiteout-to";
+
+    let file = Creating::begin(c, writing, work, FROM)?.create(c, &What::File(0))?;
+    let renamed = Renaming::begin(
+        c,
+        writing,
+        (work, End::Object(&file)),
+        (work, End::Name(TO)),
+        RenameFlags::WHITEOUT,
+    )
+    .and_then(|it| it.rename(c));
+    let can = match renamed {
+        Ok(()) => {
+            let left = work.lookup(c, writing.mount(), FROM)?;
+            if let Some(left) = &left {
+                work::cleanup(c, writing, work, left);
+            }
+            left.is_some()
+        }
+        Err(e) if e == EINVAL => false,
+        Err(e) => {
+            work::cleanup(c, writing, work, &file);
+            return Err(e);
+        }
+    };
+    work::cleanup(c, writing, work, &file);
+    Ok(can)
+}
+
+/// Leaves a mark that what is in upper was never synced: the next mount refuses it.
+fn mark_volatile(c: &Override<'_>, writing: &Writing<'_>, work: &Real) -> Result {
+    let mut dir = ARef::from(work);
+    for name in [b"incompat".as_slice(), b"volatile"] {
+        let next = {
+            let creating = Creating::begin(c, writing, &dir, name)?;
+            match creating.existing().map(ARef::from) {
+                Some(next) => next,
+                None => creating.create(c, &What::Directory(0))?,
+            }
+        };
+        dir = next;
+    }
+    let creating = Creating::begin(c, writing, &dir, b"dirty")?;
+    if creating.existing().is_none() {
+        creating.create(c, &What::File(0))?;
+    }
+    Ok(())
+}

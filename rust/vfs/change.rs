@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Changing attributes.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h) (`struct iattr`)
+
+use crate::bindings;
+use crate::cred::Override;
+use crate::dentry::Positive;
+use crate::stat::Stat;
+use crate::write::Writing;
+use crate::FileSystem;
+use crate::Foreign;
+use kernel::error::to_result;
+use kernel::prelude::*;
+
+/// Attributes to change (`struct iattr`).
+pub struct Change(bindings::iattr);
+
+impl Change {
+    fn empty() -> Self {
+        Self(pin_init::zeroed())
+    }
+
+    /// The permission bits (with the type, as `stat(2)` gives it).
+    pub fn mode(mode: u16) -> Self {
+        let mut change = Self::empty();
+        change.0.ia_valid = bindings::ATTR_MODE;
+        change.0.ia_mode = mode;
+        change
+    }
+
+    /// The size in bytes.
+    pub fn size(size: u64) -> Self {
+        let mut change = Self::empty();
+        change.0.ia_valid = bindings::ATTR_SIZE;
+        change.0.ia_size = size as i64;
+        change
+    }
+
+    /// The owner of `stat`.
+    pub fn owner_of(stat: &Stat) -> Self {
+        let mut change = Self::empty();
+        change.0.ia_valid = bindings::ATTR_UID | bindings::ATTR_GID;
+        change.0.__bindgen_anon_1.ia_vfsuid = bindings::vfsuid_t {
+            val: stat.0.uid.val,
+        };
+        change.0.__bindgen_anon_2.ia_vfsgid = bindings::vfsgid_t {
+            val: stat.0.gid.val,
+        };
+        change
+    }
+
+    /// The times of `stat`.
+    pub fn times_of(stat: &Stat) -> Self {
+        let mut change = Self::empty();
+        change.0.ia_valid = bindings::ATTR_ATIME
+            | bindings::ATTR_MTIME
+            | bindings::ATTR_ATIME_SET
+            | bindings::ATTR_MTIME_SET
+            | bindings::ATTR_CTIME;
+        change.0.ia_atime = stat.0.atime;
+        change.0.ia_mtime = stat.0.mtime;
+        change
+    }
+
+    /// Does it (wraps `notify_change()`, under the lock of the inode).
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`, `EACCES`, `ENOSPC`, `EDQUOT`, `EOVERFLOW`, `EIO`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep; takes the lock of the inode.
+    pub fn apply(
+        mut self,
+        _c: &Override<'_>,
+        writing: &Writing<'_>,
+        dentry: &Positive<Foreign>,
+    ) -> Result {
+        let _lock = dentry.inode().lock_exclusive();
+        // SAFETY: Everything is valid, and the inode is locked.
+        to_result(unsafe {
+            bindings::notify_change(
+                writing.idmap_ptr(),
+                dentry.as_ptr(),
+                &mut self.0,
+                core::ptr::null_mut(),
+            )
+        })
+    }
+}
+
+/// A change of attributes that a user asked for.
+///
+/// # Invariants
+///
+/// What the VFS passed to `->setattr()`, during that call.
+pub struct Request<'a>(&'a mut bindings::iattr);
+
+impl Request<'_> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    pub(crate) unsafe fn from_raw<'a>(attr: *mut bindings::iattr) -> Request<'a> {
+        // SAFETY: By the requirement nobody else uses it during the call.
+        Request(unsafe { &mut *attr })
+    }
+
+    /// Whether the current task may do that to `dentry`, and what else it entails (wraps
+    /// `setattr_prepare()`).
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`, `EFBIG`, `ETXTBSY`, …
+    pub fn prepare<F: FileSystem>(&mut self, dentry: &Positive<F>) -> Result {
+        // SAFETY: Everything is valid for the call; the VFS holds the lock of the inode.
+        to_result(unsafe {
+            bindings::setattr_prepare(crate::Idmap::identity().as_ptr(), dentry.as_ptr(), self.0)
+        })
+    }
+
+    /// A change that takes the set-group-ID bit away, if there is one.
+    pub fn with_lost_set_group_id<R>(f: impl FnOnce(Request<'_>) -> R) -> R {
+        let mut attr = bindings::iattr {
+            ia_valid: bindings::ATTR_KILL_SGID,
+            ..pin_init::zeroed()
+        };
+        f(Request(&mut attr))
+    }
+
+    /// Whether the size is changed.
+    pub fn changes_size(&self) -> bool {
+        self.0.ia_valid & bindings::ATTR_SIZE != 0
+    }
+
+    /// Does it to the real object (wraps `notify_change()`, under the lock of the inode).
+    ///
+    /// # Errors
+    ///
+    /// `ETXTBSY`: the size of a program that runs. `EPERM`, `ENOSPC`, `EDQUOT`, `EIO`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep; takes the lock of the real inode.
+    pub fn apply(
+        self,
+        _c: &Override<'_>,
+        writing: &Writing<'_>,
+        dentry: &Positive<Foreign>,
+    ) -> Result {
+        let attr = self.0;
+        if attr.ia_valid & (bindings::ATTR_KILL_SUID | bindings::ATTR_KILL_SGID) != 0 {
+            // The real filesystem finds out by itself what is left of the mode.
+            attr.ia_valid &= !bindings::ATTR_MODE;
+        }
+        // The open file is ours, and the real one was not opened with O_TRUNC.
+        attr.ia_valid &= !(bindings::ATTR_FILE | bindings::ATTR_OPEN);
+        let inode = dentry.inode();
+        let _size = if attr.ia_valid & bindings::ATTR_SIZE != 0 {
+            // SAFETY: The inode is valid.
+            to_result(unsafe { bindings::vfs_helper_get_write_access(inode.as_ptr()) })?;
+            Some(kernel::types::ScopeGuard::new(|| {
+                // SAFETY: Write access was got above.
+                unsafe { bindings::vfs_helper_put_write_access(inode.as_ptr()) }
+            }))
+        } else {
+            None
+        };
+        let _lock = inode.lock_exclusive();
+        // SAFETY: Everything is valid, and the inode is locked.
+        to_result(unsafe {
+            bindings::notify_change(
+                writing.idmap_ptr(),
+                dentry.as_ptr(),
+                attr,
+                core::ptr::null_mut(),
+            )
+        })
+    }
+}

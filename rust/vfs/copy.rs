@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Copying data from one file below to another.
+//!
+//! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
+//! [`include/linux/splice.h`](srctree/include/linux/splice.h)
+
+use crate::bindings;
+use crate::cred::Override;
+use crate::dentry::Positive;
+use crate::file::File;
+use crate::file::OwnedFile;
+use crate::inode::Access;
+use crate::path::Path;
+use crate::write::Writing;
+use crate::Foreign;
+use core::ptr::NonNull;
+use kernel::error::from_err_ptr;
+use kernel::error::to_result;
+use kernel::prelude::*;
+
+/// How much is copied between two looks at whether we are to be killed, in bytes.
+const CHUNK: u64 = 1 << 20;
+
+impl OwnedFile {
+    /// Opens the regular file at `path` to read (`write` false) or to write.
+    ///
+    /// # Errors
+    ///
+    /// `EACCES`: the credentials in force may not. What the filesystem gives.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn open_data(c: &Override<'_>, path: Path<'_>, write: bool) -> Result<Self> {
+        let inode = path.dentry.inode();
+        let idmap = path.mount.idmap();
+        let (access, mut flags) = if write {
+            (Access::WRITE, bindings::O_WRONLY)
+        } else {
+            (Access::READ, bindings::O_RDONLY)
+        };
+        inode.permission(c, idmap, access.union(Access::OPEN))?;
+        flags |= bindings::O_LARGEFILE;
+        if inode.owned(c, idmap) {
+            flags |= bindings::O_NOATIME;
+        }
+        // SAFETY: The path and the credentials in force are valid.
+        let file = from_err_ptr(unsafe {
+            bindings::dentry_open(&path.to_raw(), flags as i32, c.as_ptr())
+        })?;
+        // SAFETY: The reference is ours.
+        Ok(unsafe { Self::from_raw(NonNull::new(file).ok_or(EIO)?) })
+    }
+
+    /// Makes a file without a name in the directory at `dir` and opens it to write (wraps
+    /// `kernel_tmpfile_open()`).
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`: the filesystem can't. `ENOSPC`, `EDQUOT`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn make_nameless(
+        c: &Override<'_>,
+        writing: &Writing<'_>,
+        dir: &Positive<Foreign>,
+        mode: u16,
+    ) -> Result<Self> {
+        let path = Path {
+            mount: writing.mount(),
+            dentry: dir,
+        };
+        let flags = bindings::O_LARGEFILE | bindings::O_WRONLY;
+        // SAFETY: The path and the credentials in force are valid.
+        let file = from_err_ptr(unsafe {
+            bindings::kernel_tmpfile_open(
+                writing.idmap_ptr(),
+                &path.to_raw(),
+                mode,
+                flags as i32,
+                c.as_ptr(),
+            )
+        })?;
+        // SAFETY: The reference is ours.
+        Ok(unsafe { Self::from_raw(NonNull::new(file).ok_or(EIO)?) })
+    }
+
+    /// Copies `len` bytes of `from`: by sharing them where the filesystem can, else by copying, with
+    /// holes left out (wraps `vfs_clone_file_range()` and `do_splice_direct()`).
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`: the task is being killed. `ENOSPC`, `EDQUOT`, `EIO`, …
+    ///
+    /// # Context
+    ///
+    /// Sleeps; takes as long as it takes. Protection against freezing must not be held.
+    pub fn copy_from(&self, _c: &Override<'_>, from: &Self, len: u64) -> Result {
+        let len = i64::try_from(len).map_err(|_| EFBIG)?;
+        // SAFETY: Both files are open.
+        let cloned =
+            unsafe { bindings::vfs_clone_file_range(from.as_ptr(), 0, self.as_ptr(), 0, len, 0) };
+        if cloned == len {
+            return Ok(());
+        }
+        let (mut at, zero) = (0i64, 0i64);
+        // SAFETY: Both files are open.
+        unsafe {
+            to_result(bindings::vfs_helper_verify_read(
+                from.as_ptr(),
+                &zero,
+                len as usize,
+            ))?;
+            to_result(bindings::vfs_helper_verify_write(
+                self.as_ptr(),
+                &zero,
+                len as usize,
+            ))?;
+        }
+        // SAFETY: The file is open.
+        let mut seeks = unsafe { (*from.as_ptr()).f_mode } & bindings::FMODE_LSEEK != 0;
+        let mut data = -1;
+        while at < len {
+            // SAFETY: No requirement.
+            if unsafe { bindings::vfs_helper_is_being_killed() } {
+                return Err(EINTR);
+            }
+            if seeks && data < at {
+                match from.seek(at, bindings::SEEK_DATA as i32) {
+                    Ok(next) => data = next,
+                    // Nothing but a hole up to the end.
+                    Err(e) if e == ENXIO => return Ok(()),
+                    Err(_) => seeks = false,
+                }
+                if seeks && data > at {
+                    at = data;
+                    continue;
+                }
+            }
+            let mut to = at;
+            let piece = (len - at).min(CHUNK as i64) as usize;
+            // SAFETY: Both files are open, the positions are ours.
+            let done = unsafe {
+                bindings::do_splice_direct(
+                    from.as_ptr(),
+                    &mut at,
+                    self.as_ptr(),
+                    &mut to,
+                    piece,
+                    bindings::SPLICE_F_MOVE,
+                )
+            };
+            if done < 0 {
+                return Err(Error::from_errno(done as i32));
+            }
+            if done == 0 {
+                // The file became shorter.
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until its data, and what is needed to find it, is on disk (wraps `vfs_fsync()`).
+    ///
+    /// # Errors
+    ///
+    /// `EIO`, `ENOSPC`, …: what could not be written.
+    pub fn sync(&self, _c: &Override<'_>) -> Result {
+        // SAFETY: The file is open.
+        to_result(unsafe { bindings::vfs_fsync(self.as_ptr(), 0) })
+    }
+}
+
+impl File<Foreign> {
+    /// As [`OwnedFile::sync`], for a range of bytes, and perhaps the data only (wraps
+    /// `vfs_fsync_range()`).
+    ///
+    /// # Errors
+    ///
+    /// As [`OwnedFile::sync`].
+    pub fn sync_range(&self, _c: &Override<'_>, range: SyncRange) -> Result {
+        // SAFETY: The file is open.
+        to_result(unsafe {
+            bindings::vfs_fsync_range(
+                self.as_ptr(),
+                range.start,
+                range.end,
+                i32::from(range.data_only),
+            )
+        })
+    }
+}
+
+/// What `fsync(2)` and its like ask for.
+#[derive(Clone, Copy)]
+pub struct SyncRange {
+    /// The first byte.
+    pub start: i64,
+    /// The last byte.
+    pub end: i64,
+    /// Times and the like need not be written.
+    pub data_only: bool,
+}

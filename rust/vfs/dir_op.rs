@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Changing directories below: creating, removing and renaming, as guards.
+//!
+//! Each guard begins with a lookup under the lock of the directory (or both), holds the lock, and ends
+//! by drop. Carrying out the operation consumes the guard. The mounter's credentials and the right to
+//! write are witnesses of every beginning.
+//!
+//! C header: [`include/linux/namei.h`](srctree/include/linux/namei.h); rules:
+//! [`Documentation/filesystems/directory-locking.rst`](srctree/Documentation/filesystems/directory-locking.rst)
+
+use crate::bindings;
+use crate::cred::Override;
+use crate::dentry::into_positive;
+use crate::dentry::qstr;
+use crate::dentry::Dentry;
+use crate::dentry::Positive;
+use crate::write::Writing;
+use crate::Foreign;
+use core::mem::ManuallyDrop;
+use core::ptr::null_mut;
+use core::ptr::NonNull;
+use kernel::error::from_err_ptr;
+use kernel::error::to_result;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+use kernel::types::NotThreadSafe;
+
+type Real = Positive<Foreign>;
+
+/// What to create.
+pub enum What<'a> {
+    /// A regular file with these permission bits.
+    File(u16),
+    /// A directory with these permission bits.
+    Directory(u16),
+    /// A device, fifo or socket: type and permission bits, and the device number.
+    Special(u16, u32),
+    /// A symbolic link to this.
+    Symlink(&'a CStr),
+    /// Another name of this.
+    Link(&'a Real),
+}
+
+impl<'a> What<'a> {
+    /// The same, to have its mode changed.
+    pub fn with_mode(&self) -> What<'a> {
+        match *self {
+            What::File(mode) => What::File(mode),
+            What::Directory(mode) => What::Directory(mode),
+            What::Special(mode, dev) => What::Special(mode, dev),
+            What::Symlink(target) => What::Symlink(target),
+            What::Link(old) => What::Link(old),
+        }
+    }
+
+    /// Type and permission bits, of what has any of its own.
+    pub fn mode_mut(&mut self) -> Option<&mut u16> {
+        match self {
+            What::File(mode) | What::Directory(mode) | What::Special(mode, _) => Some(mode),
+            What::Symlink(_) | What::Link(_) => None,
+        }
+    }
+}
+
+/// A name that is about to be created: its directory is locked.
+///
+/// # Invariants
+///
+/// `child` is what `start_creating()` gave: a dentry of the locked directory `parent`, with a
+/// reference, both ours until `end_dirop()`.
+pub struct Creating<'a> {
+    parent: &'a Real,
+    child: NonNull<bindings::dentry>,
+    writing: &'a Writing<'a>,
+    _task: NotThreadSafe,
+}
+
+impl<'a> Creating<'a> {
+    /// Locks `parent` and looks up `name` (wraps `start_creating()`).
+    ///
+    /// # Errors
+    ///
+    /// `EACCES`, `ENAMETOOLONG`, `EIO`, …; `ENOENT`: the directory was removed.
+    ///
+    /// # Context
+    ///
+    /// Sleeps until the directory's lock is free.
+    pub fn begin(
+        _c: &Override<'_>,
+        writing: &'a Writing<'a>,
+        parent: &'a Real,
+        name: &[u8],
+    ) -> Result<Self> {
+        let mut q = qstr(name);
+        // SAFETY: Everything is valid for the call.
+        let child = from_err_ptr(unsafe {
+            bindings::start_creating(writing.idmap_ptr(), parent.as_ptr(), &mut q)
+        })?;
+        // INVARIANT: It succeeded.
+        Ok(Self {
+            parent,
+            child: NonNull::new(child).ok_or(EIO)?,
+            writing,
+            _task: NotThreadSafe,
+        })
+    }
+
+    /// What has the name already.
+    pub fn existing(&self) -> Option<&Real> {
+        // SAFETY: By the type invariant the child is counted.
+        unsafe { Dentry::<Foreign>::from_raw(self.child.as_ptr()) }.positive()
+    }
+
+    /// Creates it, and unlocks the directory (wraps `vfs_create()` and its like).
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST`: the name is taken. `ENOSPC`, `EDQUOT`, `EPERM`, `EMLINK`, `EIO`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn create(self, _c: &Override<'_>, what: &What<'_>) -> Result<ARef<Real>> {
+        let mut this = self;
+        if this.existing().is_some() {
+            return Err(EEXIST);
+        }
+        let idmap = this.writing.idmap_ptr();
+        let child = this.child.as_ptr();
+        // SAFETY: By the type invariant the directory is locked and the child is negative.
+        unsafe {
+            let dir = this.parent.inode().as_ptr();
+            match *what {
+                What::File(mode) => {
+                    to_result(bindings::vfs_create(idmap, child, mode, null_mut()))?
+                }
+                What::Directory(mode) => {
+                    let made = bindings::vfs_mkdir(idmap, dir, child, mode, null_mut());
+                    match from_err_ptr(made) {
+                        // It may have been replaced by another.
+                        Ok(made) => this.child = NonNull::new(made).ok_or(EIO)?,
+                        Err(e) => {
+                            // On failure vfs_mkdir() itself ends what was begun.
+                            core::mem::forget(this);
+                            return Err(e);
+                        }
+                    }
+                }
+                What::Special(mode, dev) => to_result(bindings::vfs_mknod(
+                    idmap,
+                    dir,
+                    child,
+                    mode,
+                    dev,
+                    null_mut(),
+                ))?,
+                What::Symlink(target) => to_result(bindings::vfs_symlink(
+                    idmap,
+                    dir,
+                    child,
+                    target.as_char_ptr(),
+                    null_mut(),
+                ))?,
+                What::Link(old) => to_result(bindings::vfs_link(
+                    old.as_ptr(),
+                    idmap,
+                    dir,
+                    child,
+                    null_mut(),
+                ))?,
+            }
+        }
+        // SAFETY: By the type invariant the child is counted.
+        let made = ARef::from(unsafe { Dentry::<Foreign>::from_raw(this.child.as_ptr()) });
+        // A filesystem that does not instantiate the dentry can't be an upper layer.
+        into_positive(made).ok_or(EIO)
+    }
+}
+
+impl Drop for Creating<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant: unlocks the parent and drops the reference.
+        unsafe { bindings::end_dirop(self.child.as_ptr()) };
+    }
+}
+
+/// A name that is about to be removed: its directory is locked.
+///
+/// # Invariants
+///
+/// As for [`Creating`], and `child` is positive.
+pub struct Removing<'a> {
+    parent: &'a Real,
+    child: NonNull<bindings::dentry>,
+    writing: &'a Writing<'a>,
+    _task: NotThreadSafe,
+}
+
+impl<'a> Removing<'a> {
+    /// Locks `parent` and looks up `name`, which must be there (wraps `start_removing()`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT`, `EACCES`, `EIO`, …
+    ///
+    /// # Context
+    ///
+    /// Sleeps until the directory's lock is free.
+    pub fn begin(
+        _c: &Override<'_>,
+        writing: &'a Writing<'a>,
+        parent: &'a Real,
+        name: &[u8],
+    ) -> Result<Self> {
+        let mut q = qstr(name);
+        // SAFETY: Everything is valid for the call.
+        let child = from_err_ptr(unsafe {
+            bindings::start_removing(writing.idmap_ptr(), parent.as_ptr(), &mut q)
+        })?;
+        // INVARIANT: It succeeded, and then the child is positive.
+        Ok(Self {
+            parent,
+            child: NonNull::new(child).ok_or(EIO)?,
+            writing,
+            _task: NotThreadSafe,
+        })
+    }
+
+    /// Locks `parent`, of which `child` must still be a child (wraps `start_removing_dentry()`).
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: it is not.
+    ///
+    /// # Context
+    ///
+    /// Sleeps until the directory's lock is free.
+    pub fn begin_with(
+        _c: &Override<'_>,
+        writing: &'a Writing<'a>,
+        parent: &'a Real,
+        child: &Real,
+    ) -> Result<Self> {
+        // SAFETY: Both are valid.
+        let child = from_err_ptr(unsafe {
+            bindings::start_removing_dentry(parent.as_ptr(), child.as_ptr())
+        })?;
+        // INVARIANT: It succeeded, and the child is positive as it was.
+        Ok(Self {
+            parent,
+            child: NonNull::new(child).ok_or(EIO)?,
+            writing,
+            _task: NotThreadSafe,
+        })
+    }
+
+    /// What is about to be removed.
+    pub fn child(&self) -> &Real {
+        // SAFETY: By the type invariant.
+        unsafe { Positive::from_raw(self.child.as_ptr()) }
+    }
+
+    /// Removes it, and unlocks the directory (wraps `vfs_rmdir()` or `vfs_unlink()`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOTEMPTY`, `EPERM`, `EBUSY`, `EIO`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn remove(self, _c: &Override<'_>) -> Result {
+        let idmap = self.writing.idmap_ptr();
+        let is_dir = self.child().is_dir();
+        // SAFETY: By the type invariant the directory is locked and the child is in it. A further
+        // reference keeps the dentry from being reused as a negative one meanwhile.
+        unsafe {
+            let _keep = ARef::from(self.child());
+            let dir = self.parent.inode().as_ptr();
+            to_result(if is_dir {
+                bindings::vfs_rmdir(idmap, dir, self.child.as_ptr(), null_mut())
+            } else {
+                bindings::vfs_unlink(idmap, dir, self.child.as_ptr(), null_mut())
+            })
+        }
+    }
+}
+
+impl Drop for Removing<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant: unlocks the parent and drops the reference.
+        unsafe { bindings::end_dirop(self.child.as_ptr()) };
+    }
+}
+
+/// Which of the two ends of a rename is meant.
+pub enum End<'a> {
+    /// The name, whatever it names.
+    Name(&'a [u8]),
+    /// This very object, wherever its name is now in the directory.
+    Object(&'a Dentry<Foreign>),
+}
+
+/// How a rename is done.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct RenameFlags(pub(crate) u32);
+
+impl RenameFlags {
+    /// Nothing special.
+    pub const NONE: Self = Self(0);
+    /// The two change places.
+    pub const EXCHANGE: Self = Self(bindings::RENAME_EXCHANGE);
+    /// The new name must not be there.
+    pub const NOREPLACE: Self = Self(bindings::RENAME_NOREPLACE);
+    /// A whiteout is left in the old place.
+    pub const WHITEOUT: Self = Self(bindings::RENAME_WHITEOUT);
+
+    /// Both.
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Without the bits of `other`.
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether all of `other` is in it.
+    pub fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// A rename that is about to be done: both directories are locked.
+///
+/// # Invariants
+///
+/// What one of the `start_renaming…()` filled in, with its locks and references ours until
+/// `end_renaming()`.
+pub struct Renaming<'a> {
+    data: bindings::renamedata,
+    _writing: &'a Writing<'a>,
+    _task: NotThreadSafe,
+}
+
+impl<'a> Renaming<'a> {
+    /// Locks both directories and looks up both names (wraps `start_renaming()`,
+    /// `start_renaming_dentry()` and `start_renaming_two_dentries()`).
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: an object is not where it was said to be, or a directory would go into itself.
+    /// `ENOTEMPTY`: the other way round. `ENOENT`, `EXDEV`, `EACCES`, …
+    ///
+    /// # Context
+    ///
+    /// Sleeps until the locks are free.
+    pub fn begin(
+        _c: &Override<'_>,
+        writing: &'a Writing<'a>,
+        old: (&Real, End<'_>),
+        new: (&Real, End<'_>),
+        flags: RenameFlags,
+    ) -> Result<Self> {
+        let mut data = bindings::renamedata {
+            mnt_idmap: writing.idmap_ptr(),
+            old_parent: old.0.as_ptr(),
+            new_parent: new.0.as_ptr(),
+            flags: flags.0,
+            ..pin_init::zeroed()
+        };
+        // SAFETY: Everything is valid for the calls.
+        to_result(unsafe {
+            match (&old.1, &new.1) {
+                (End::Name(old), End::Name(new)) => {
+                    bindings::start_renaming(&mut data, 0, &mut qstr(old), &mut qstr(new))
+                }
+                (End::Object(old), End::Name(new)) => {
+                    bindings::start_renaming_dentry(&mut data, 0, old.as_ptr(), &mut qstr(new))
+                }
+                (End::Object(old), End::Object(new)) => {
+                    bindings::start_renaming_two_dentries(&mut data, old.as_ptr(), new.as_ptr())
+                }
+                (End::Name(_), End::Object(_)) => -(bindings::EINVAL as i32),
+            }
+        })?;
+        // INVARIANT: It succeeded.
+        Ok(Self {
+            data,
+            _writing: writing,
+            _task: NotThreadSafe,
+        })
+    }
+
+    /// What is about to get another name.
+    pub fn old(&self) -> &Dentry<Foreign> {
+        // SAFETY: By the type invariant.
+        unsafe { Dentry::from_raw(self.data.old_dentry) }
+    }
+
+    /// What the new name names now, if anything.
+    pub fn new(&self) -> &Dentry<Foreign> {
+        // SAFETY: By the type invariant.
+        unsafe { Dentry::from_raw(self.data.new_dentry) }
+    }
+
+    /// Changes how it is done, before it is done.
+    pub fn set_flags(&mut self, flags: RenameFlags) {
+        self.data.flags = flags.0;
+    }
+
+    /// Does it, and unlocks the directories (wraps `vfs_rename()`).
+    ///
+    /// # Errors
+    ///
+    /// `EXDEV`, `ENOSPC`, `EMLINK`, `EBUSY`, `EIO`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn rename(self, _c: &Override<'_>) -> Result {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: By the type invariant; the locks and references are given back after it.
+        unsafe {
+            let result = bindings::vfs_rename(&mut this.data);
+            bindings::end_renaming(&mut this.data);
+            to_result(result)
+        }
+    }
+}
+
+impl Drop for Renaming<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::end_renaming(&mut self.data) };
+    }
+}
