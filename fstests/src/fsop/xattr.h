@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * fsop: extended attributes, raw, and POSIX ACLs by the encoding that the kernel's interface has
- * (linux/posix_acl_xattr.h), so that a test needs no tool to set or show one.
+ * fsop: extended attributes, raw; POSIX ACLs by the encoding that the kernel's interface has
+ * (linux/posix_acl_xattr.h), so that a test needs no tool to set or show one; and the metacopy
+ * attribute with an fs-verity digest in it.
  */
 #include "core.h"
+#include <sys/ioctl.h>
 #include <sys/xattr.h>
+#include <linux/fsverity.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
 
@@ -169,7 +172,48 @@ static int c_getacl(int argc, struct word *a)
 	return OK;
 }
 
+/* verity P: fs-verity is switched on for a file (SHA-256, blocks of 4096) */
+static int c_verity(int argc, struct word *a)
+{
+	struct fsverity_enable_arg arg = { .version = 1, .hash_algorithm = FS_VERITY_HASH_ALG_SHA256, .block_size = 4096 };
+	int fd = open(path_of(a[1]), O_RDONLY);
+
+	(void)argc;
+	if (fd < 0)
+		return FAIL;
+	return close_after(fd, ioctl(fd, FS_IOC_ENABLE_VERITY, &arg));
+}
+
+/*
+ * metadigest DATA META ATTRIBUTE: META gets the metacopy attribute by that name, with the
+ * fs-verity digest of DATA: version, length, flags, algorithm, digest, as overlayfs writes it.
+ */
+static int c_metadigest(int argc, struct word *a)
+{
+	struct {
+		struct fsverity_digest d;
+		unsigned char digest[64];
+	} arg = { .d.digest_size = 64 };
+	unsigned char value[4 + 64];
+	int fd = open(path_of(a[1]), O_RDONLY), rc;
+
+	(void)argc;
+	if (fd < 0)
+		return FAIL;
+	rc = ioctl(fd, FS_IOC_MEASURE_VERITY, &arg);
+	if (!rc) {
+		value[0] = value[2] = 0;
+		value[1] = (unsigned char)(4 + arg.d.digest_size);
+		value[3] = (unsigned char)arg.d.digest_algorithm;
+		memcpy(value + 4, arg.d.digest, arg.d.digest_size);
+		rc = lsetxattr(path_of(a[2]), a[3].s, value, value[1], 0);
+	}
+	return close_after(fd, rc);
+}
+
 static const struct command xattr_commands[] = {
+	{ "verity", 1, 1, 0, c_verity, "P" },
+	{ "metadigest", 3, 3, 0, c_metadigest, "DATA META ATTRIBUTE" },
 	{ "setx", 3, 4, 0, c_setx, "P NAME VALUE [create|replace]" },
 	{ "rmx", 2, 2, 0, c_rmx, "P NAME" },
 	{ "getx", 2, 3, 0, c_getx, "P NAME [SIZE]" },
