@@ -85,8 +85,8 @@ impl Acl {
         Ok(CachedAcl(acl))
     }
 
-    /// The list of the inode at `path`, for a permission check (wraps `get_inode_acl()`), its ids
-    /// mapped as the mount says.
+    /// The list of `inode`, for a permission check (wraps `get_inode_acl()`), its ids
+    /// mapped as `idmap` says.
     ///
     /// # Errors
     ///

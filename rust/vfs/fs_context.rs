@@ -14,7 +14,7 @@ use kernel::fmt;
 use kernel::prelude::*;
 use kernel::str::CString;
 
-/// What a filesystem context is for.
+/// A filesystem context: a mount that is being configured, or changed.
 ///
 /// # Invariants
 ///
@@ -35,6 +35,13 @@ impl FsContext<'_> {
     /// See the type invariant.
     pub(crate) unsafe fn from_raw<'a>(fc: *mut bindings::fs_context) -> FsContext<'a> {
         FsContext(fc, PhantomData)
+    }
+
+    /// The name of the type it is for: the filesystem's own, or another under which its functions are
+    /// registered.
+    pub fn type_name(&self) -> &CStr {
+        // SAFETY: By the type invariant; a type and its name stay while a context is for it.
+        unsafe { CStr::from_char_ptr((*(*self.0).fs_type).name) }
     }
 
     /// Whether a mounted filesystem is changed, not a new one made.

@@ -2,7 +2,7 @@
 
 //! Super blocks: foreign ones that are stood on, and our own with their private data.
 //!
-//! C header: [`include/linux/fs/super_types.h`](srctree/include/linux/fs.h)
+//! C header: [`include/linux/fs/super_types.h`](srctree/include/linux/fs/super_types.h)
 
 use crate::bindings;
 use crate::dentry::Positive;
@@ -215,6 +215,8 @@ impl<F: FileSystem> SuperBlock<F> {
 
 /// What a new super block says of itself.
 pub struct Properties {
+    /// What `statfs(2)` gives as `f_type`.
+    pub magic: u64,
     /// Nothing can be changed.
     pub read_only: bool,
     /// Access control lists are checked.
@@ -265,7 +267,7 @@ impl<'a, F: FileSystem> NewSuper<'a, F> {
         unsafe {
             // Whoever kills the super block drops it, see `kill`.
             (*sb).s_fs_info = KBox::into_raw(data).cast();
-            (*sb).s_magic = F::MAGIC as usize;
+            (*sb).s_magic = properties.magic as usize;
             (*sb).s_op = tables::super_operations::<F>();
             (*sb).s_xattr = tables::xattr_handlers::<F>();
             (*sb).s_maxbytes = properties.max_bytes;

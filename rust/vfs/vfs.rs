@@ -72,13 +72,10 @@ impl Owner for Foreign {}
 ///
 /// # Examples
 ///
-/// See `fs/layerfs/ops/mod.rs`, which is one.
+/// See `fs/layerfs/mount/mod.rs`, where one is.
 pub trait FileSystem: Owner + Sized + Send + Sync {
     /// What `mount -t` calls it.
     const NAME: &'static CStr;
-
-    /// What `statfs(2)` gives as `f_type`.
-    const MAGIC: u64;
 
     /// Whether a root of a user name space may mount it.
     const USERNS_MOUNT: bool;

@@ -16,6 +16,7 @@ use super::listing;
 use super::lookup;
 use super::work;
 use crate::marks;
+use crate::state::config;
 use crate::state::instance::Instance;
 use crate::state::layer::Upper;
 use crate::state::object;
@@ -747,7 +748,7 @@ impl Job<'_> {
             }
             at = at.parent();
         }
-        if len > format::redirect::WRITE_MAX {
+        if len > config::redirect_max(self.instance.config.as_overlay) {
             // Then it has to be copied.
             return Err(EXDEV);
         }

@@ -14,6 +14,7 @@ use crate::engine;
 use crate::engine::inode::Found;
 use crate::marks;
 use crate::ops;
+use crate::state::config;
 use crate::state::config::Config;
 use crate::state::config::Lowerdirs;
 use crate::state::instance::Instance;
@@ -59,8 +60,6 @@ static TYPE: FsType<LayerFs> = FsType::new();
 
 impl FileSystem for LayerFs {
     const NAME: &'static CStr = c"layerfs";
-    /// "LYRF"
-    const MAGIC: u64 = 0x4c59_5246;
     const USERNS_MOUNT: bool = true;
 
     type SuperData = Instance;
@@ -79,8 +78,14 @@ impl FileSystem for LayerFs {
     }
 }
 
-/// What options mean if they are not given. (The same as overlayfs's as Debian builds it.)
-const DEFAULTS: &Defaults = &Defaults::DEBIAN;
+/// What `statfs(2)` shows of a mount: "LYRF".
+const MAGIC: u64 = 0x4c59_5246;
+
+/// The name under which our overlay.ko registers the same filesystem.
+const OVERLAY: &CStr = c"overlay";
+
+/// What `statfs(2)` shows of a mount of that name, as of overlayfs's.
+const OVERLAY_MAGIC: u64 = 0x794c_7630;
 
 /// `upperdir` or `workdir` as it was given.
 struct Given {
@@ -98,6 +103,9 @@ struct Lower {
 
 /// A mount that is being configured.
 pub(crate) struct Setup {
+    /// It is mounted as `overlay`.
+    as_overlay: bool,
+    defaults: Defaults,
     features: Features,
     lowers: KVec<Lower>,
     upper: Option<Given>,
@@ -110,9 +118,13 @@ pub(crate) struct Setup {
 
 #[vtable]
 impl ContextOps<LayerFs> for Setup {
-    fn new(_fc: &FsContext<'_>) -> Result<Self> {
+    fn new(fc: &FsContext<'_>) -> Result<Self> {
+        let as_overlay = fc.type_name() == OVERLAY;
+        let defaults = config::defaults(as_overlay);
         Ok(Self {
-            features: Features::new(DEFAULTS),
+            as_overlay,
+            features: Features::new(&defaults),
+            defaults,
             lowers: KVec::new(),
             upper: None,
             work: None,
@@ -205,6 +217,7 @@ impl ContextOps<LayerFs> for Setup {
             .as_ref()
             .map(|upper| upper.mount.get().super_block());
         let properties = Properties {
+            magic: instance.magic,
             read_only: instance
                 .upper
                 .as_ref()
@@ -281,7 +294,7 @@ fn check_dir(fc: &FsContext<'_>, path: &OwnedPath, name: &CStr) -> Result {
 impl Setup {
     /// A setting.
     fn set(&mut self, fc: &FsContext<'_>, key: Key, word: Option<&[u8]>) -> Result {
-        match self.features.apply(key, word, DEFAULTS) {
+        match self.features.apply(key, word, &self.defaults) {
             Ok(Applied::Set) => Ok(()),
             Ok(Applied::NotASetting) => {
                 Err(fc.invalid(fmt!("{}: a value of this kind is not possible", key.name())))
@@ -537,12 +550,14 @@ impl Setup {
         }
         Ok(Instance {
             config: Config {
+                as_overlay: self.as_overlay,
                 features: self.features,
                 lowerdirs: match self.list.take() {
                     Some(list) => Lowerdirs::List(list),
                     None => Lowerdirs::Each(names),
                 },
             },
+            magic: if self.as_overlay { OVERLAY_MAGIC } else { MAGIC },
             upper,
             layers,
             merged,

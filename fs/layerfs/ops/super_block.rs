@@ -4,17 +4,16 @@
 
 #![forbid(unsafe_code)]
 
+use crate::state::config;
 use crate::state::config::Lowerdirs;
 use crate::state::object;
 use crate::state::LayerFs;
 use crate::state::SuperBlock;
 use format::ino::XinoBits;
-use format::options::Defaults;
 use kernel::prelude::*;
 use vfs::ops::SuperOps;
 use vfs::seq;
 use vfs::stat::StatFs;
-use vfs::FileSystem;
 
 /// Super block operations.
 pub(crate) struct Super;
@@ -29,7 +28,7 @@ impl SuperOps<LayerFs> for Super {
         if let Some(uuid) = instance.uuid {
             stat.set_identity(uuid);
         }
-        stat.set_magic(LayerFs::MAGIC);
+        stat.set_magic(instance.magic);
         Ok(())
     }
 
@@ -69,7 +68,8 @@ impl SuperOps<LayerFs> for Super {
             options.value(b"workdir", upper.work_name.to_bytes());
         }
         let same_fs = instance.xino == XinoBits::SameFs;
-        for (key, word) in instance.config.features.shown(&Defaults::DEBIAN, same_fs) {
+        let defaults = config::defaults(instance.config.as_overlay);
+        for (key, word) in instance.config.features.shown(&defaults, same_fs) {
             match word {
                 Some(word) => options.value(key.name().as_bytes(), word.as_bytes()),
                 None => options.flag(key.name().as_bytes()),

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+use format::options::Defaults;
 use format::options::Features;
 use format::xattr::Mark;
 use format::xattr::Namespace;
@@ -20,6 +21,8 @@ pub(crate) enum Lowerdirs {
 
 /// The configuration of a mount.
 pub(crate) struct Config {
+    /// It is mounted as `overlay`.
+    pub(crate) as_overlay: bool,
     /// The settings, their dependencies resolved.
     pub(crate) features: Features,
     /// The lower layers as they were spelled.
@@ -42,4 +45,22 @@ impl Config {
     pub(crate) fn xattr(&self, mark: Mark) -> &'static CStr {
         self.namespace().name(mark)
     }
+}
+
+/// What options mean if they are not given.
+pub(crate) fn defaults(as_overlay: bool) -> Defaults {
+    let now = ::defaults::Defaults::now(as_overlay);
+    Defaults {
+        redirect_dir: now.redirect_dir(),
+        redirect_always_follow: now.redirect_always_follow(),
+        xino_auto: now.xino_auto(),
+        index: now.index(),
+        nfs_export: now.nfs_export(),
+        metacopy: now.metacopy(),
+    }
+}
+
+/// The longest absolute redirect that is written, in bytes.
+pub(crate) fn redirect_max(as_overlay: bool) -> usize {
+    ::defaults::Defaults::now(as_overlay).redirect_max()
 }

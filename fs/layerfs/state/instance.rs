@@ -28,6 +28,8 @@ use vfs::PinnedDentry;
 /// Private data of the super block.
 pub(crate) struct Instance {
     pub(crate) config: Config,
+    /// What `statfs(2)` gives as type.
+    pub(crate) magic: u64,
     /// The layer that is written to.
     pub(crate) upper: Option<Upper>,
     /// The lower layers, topmost first; those that only have data come last.
