@@ -31,6 +31,19 @@ impl<T> Locked<T> {
         )?))
     }
 
+    /// As [`Locked::new`], for one that is held while another is taken. (To lockdep they are different
+    /// kinds.)
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new_outer(value: T) -> Result<Self> {
+        Ok(Self(KBox::pin_init(
+            kernel::new_mutex!(value, "vfs::Locked (outer)"),
+            GFP_KERNEL,
+        )?))
+    }
+
     /// Locks it.
     ///
     /// # Context

@@ -44,7 +44,7 @@ pub(crate) struct Outcome {
 ///
 /// `EPERM`: a redirect or a metacopy file was met that the mount does not follow. `EIO`: a metacopy file
 /// without data. `EINVAL`: an invalid redirect. `ELOOP`: a layer within another. `EREMOTE`: something that can't be
-/// stood on. What a layer gives.
+/// stood on. `ESTALE`: a directory of a layer ignores case. What a layer gives.
 pub(crate) fn lookup(
     instance: &Instance,
     c: &Override<'_>,

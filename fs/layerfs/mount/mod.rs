@@ -313,9 +313,9 @@ impl Setup {
         self.list = Some(CString::try_from(list)?);
         let mut buf = KVec::from_elem(0u8, list.to_bytes().len() + 1, GFP_KERNEL)?;
         for item in options::split_lowerdirs(list.to_bytes()) {
-            let item = item.map_err(|why| fc.invalid(fmt!("lowerdir: {}", why.reason())))?;
+            let item = item.map_err(|why| fc.invalid(fmt!("{}", why.reason())))?;
             let name = options::unescape_cstr(item.path, &mut buf)
-                .map_err(|why| fc.invalid(fmt!("lowerdir: {}", why.reason())))?;
+                .map_err(|why| fc.invalid(fmt!("{}", why.reason())))?;
             let path = resolve(fc, "lowerdir", name)?;
             let lower = Lower {
                 path,
@@ -398,13 +398,13 @@ impl Setup {
         })?;
         // Nothing is indexed without an upper layer, and not yet with one.
         if self.features.index && self.features.given.index {
-            fc.info(fmt!(
+            fc.warn(fmt!(
                 "index=on is not supported by this version, falling back to index=off"
             ));
         }
         self.features.index = false;
         if self.features.nfs_export {
-            fc.info(fmt!(
+            fc.warn(fmt!(
                 "nfs_export is not supported by this version, falling back to nfs_export=off"
             ));
             self.features.nfs_export = false;
@@ -516,8 +516,8 @@ impl Setup {
             };
             let mount = PrivateMount::clone_of(path, PrivateUse::ReadOnly).inspect_err(|e| {
                 fc.error(fmt!(
-                    "the mount at '{}' can't be cloned: {:?}; is it unbindable, or of another \
-                     mount namespace?",
+                    "the mount at '{}' can't be cloned: {:?}; it may be unbindable, or of another \
+                     mount namespace",
                     &*lower.name,
                     e
                 ));
@@ -557,7 +557,11 @@ impl Setup {
                     None => Lowerdirs::Each(names),
                 },
             },
-            magic: if self.as_overlay { OVERLAY_MAGIC } else { MAGIC },
+            magic: if self.as_overlay {
+                OVERLAY_MAGIC
+            } else {
+                MAGIC
+            },
             upper,
             layers,
             merged,

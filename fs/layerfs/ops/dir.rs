@@ -100,7 +100,7 @@ impl DirOps<LayerFs> for Dir {
             OwnedFile::open_dir(&c, object::real_path(instance, object)?)?
         };
         let reading = if object.listing().is_some() {
-            Some(Locked::new(Reading {
+            Some(Locked::new_outer(Reading {
                 directly: is_read_directly(&object),
                 listing: None,
             })?)

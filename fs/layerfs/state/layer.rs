@@ -144,7 +144,8 @@ pub(crate) struct Layer {
     pub(crate) root: InodeKey,
     /// How the mounter calls it.
     pub(crate) name: CString,
-    /// The index of its filesystem in inode numbers; 0 is kept for an upper layer.
+    /// The index of its filesystem in inode numbers; 0 is upper's. (A data-only layer has 0 too: nothing
+    /// that can be seen is numbered by it.)
     pub(crate) fsid: u32,
     /// Whether a directory with whiteouts in the form of extended attributes was met in it.
     has_xattr_whiteouts: AtomicBool,

@@ -4,7 +4,7 @@
 //!
 //! A record is the inode number (8 bytes), the type (1), the length of the name (2) and the name; the
 //! order is an offset (4) for each name that is shown. That is 15 bytes and the name itself, where a
-//! node for each name in a tree and a list costs seven times as much.
+//! node for each name in a tree and a list takes 96 and what the allocator rounds up.
 
 #![forbid(unsafe_code)]
 

@@ -2,8 +2,8 @@
 
 //! The operations of a filesystem, as traits.
 //!
-//! The C tables are made from the implementations (see [`tables`]); an operation that is not
-//! implemented is a null pointer there, so that the VFS takes its own way.
+//! The C tables are made from the implementations (see [`tables`]). An operation that has a default is
+//! optional: without an implementation it is a null pointer there, so that the VFS takes its own way.
 
 pub(crate) mod context;
 pub(crate) mod tables;
@@ -43,6 +43,7 @@ use crate::super_block::Root;
 use crate::super_block::SuperBlock;
 use crate::symlink;
 use crate::FileSystem;
+use kernel::error::VTABLE_DEFAULT_ERROR;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 
@@ -105,42 +106,54 @@ pub trait AttrOps<F: FileSystem> {
     /// # Errors
     ///
     /// `ERANGE`: `buf` is too small.
-    fn list_xattrs(dentry: &Positive<F>, buf: &mut [u8]) -> Result<usize>;
+    fn list_xattrs(_dentry: &Positive<F>, _buf: &mut [u8]) -> Result<usize> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// An access control list for a check in RCU-walk.
     ///
     /// # Errors
     ///
     /// `ECHILD`: it can't be had without sleeping.
-    fn acl_in_rcu_walk(inode: &RcuInode<F>, kind: acl::Kind) -> Result<acl::CachedAcl>;
+    fn acl_in_rcu_walk(_inode: &RcuInode<F>, _kind: acl::Kind) -> Result<acl::CachedAcl> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// An access control list for a check.
     ///
     /// # Errors
     ///
     /// Those of what is below.
-    fn acl_for_check(inode: &Inode<F>, kind: acl::Kind) -> Result<Option<acl::Acl>>;
+    fn acl_for_check(_inode: &Inode<F>, _kind: acl::Kind) -> Result<Option<acl::Acl>> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// An access control list to be read.
     ///
     /// # Errors
     ///
     /// Those of what is below.
-    fn acl(dentry: &Positive<F>, kind: acl::Kind) -> Result<Option<acl::Acl>>;
+    fn acl(_dentry: &Positive<F>, _kind: acl::Kind) -> Result<Option<acl::Acl>> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// File attributes.
     ///
     /// # Errors
     ///
     /// `ENOTTY`: there are none.
-    fn fileattr(dentry: &Positive<F>, attr: &mut FileAttr<'_>) -> Result;
+    fn fileattr(_dentry: &Positive<F>, _attr: &mut FileAttr<'_>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// Sets file attributes. The inode is locked.
     ///
     /// # Errors
     ///
     /// Those of what is below.
-    fn set_fileattr(dentry: &Positive<F>, attr: &mut FileAttr<'_>) -> Result;
+    fn set_fileattr(_dentry: &Positive<F>, _attr: &mut FileAttr<'_>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// Changes attributes. The inode is locked.
     ///
@@ -154,7 +167,9 @@ pub trait AttrOps<F: FileSystem> {
     /// # Errors
     ///
     /// Those of what is below.
-    fn set_acl(dentry: &Positive<F>, kind: acl::Kind, acl: Option<&acl::Acl>) -> Result;
+    fn set_acl(_dentry: &Positive<F>, _kind: acl::Kind, _acl: Option<&acl::Acl>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// The object was read through our mount: its access time may be due.
     fn touch(inode: &Inode<F>);
@@ -321,14 +336,18 @@ pub trait FileOps<F: FileSystem> {
     /// # Errors
     ///
     /// Those of what is below.
-    fn splice_read(file: &File<F>, data: &Self::Data, splice: SpliceRead<'_>) -> Result<usize>;
+    fn splice_read(_file: &File<F>, _data: &Self::Data, _splice: SpliceRead<'_>) -> Result<usize> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// Maps into memory.
     ///
     /// # Errors
     ///
     /// Those of what is below.
-    fn mmap(file: &File<F>, data: &Self::Data, map: MapRequest<'_>) -> Result;
+    fn mmap(_file: &File<F>, _data: &Self::Data, _map: MapRequest<'_>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// Moves the position; gives the new one.
     ///
@@ -342,21 +361,33 @@ pub trait FileOps<F: FileSystem> {
     /// # Errors
     ///
     /// `EINVAL`.
-    fn advise(file: &File<F>, data: &Self::Data, offset: i64, len: i64, advice: i32) -> Result;
+    fn advise(
+        _file: &File<F>,
+        _data: &Self::Data,
+        _offset: i64,
+        _len: i64,
+        _advice: i32,
+    ) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// A descriptor of the open file is closed.
     ///
     /// # Errors
     ///
     /// What was not told before.
-    fn flush(file: &File<F>, data: &Self::Data, owner: LockOwner) -> Result;
+    fn flush(_file: &File<F>, _data: &Self::Data, _owner: LockOwner) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// Where the data lies.
     ///
     /// # Errors
     ///
     /// `EOPNOTSUPP`: that can't be told.
-    fn fiemap(inode: &Inode<F>, extents: Extents<'_>) -> Result;
+    fn fiemap(_inode: &Inode<F>, _extents: Extents<'_>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// Writes.
     ///
@@ -370,7 +401,13 @@ pub trait FileOps<F: FileSystem> {
     /// # Errors
     ///
     /// Those of what is below.
-    fn splice_write(file: &File<F>, data: &Self::Data, splice: SpliceWrite<'_>) -> Result<usize>;
+    fn splice_write(
+        _file: &File<F>,
+        _data: &Self::Data,
+        _splice: SpliceWrite<'_>,
+    ) -> Result<usize> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// Waits until what was written is on disk.
     ///
@@ -384,7 +421,15 @@ pub trait FileOps<F: FileSystem> {
     /// # Errors
     ///
     /// Those of what is below.
-    fn allocate(file: &File<F>, data: &Self::Data, mode: i32, offset: i64, len: i64) -> Result;
+    fn allocate(
+        _file: &File<F>,
+        _data: &Self::Data,
+        _mode: i32,
+        _offset: i64,
+        _len: i64,
+    ) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// Transfers bytes from one file to another; gives how many.
     ///
@@ -392,11 +437,13 @@ pub trait FileOps<F: FileSystem> {
     ///
     /// Those of what is below.
     fn transfer(
-        how: Transfer,
-        from: (&File<F>, &Self::Data),
-        to: (&File<F>, &Self::Data),
-        range: TransferRange,
-    ) -> Result<i64>;
+        _how: Transfer,
+        _from: (&File<F>, &Self::Data),
+        _to: (&File<F>, &Self::Data),
+        _range: TransferRange,
+    ) -> Result<i64> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 }
 
 /// What symbolic links can do.

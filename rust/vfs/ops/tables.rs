@@ -64,16 +64,8 @@ struct Tables<F>(PhantomData<F>);
 /// Attribute operations are the same for every type of inode.
 const fn attr_operations<F: FileSystem>() -> bindings::inode_operations {
     bindings::inode_operations {
-        permission: if F::Attr::HAS_PERMISSION {
-            Some(permission::<F>)
-        } else {
-            None
-        },
-        getattr: if F::Attr::HAS_GETATTR {
-            Some(getattr::<F>)
-        } else {
-            None
-        },
+        permission: Some(permission::<F>),
+        getattr: Some(getattr::<F>),
         listxattr: if F::Attr::HAS_LIST_XATTRS {
             Some(listxattr::<F>)
         } else {
@@ -94,9 +86,17 @@ const fn attr_operations<F: FileSystem>() -> bindings::inode_operations {
         } else {
             None
         },
-        fileattr_set: Some(fileattr_set::<F>),
+        fileattr_set: if F::Attr::HAS_SET_FILEATTR {
+            Some(fileattr_set::<F>)
+        } else {
+            None
+        },
         setattr: Some(setattr::<F>),
-        set_acl: Some(set_acl::<F>),
+        set_acl: if F::Attr::HAS_SET_ACL {
+            Some(set_acl::<F>)
+        } else {
+            None
+        },
         update_time: Some(update_time::<F>),
         ..pin_init::zeroed()
     }
@@ -172,10 +172,26 @@ impl<F: FileSystem> Tables<F> {
         },
         fsync: Some(file_fsync::<F>),
         write_iter: Some(file_write_iter::<F>),
-        splice_write: Some(file_splice_write::<F>),
-        fallocate: Some(file_fallocate::<F>),
-        copy_file_range: Some(file_copy_range::<F>),
-        remap_file_range: Some(file_remap_range::<F>),
+        splice_write: if F::Regular::HAS_SPLICE_WRITE {
+            Some(file_splice_write::<F>)
+        } else {
+            None
+        },
+        fallocate: if F::Regular::HAS_ALLOCATE {
+            Some(file_fallocate::<F>)
+        } else {
+            None
+        },
+        copy_file_range: if F::Regular::HAS_TRANSFER {
+            Some(file_copy_range::<F>)
+        } else {
+            None
+        },
+        remap_file_range: if F::Regular::HAS_TRANSFER {
+            Some(file_remap_range::<F>)
+        } else {
+            None
+        },
         fadvise: if F::Regular::HAS_ADVISE {
             Some(file_fadvise::<F>)
         } else {
