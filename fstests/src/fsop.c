@@ -23,10 +23,13 @@
 #include "fsop/fdio.h"
 #include "fsop/mount.h"
 #include "fsop/system.h"
+#include "fsop/layer.h"
+#include "fsop/write.h"
 #include <sys/resource.h>
 
 static const struct command *const tables[] = {
 	make_commands, xattr_commands, look_commands, tree_commands, fdio_commands, mount_commands, system_commands,
+	layer_commands, write_commands,
 };
 
 static const struct command *find_command(const char *name)
@@ -68,6 +71,7 @@ static int run_words(int argc, struct word *argv, bool say_ok)
 		puts(": ok");
 	}
 	fflush(stdout);
+	errno = err;
 	return rc;
 }
 

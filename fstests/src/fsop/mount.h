@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <linux/mount.h>
 
+enum { CREATE_EXCL = 8 };	/* FSCONFIG_CMD_CREATE_EXCL, which older headers lack */
+
 int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
 int umount2(const char *target, int flags);
 
@@ -60,7 +62,7 @@ static int c_fspick(int argc, struct word *a)
 	return OK;
 }
 
-/* fsconfig FC string KEY VALUE | flag KEY | fd KEY FD | path KEY P | binary KEY VALUE | create | reconfigure */
+/* fsconfig FC string KEY VALUE | flag KEY | fd KEY FD | path KEY P | binary KEY VALUE | create | create_excl | reconfigure */
 static int c_fsconfig(int argc, struct word *a)
 {
 	int fc = fd_of(a[1]);
@@ -69,6 +71,8 @@ static int c_fsconfig(int argc, struct word *a)
 		return (int)syscall(SYS_fsconfig, fc, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
 	if (is(a[2], "reconfigure"))
 		return (int)syscall(SYS_fsconfig, fc, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0);
+	if (is(a[2], "create_excl"))
+		return (int)syscall(SYS_fsconfig, fc, CREATE_EXCL, NULL, NULL, 0);
 	if (argc < 4)
 		return USAGE;
 	if (is(a[2], "flag"))
@@ -364,7 +368,7 @@ static const struct command mount_commands[] = {
 	{ "bind", 2, 3, 0, c_bind, "FROM TO [rec]" },
 	{ "fsopen", 2, 2, 0, c_fsopen, "NAME TYPE" },
 	{ "fspick", 2, 2, 0, c_fspick, "NAME P" },
-	{ "fsconfig", 2, 4, 0, c_fsconfig, "FC string|flag|fd|path|binary|create|reconfigure [KEY [VALUE]]" },
+	{ "fsconfig", 2, 4, 0, c_fsconfig, "FC string|flag|fd|path|binary|create|create_excl|reconfigure [KEY [VALUE]]" },
 	{ "fsconfigmany", 5, 5, 0, c_fsconfigmany, "FC KEY FORMAT FROM TO" },
 	{ "fslog", 1, 1, 0, c_fslog, "FC" },
 	{ "haslog", 1, 1, 0, c_haslog, "FC" },

@@ -127,20 +127,29 @@ static int c_run(int argc, struct word *a)
 	return OK;
 }
 
-/* quiet COMMAND...: its result is not for the golden output; its error is not either. */
+/* quiet COMMAND...: its result is not for the golden output, but an error is. */
 static int c_quiet(int argc, struct word *a)
 {
-	int out, null;
+	int out, null, rc, err;
 
 	fflush(stdout);
 	out = dup(1);
 	null = open("/dev/null", O_WRONLY);
 	dup2(null, 1);
-	run_words(argc - 1, a + 1, false);
+	rc = run_words(argc - 1, a + 1, false);
+	err = errno;
 	fflush(stdout);
 	dup2(out, 1);
 	close(out);
 	close(null);
+	errno = err;
+	return rc;
+}
+
+/* ignore COMMAND...: neither its result nor its error is for the golden output. */
+static int c_ignore(int argc, struct word *a)
+{
+	c_quiet(argc, a);
 	return OK;
 }
 
@@ -258,6 +267,7 @@ static const struct command system_commands[] = {
 	{ "child", 1, -1, 0, c_child, "COMMAND..." },
 	{ "run", 1, -1, 0, c_run, "PROGRAM ARGUMENT..." },
 	{ "quiet", 1, -1, 0, c_quiet, "COMMAND..." },
+	{ "ignore", 1, -1, 0, c_ignore, "COMMAND..." },
 	{ "ids", 0, 0, 0, c_ids, "" },
 	{ "echo", 0, -1, 0, c_echo, "WORD..." },
 	{ "sync", 0, 0, 0, c_sync, "" },

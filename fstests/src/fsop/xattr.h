@@ -105,6 +105,43 @@ static int c_listxsize(int argc, struct word *a)
 	return OK;
 }
 
+/* listxroom P: asked with no room at all, listxattr must name a size that then suffices. */
+static int c_listxroom(int argc, struct word *a)
+{
+	static char buf[65536];
+	ssize_t room = llistxattr(path_of(a[1]), NULL, 0), n;
+
+	(void)argc;
+	if (room < 0)
+		return FAIL;
+	n = llistxattr(path_of(a[1]), buf, (size_t)room);
+	if (n < 0)
+		return FAIL;
+	put_word(a[1]);
+	printf(": the size asked for suffices, %zd bytes of names\n", n);
+	return OK;
+}
+
+/* countx P: how many names, and whether all of them can be read */
+static int c_countx(int argc, struct word *a)
+{
+	static char buf[65536];
+	static char *names[4096];
+	ssize_t n = sorted_xattrs(path_of(a[1]), buf, sizeof(buf), names, 4096);
+	int unreadable = 0, twice = 0;
+
+	(void)argc;
+	if (n < 0)
+		return FAIL;
+	for (ssize_t i = 0; i < n; i++) {
+		unreadable += lgetxattr(path_of(a[1]), names[i], NULL, 0) < 0;
+		twice += i && !strcmp(names[i], names[i - 1]);
+	}
+	put_word(a[1]);
+	printf(": %zd names, %d cannot be read, %d twice\n", n, unreadable, twice);
+	return OK;
+}
+
 static int acl_tag(const char *s)
 {
 	switch (s[0]) {
@@ -218,6 +255,8 @@ static const struct command xattr_commands[] = {
 	{ "rmx", 2, 2, 0, c_rmx, "P NAME" },
 	{ "getx", 2, 3, 0, c_getx, "P NAME [SIZE]" },
 	{ "listx", 1, 1, 0, c_listx, "P" },
+	{ "listxroom", 1, 1, 0, c_listxroom, "P" },
+	{ "countx", 1, 1, 0, c_countx, "P" },
 	{ "listxsize", 2, 2, 0, c_listxsize, "P SIZE" },
 	{ "setacl", 3, 3, 0, c_setacl, "P access|default ACL" },
 	{ "getacl", 2, 2, 0, c_getacl, "P access|default" },

@@ -1,0 +1,663 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What an operation is: a line of text such as "uid=1000 open 3 a/b RDWR|CREAT 0644", carried out
+ * on one side (the stack or the plain tree), with an outcome that can be compared. `fsmodel ops`
+ * lists them all. A path is relative to the tree's root, "." is the root; a slot is one of a few
+ * file descriptors that stay open from one operation to the next.
+ */
+#ifndef FSMODEL_OP_H
+#define FSMODEL_OP_H
+
+#include "core.h"
+#include <grp.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/syscall.h>
+
+enum { SLOTS = 8, MAX_ARGS = 8, DATA_MAX = 1 << 20 };
+
+/* One of the two trees: where it is, what is open in it, what the last operation on it gave. */
+struct side {
+	const char *name;
+	char root[PATH_MAX / 2];
+	int fd[SLOTS];
+	long rc;
+	int err;
+	struct text text;	/* what it told: names, attributes, values */
+	char *data;		/* what it read: DATA_MAX bytes, aligned for direct I/O */
+	size_t len;		/* how much of it */
+};
+
+static void side_init(struct side *s, const char *name, const char *root)
+{
+	memset(s, 0, sizeof(*s));
+	s->name = name;
+	snprintf(s->root, sizeof(s->root), "%s", root);
+	for (int i = 0; i < SLOTS; i++)
+		s->fd[i] = -1;
+	s->data = must(aligned_alloc(4096, DATA_MAX));
+}
+
+static void side_close_slots(struct side *s)
+{
+	for (int i = 0; i < SLOTS; i++) {
+		if (s->fd[i] >= 0)
+			close(s->fd[i]);
+		s->fd[i] = -1;
+	}
+}
+
+struct call {
+	const struct op_type *type;
+	int uid;		/* as whom; 0: root */
+	int umask;
+	int argc;
+	char *argv[MAX_ARGS];
+	char buf[1024];		/* holds the words */
+};
+
+/*
+ * The arguments by letters: s slot, p path (its last link is not followed by the comparison after
+ * the operation), w word, n number.
+ */
+struct op_type {
+	const char *name;
+	const char *args;
+	long (*run)(struct side *s, const struct call *c);
+	const char *help;
+};
+
+/* Where the kernel wants a path as a string. */
+static struct path at(const struct side *s, const char *rel)
+{
+	return strcmp(rel, ".") ? path_of("%s/%s", s->root, rel) : path_of("%s", s->root);
+}
+
+static long long arg_num(const struct call *c, int i)
+{
+	char *end;
+	long long v = strtoll(c->argv[i], &end, 0);
+
+	if (*end)
+		die("'%s' is not a number, in: %s", c->argv[i], c->type->name);
+	return v;
+}
+
+static int *arg_slot(struct side *s, const struct call *c, int i)
+{
+	long long n = arg_num(c, i);
+
+	if (n < 0 || n >= SLOTS)
+		die("there is no slot %lld: 0 to %d", n, SLOTS - 1);
+	return &s->fd[n];
+}
+
+#define SLOT(i) (*arg_slot(s, c, i))
+#define NUM(i) arg_num(c, i)
+#define PATH(i) at(s, c->argv[i]).s
+
+/* --- words for flags -------------------------------------------------------------------------- */
+
+struct word {
+	const char *name;
+	long value;
+};
+
+static const struct word open_words[] = {
+	{ "RDONLY", O_RDONLY }, { "WRONLY", O_WRONLY }, { "RDWR", O_RDWR }, { "CREAT", O_CREAT }, { "EXCL", O_EXCL },
+	{ "TRUNC", O_TRUNC }, { "APPEND", O_APPEND }, { "DIRECT", O_DIRECT }, { "NOFOLLOW", O_NOFOLLOW },
+	{ "DIRECTORY", O_DIRECTORY }, { "NOATIME", O_NOATIME }, { "PATH", O_PATH }, { "SYNC", O_SYNC }, { NULL, 0 },
+};
+static const struct word rename_words[] = {
+	{ "none", 0 }, { "NOREPLACE", 1 }, { "EXCHANGE", 2 }, { "WHITEOUT", 4 }, { NULL, 0 },
+};
+static const struct word falloc_words[] = {
+	{ "none", 0 }, { "KEEP_SIZE", FALLOC_FL_KEEP_SIZE }, { "PUNCH_HOLE", FALLOC_FL_PUNCH_HOLE },
+	{ "COLLAPSE_RANGE", FALLOC_FL_COLLAPSE_RANGE }, { "ZERO_RANGE", FALLOC_FL_ZERO_RANGE },
+	{ "INSERT_RANGE", FALLOC_FL_INSERT_RANGE }, { "UNSHARE_RANGE", FALLOC_FL_UNSHARE_RANGE }, { NULL, 0 },
+};
+static const struct word whence_words[] = {
+	{ "set", SEEK_SET }, { "cur", SEEK_CUR }, { "end", SEEK_END }, { NULL, 0 },
+};
+static const struct word hole_words[] = { { "data", SEEK_DATA }, { "hole", SEEK_HOLE }, { NULL, 0 } };
+static const struct word xattr_words[] = {
+	{ "any", 0 }, { "create", XATTR_CREATE }, { "replace", XATTR_REPLACE }, { NULL, 0 },
+};
+
+static long arg_words(const struct call *c, int i, const struct word *words)
+{
+	char copy[256], *part, *rest = copy;
+	long value = 0;
+
+	snprintf(copy, sizeof(copy), "%s", c->argv[i]);
+	while ((part = strsep(&rest, "|"))) {
+		const struct word *w = words;
+
+		while (w->name && strcmp(w->name, part))
+			w++;
+		if (!w->name)
+			die("unknown word '%s' in: %s", part, c->type->name);
+		value |= w->value;
+	}
+	return value;
+}
+
+/* A value: text, or bytes written as 0x... */
+static size_t arg_value(const struct call *c, int i, char *out, size_t room)
+{
+	const char *s = c->argv[i];
+	size_t n = 0;
+	unsigned int byte;
+
+	if (strncmp(s, "0x", 2)) {
+		n = strlen(s);
+		memcpy(out, s, n < room ? n : room);
+		return n;
+	}
+	for (s += 2; n < room && sscanf(s, "%2x", &byte) == 1; s += 2)
+		out[n++] = (char)byte;
+	return n;
+}
+
+static void tell_value(struct side *s, const char *value, ssize_t n)
+{
+	for (ssize_t i = 0; i < n; i++)
+		text_add(&s->text, "%02x", (unsigned char)value[i]);
+}
+
+/* --- attributes, as they are compared --------------------------------------------------------- */
+
+/*
+ * A time that an operation set to now differs between the sides; one that was set to a given time does
+ * not: all given times are before this one.
+ */
+enum { TIME_OF_NOW = 1600000000 };
+
+static bool compare_nlink = true;	/* see known.h: lower_links */
+
+static void tell_stat(struct text *t, const struct stat *st)
+{
+	bool dir = S_ISDIR(st->st_mode);
+
+	text_add(t, "type=%c mode=%o uid=%u gid=%u", type_letter(st->st_mode), st->st_mode & 07777, st->st_uid, st->st_gid);
+	if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode))
+		text_add(t, " rdev=%u:%u", major(st->st_rdev), minor(st->st_rdev));
+	if (!dir)
+		text_add(t, " size=%lld", (long long)st->st_size);
+	if (!dir && compare_nlink && st->st_nlink)
+		text_add(t, " nlink=%lu", (unsigned long)st->st_nlink);
+	if (st->st_mtim.tv_sec < TIME_OF_NOW)
+		text_add(t, " mtime=%lld.%09ld", (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
+	else
+		text_add(t, " mtime=now");
+}
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+static long run_mkdir(struct side *s, const struct call *c) { return mkdir(PATH(0), NUM(1)); }
+static long run_symlink(struct side *s, const struct call *c) { return symlink(c->argv[1], PATH(0)); }
+static long run_unlink(struct side *s, const struct call *c) { return unlink(PATH(0)); }
+static long run_rmdir(struct side *s, const struct call *c) { return rmdir(PATH(0)); }
+static long run_link(struct side *s, const struct call *c) { return link(PATH(0), PATH(1)); }
+
+static long run_linkfollow(struct side *s, const struct call *c)
+{
+	return linkat(AT_FDCWD, PATH(0), AT_FDCWD, PATH(1), AT_SYMLINK_FOLLOW);
+}
+
+static long run_mknod(struct side *s, const struct call *c)
+{
+	static const struct word types[] = {
+		{ "reg", S_IFREG }, { "fifo", S_IFIFO }, { "sock", S_IFSOCK }, { "chr", S_IFCHR }, { "blk", S_IFBLK },
+		{ "dir", S_IFDIR }, { NULL, 0 },
+	};
+
+	return mknod(PATH(0), arg_words(c, 1, types) | NUM(2), makedev(NUM(3), NUM(4)));
+}
+
+static long run_rename(struct side *s, const struct call *c)
+{
+	return renameat2(AT_FDCWD, PATH(0), AT_FDCWD, PATH(1), arg_words(c, 2, rename_words));
+}
+
+static long run_readlink(struct side *s, const struct call *c)
+{
+	ssize_t n = readlink(PATH(0), s->data, DATA_MAX);
+
+	s->len = n > 0 ? n : 0;
+	return n;
+}
+
+static long run_ls(struct side *s, const struct call *c)
+{
+	int fd = open(PATH(0), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct listing l;
+
+	if (fd < 0 || !list_fd(fd, &l))
+		return -1;
+	for (size_t i = 0; i < l.n; i++)
+		text_add(&s->text, "%s/%c ", l.entry[i].name, type_letter(DTTOIF(l.entry[i].type)));
+	free(l.entry);
+	return 0;
+}
+
+/* --- attributes ------------------------------------------------------------------------------- */
+
+static long run_chmod(struct side *s, const struct call *c) { return chmod(PATH(0), NUM(1)); }
+static long run_chown(struct side *s, const struct call *c) { return lchown(PATH(0), NUM(1), NUM(2)); }
+static long run_access(struct side *s, const struct call *c) { return faccessat(AT_FDCWD, PATH(0), NUM(1), AT_EACCESS); }
+static long run_truncate(struct side *s, const struct call *c) { return truncate(PATH(0), NUM(1)); }
+
+static long run_stat(struct side *s, const struct call *c)
+{
+	struct stat st;
+
+	if (stat(PATH(0), &st))
+		return -1;
+	tell_stat(&s->text, &st);
+	return 0;
+}
+
+/* A time in seconds, or "now" or "omit", for both atime and mtime. */
+static void arg_times(const struct call *c, int i, struct timespec ts[2])
+{
+	ts[0] = ts[1] = (struct timespec){ 0 };
+	if (!strcmp(c->argv[i], "now"))
+		ts[0].tv_nsec = ts[1].tv_nsec = UTIME_NOW;
+	else if (!strcmp(c->argv[i], "omit"))
+		ts[0].tv_nsec = ts[1].tv_nsec = UTIME_OMIT;
+	else
+		ts[0].tv_sec = ts[1].tv_sec = NUM(i), ts[1].tv_nsec = 123456000;
+}
+
+static long run_utimens(struct side *s, const struct call *c)
+{
+	struct timespec ts[2];
+
+	arg_times(c, 1, ts);
+	return utimensat(AT_FDCWD, PATH(0), ts, AT_SYMLINK_NOFOLLOW);
+}
+
+static long run_setxattr(struct side *s, const struct call *c)
+{
+	char value[512];
+	size_t n = arg_value(c, 2, value, sizeof(value));
+
+	return lsetxattr(PATH(0), c->argv[1], value, n, arg_words(c, 3, xattr_words));
+}
+
+static long run_removexattr(struct side *s, const struct call *c) { return lremovexattr(PATH(0), c->argv[1]); }
+
+static long run_getxattr(struct side *s, const struct call *c)
+{
+	char value[1024];
+	ssize_t n = lgetxattr(PATH(0), c->argv[1], value, sizeof(value));
+
+	tell_value(s, value, n);
+	return n;
+}
+
+static int name_order(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* The names that the kernel lists, in an order of ours. */
+static void tell_names(struct text *t, char *list, ssize_t n)
+{
+	char *names[64];
+	int count = 0;
+
+	for (char *p = list; p < list + n && count < 64; p += strlen(p) + 1)
+		names[count++] = p;
+	qsort(names, count, sizeof(*names), name_order);
+	for (int i = 0; i < count; i++)
+		text_add(t, "%s ", names[i]);
+}
+
+static long run_listxattr(struct side *s, const struct call *c)
+{
+	char list[4096];
+	ssize_t n = llistxattr(PATH(0), list, sizeof(list));
+
+	tell_names(&s->text, list, n);
+	return n;
+}
+
+/* --- descriptors ------------------------------------------------------------------------------ */
+
+static void put_slot(int *slot, int fd)
+{
+	if (*slot >= 0)
+		close(*slot);
+	*slot = fd;
+}
+
+/*
+ * Never waits for the other end of a fifo, and never opens a device that the kernel would look for a
+ * driver for.
+ */
+static long run_open(struct side *s, const struct call *c)
+{
+	int fd, flags = arg_words(c, 2, open_words);
+	struct stat st;
+
+	if (!stat(PATH(1), &st) && (S_ISBLK(st.st_mode) || (S_ISCHR(st.st_mode) && major(st.st_rdev) != 1))) {
+		errno = ENXIO;
+		return -1;
+	}
+	fd = open(PATH(1), flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, (mode_t)NUM(3));
+	if (fd < 0)
+		return -1;
+	put_slot(arg_slot(s, c, 0), fd);
+	return 0;
+}
+
+static long run_tmpfile(struct side *s, const struct call *c)
+{
+	int fd = open(PATH(1), O_TMPFILE | O_CLOEXEC | arg_words(c, 2, open_words), (mode_t)NUM(3));
+
+	if (fd < 0)
+		return -1;
+	put_slot(arg_slot(s, c, 0), fd);
+	return 0;
+}
+
+static long run_linkfd(struct side *s, const struct call *c)
+{
+	char proc[64];
+
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", SLOT(0));
+	return linkat(AT_FDCWD, proc, AT_FDCWD, PATH(1), AT_SYMLINK_FOLLOW);
+}
+
+static long run_close(struct side *s, const struct call *c)
+{
+	int *slot = arg_slot(s, c, 0), fd = *slot;
+
+	*slot = -1;
+	return close(fd);
+}
+
+static size_t arg_len(const struct call *c, int i)
+{
+	long long n = NUM(i);
+
+	return n < 0 ? 0 : n > DATA_MAX ? DATA_MAX : n;
+}
+
+static long took(struct side *s, ssize_t n)
+{
+	s->len = n > 0 ? n : 0;
+	return n;
+}
+
+static long run_read(struct side *s, const struct call *c) { return took(s, read(SLOT(0), s->data, arg_len(c, 1))); }
+
+static long run_pread(struct side *s, const struct call *c)
+{
+	return took(s, pread(SLOT(0), s->data, arg_len(c, 2), NUM(1)));
+}
+
+static long run_write(struct side *s, const struct call *c)
+{
+	fill(s->data, arg_len(c, 1), NUM(2), 0);
+	return write(SLOT(0), s->data, arg_len(c, 1));
+}
+
+static long run_pwrite(struct side *s, const struct call *c)
+{
+	fill(s->data, arg_len(c, 2), NUM(3), NUM(1));
+	return pwrite(SLOT(0), s->data, arg_len(c, 2), NUM(1));
+}
+
+static long run_lseek(struct side *s, const struct call *c) { return lseek(SLOT(0), NUM(1), arg_words(c, 2, whence_words)); }
+
+/* Where data or a hole begins is not the same on both sides (see known.h); the position is left at 0. */
+static long run_seekhole(struct side *s, const struct call *c)
+{
+	int fd = SLOT(0);
+	long rc = lseek(fd, NUM(1), arg_words(c, 2, hole_words));
+
+	if (rc >= 0 && lseek(fd, 0, SEEK_CUR) != rc)
+		text_add(&s->text, "the position is not what lseek gave");
+	if (rc >= 0)
+		lseek(fd, 0, SEEK_SET);
+	return rc;
+}
+
+static long run_ftruncate(struct side *s, const struct call *c) { return ftruncate(SLOT(0), NUM(1)); }
+
+static long run_fallocate(struct side *s, const struct call *c)
+{
+	return fallocate(SLOT(0), arg_words(c, 1, falloc_words), NUM(2), NUM(3));
+}
+
+static long run_copyrange(struct side *s, const struct call *c)
+{
+	off_t in = NUM(1), out = NUM(3);
+
+	return copy_file_range(SLOT(0), &in, SLOT(2), &out, arg_len(c, 4), 0);
+}
+
+static long run_sendfile(struct side *s, const struct call *c)
+{
+	off_t in = NUM(2);
+
+	return sendfile(SLOT(0), SLOT(1), &in, arg_len(c, 3));
+}
+
+static long run_clone(struct side *s, const struct call *c) { return ioctl(SLOT(0), FICLONE, SLOT(1)); }
+
+static long run_clonerange(struct side *s, const struct call *c)
+{
+	struct file_clone_range r = {
+		.src_fd = SLOT(1), .src_offset = NUM(2), .src_length = NUM(4), .dest_offset = NUM(3),
+	};
+
+	return ioctl(SLOT(0), FICLONERANGE, &r);
+}
+
+/* Maps part of a file; only what lies before its end is touched. */
+static long run_map(struct side *s, const struct call *c, bool writing)
+{
+	int fd = SLOT(0), err, rc = 0;
+	long long off = NUM(1) & ~4095LL;
+	size_t len = arg_len(c, 2), touch = 0;
+	struct stat st;
+	char *map;
+
+	if (fstat(fd, &st))
+		return -1;
+	map = mmap(NULL, len, writing ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, off);
+	if (map == MAP_FAILED)
+		return -1;
+	if (S_ISREG(st.st_mode) && st.st_size > off)
+		touch = (size_t)(st.st_size - off) < len ? (size_t)(st.st_size - off) : len;
+	if (writing) {
+		fill(s->data, touch, NUM(3), off);
+		memcpy(map, s->data, touch);
+		rc = msync(map, len, MS_SYNC);
+	} else {
+		memcpy(s->data, map, touch);
+		s->len = touch;
+	}
+	err = errno;
+	munmap(map, len);
+	errno = err;
+	return rc;
+}
+
+static long run_mapread(struct side *s, const struct call *c) { return run_map(s, c, false); }
+static long run_mapwrite(struct side *s, const struct call *c) { return run_map(s, c, true); }
+static long run_fsync(struct side *s, const struct call *c) { return fsync(SLOT(0)); }
+static long run_fdatasync(struct side *s, const struct call *c) { return fdatasync(SLOT(0)); }
+static long run_fchmod(struct side *s, const struct call *c) { return fchmod(SLOT(0), NUM(1)); }
+static long run_fchown(struct side *s, const struct call *c) { return fchown(SLOT(0), NUM(1), NUM(2)); }
+
+static long run_fstat(struct side *s, const struct call *c)
+{
+	struct stat st;
+
+	if (fstat(SLOT(0), &st))
+		return -1;
+	tell_stat(&s->text, &st);
+	return 0;
+}
+
+static long run_futimens(struct side *s, const struct call *c)
+{
+	struct timespec ts[2];
+
+	arg_times(c, 1, ts);
+	return futimens(SLOT(0), ts);
+}
+
+static long run_fsetxattr(struct side *s, const struct call *c)
+{
+	char value[512];
+	size_t n = arg_value(c, 2, value, sizeof(value));
+
+	return fsetxattr(SLOT(0), c->argv[1], value, n, arg_words(c, 3, xattr_words));
+}
+
+static long run_fgetxattr(struct side *s, const struct call *c)
+{
+	char value[1024];
+	ssize_t n = fgetxattr(SLOT(0), c->argv[1], value, sizeof(value));
+
+	tell_value(s, value, n);
+	return n;
+}
+
+static long run_fls(struct side *s, const struct call *c)
+{
+	int fd = openat(SLOT(0), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct listing l;
+
+	if (fd < 0 || !list_fd(fd, &l))
+		return -1;
+	for (size_t i = 0; i < l.n; i++)
+		text_add(&s->text, "%s/%c ", l.entry[i].name, type_letter(DTTOIF(l.entry[i].type)));
+	free(l.entry);
+	return 0;
+}
+
+/* What is done to the stack as a whole is done by the episode, not on each side. */
+static long run_nothing(struct side *s, const struct call *c)
+{
+	(void)s;
+	(void)c;
+	return 0;
+}
+
+static const struct op_type op_types[] = {
+	{ "open", "spwn", run_open, "SLOT PATH FLAGS MODE" },
+	{ "tmpfile", "spwn", run_tmpfile, "SLOT DIR RDWR|... MODE" },
+	{ "linkfd", "sp", run_linkfd, "SLOT NEW: give the open file a name" },
+	{ "close", "s", run_close, "SLOT" },
+	{ "read", "sn", run_read, "SLOT LEN" },
+	{ "pread", "snn", run_pread, "SLOT OFF LEN" },
+	{ "write", "snn", run_write, "SLOT LEN SEED" },
+	{ "pwrite", "snnn", run_pwrite, "SLOT OFF LEN SEED" },
+	{ "lseek", "snw", run_lseek, "SLOT OFF set|cur|end" },
+	{ "seekhole", "snw", run_seekhole, "SLOT OFF data|hole" },
+	{ "ftruncate", "sn", run_ftruncate, "SLOT SIZE" },
+	{ "fallocate", "swnn", run_fallocate, "SLOT none|KEEP_SIZE|... OFF LEN" },
+	{ "copyrange", "snsnn", run_copyrange, "SLOT-IN OFF SLOT-OUT OFF LEN" },
+	{ "sendfile", "ssnn", run_sendfile, "SLOT-OUT SLOT-IN OFF LEN" },
+	{ "clone", "ss", run_clone, "SLOT-TO SLOT-FROM: FICLONE" },
+	{ "clonerange", "ssnnn", run_clonerange, "SLOT-TO SLOT-FROM OFF-FROM OFF-TO LEN" },
+	{ "mapread", "snn", run_mapread, "SLOT OFF LEN" },
+	{ "mapwrite", "snnn", run_mapwrite, "SLOT OFF LEN SEED: store through a shared mapping, msync" },
+	{ "fsync", "s", run_fsync, "SLOT" },
+	{ "fdatasync", "s", run_fdatasync, "SLOT" },
+	{ "fstat", "s", run_fstat, "SLOT" },
+	{ "fchmod", "sn", run_fchmod, "SLOT MODE" },
+	{ "fchown", "snn", run_fchown, "SLOT UID GID" },
+	{ "futimens", "sw", run_futimens, "SLOT SECONDS|now|omit" },
+	{ "fsetxattr", "swww", run_fsetxattr, "SLOT NAME VALUE any|create|replace" },
+	{ "fgetxattr", "sw", run_fgetxattr, "SLOT NAME" },
+	{ "fls", "s", run_fls, "SLOT: list the directory that is open" },
+	{ "mkdir", "pn", run_mkdir, "PATH MODE" },
+	{ "mknod", "pwnnn", run_mknod, "PATH reg|fifo|sock|chr|blk|dir MODE MAJOR MINOR" },
+	{ "symlink", "pw", run_symlink, "PATH TARGET" },
+	{ "link", "pp", run_link, "OLD NEW" },
+	{ "linkfollow", "pp", run_linkfollow, "OLD NEW: of what the symlink OLD points to" },
+	{ "unlink", "p", run_unlink, "PATH" },
+	{ "rmdir", "p", run_rmdir, "PATH" },
+	{ "rename", "ppw", run_rename, "OLD NEW none|NOREPLACE|EXCHANGE|WHITEOUT" },
+	{ "readlink", "p", run_readlink, "PATH" },
+	{ "ls", "p", run_ls, "PATH" },
+	{ "stat", "p", run_stat, "PATH" },
+	{ "access", "pn", run_access, "PATH MODE" },
+	{ "chmod", "pn", run_chmod, "PATH MODE" },
+	{ "chown", "pnn", run_chown, "PATH UID GID" },
+	{ "truncate", "pn", run_truncate, "PATH SIZE" },
+	{ "utimens", "pw", run_utimens, "PATH SECONDS|now|omit" },
+	{ "setxattr", "pwww", run_setxattr, "PATH NAME VALUE any|create|replace" },
+	{ "removexattr", "pw", run_removexattr, "PATH NAME" },
+	{ "getxattr", "pw", run_getxattr, "PATH NAME" },
+	{ "listxattr", "p", run_listxattr, "PATH" },
+	{ "remount", "", run_nothing, "umount, forget what is cached, mount" },
+	{ "rotate", "", run_nothing, "the upper becomes the topmost lower, under a new, empty upper" },
+	{ "other", "", run_nothing, "mount the layers with the other implementation (layerfs, overlay), compare, mount again" },
+	{ "dropcaches", "", run_nothing, "forget what is cached" },
+	{ NULL, NULL, NULL, NULL },
+};
+
+/* --- a line ----------------------------------------------------------------------------------- */
+
+static void parse_call(struct call *c, const char *line)
+{
+	char *word, *rest = c->buf;
+
+	memset(c, 0, sizeof(*c));
+	c->umask = 022;
+	if (strlen(line) >= sizeof(c->buf))
+		die("too long a line: %s", line);
+	strcpy(c->buf, line);
+	while ((word = strsep(&rest, " "))) {
+		if (!*word)
+			continue;
+		if (!c->type) {
+			if (sscanf(word, "uid=%d", &c->uid) == 1 || sscanf(word, "umask=%o", (unsigned int *)&c->umask) == 1)
+				continue;
+			for (const struct op_type *t = op_types; t->name && !c->type; t++)
+				if (!strcmp(t->name, word))
+					c->type = t;
+			if (!c->type)
+				die("no operation is named '%s' (fsmodel ops lists them), in: %s", word, line);
+		} else if (c->argc < MAX_ARGS) {
+			c->argv[c->argc++] = word;
+		}
+	}
+	if (!c->type)
+		die("an empty line");
+	if ((size_t)c->argc != strlen(c->type->args))
+		die("%s wants: %s; the line is: %s", c->type->name, c->type->help, line);
+}
+
+static void become(int uid)
+{
+	/* Only the effective ids: the way back to root stays open. A user's group has the same number. */
+	if (uid ? setegid(uid) || seteuid(uid) : seteuid(0) || setegid(0))
+		die("cannot become user %d: %s (fsmodel runs as root)", uid, errno_name(errno));
+}
+
+static void run_call(struct side *s, const struct call *c)
+{
+	text_clear(&s->text);
+	s->len = 0;
+	umask(c->umask);
+	if (c->uid)
+		become(c->uid);
+	errno = 0;
+	s->rc = c->type->run(s, c);
+	s->err = s->rc < 0 ? errno : 0;
+	if (c->uid)
+		become(0);
+	umask(0);
+}
+
+#endif
