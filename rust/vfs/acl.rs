@@ -7,6 +7,8 @@
 use crate::bindings;
 use crate::cred::Override;
 use crate::dentry::Positive;
+use crate::errno::from_err_ptr;
+use crate::errno::to_result;
 use crate::idmap::Idmap;
 use crate::inode::Inode;
 use crate::inode::RcuInode;
@@ -15,8 +17,6 @@ use crate::write::Writing;
 use crate::FileSystem;
 use crate::Foreign;
 use core::ptr::NonNull;
-use kernel::error::from_err_ptr;
-use kernel::error::to_result;
 use kernel::prelude::*;
 
 /// Which of the two lists of an inode.

@@ -6,6 +6,8 @@
 
 use crate::bindings;
 use crate::cred::Override;
+use crate::errno::from_err_ptr;
+use crate::errno::to_result;
 use crate::file::access_of;
 use crate::file::File;
 use crate::file::OwnedFile;
@@ -16,8 +18,6 @@ use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
 use kernel::cred::Credential;
-use kernel::error::from_err_ptr;
-use kernel::error::to_result;
 use kernel::prelude::*;
 
 /// Flags of the user's file that may change while it is open, and that the real file follows.

@@ -7,11 +7,11 @@
 use crate::bindings;
 use crate::cred::Override;
 use crate::dentry::Positive;
+use crate::errno::to_result;
 use crate::stat::Stat;
 use crate::write::Writing;
 use crate::FileSystem;
 use crate::Foreign;
-use kernel::error::to_result;
 use kernel::prelude::*;
 
 /// Attributes to change (`struct iattr`).

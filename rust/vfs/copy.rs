@@ -8,6 +8,8 @@
 use crate::bindings;
 use crate::cred::Override;
 use crate::dentry::Positive;
+use crate::errno::from_err_ptr;
+use crate::errno::to_result;
 use crate::file::File;
 use crate::file::OwnedFile;
 use crate::inode::Access;
@@ -15,8 +17,6 @@ use crate::path::Path;
 use crate::write::Writing;
 use crate::Foreign;
 use core::ptr::NonNull;
-use kernel::error::from_err_ptr;
-use kernel::error::to_result;
 use kernel::prelude::*;
 
 /// How much is copied between two looks at whether we are to be killed, in bytes.

@@ -265,7 +265,7 @@ impl Borrowed {
             let raw = new.0.as_mut();
             raw.fsuid = owner.uid;
             raw.fsgid = owner.gid;
-            kernel::error::to_result(bindings::security_dentry_create_files_as(
+            crate::errno::to_result(bindings::security_dentry_create_files_as(
                 dentry.as_ptr(),
                 i32::from(owner.mode),
                 &raw const (*dentry.as_ptr()).__bindgen_anon_1.d_name,
@@ -290,7 +290,7 @@ impl Borrowed {
     ) -> Result<Option<Self>> {
         let mut new = core::ptr::null_mut();
         // SAFETY: The dentry is valid, the pointer is ours to fill.
-        kernel::error::to_result(unsafe {
+        crate::errno::to_result(unsafe {
             bindings::security_inode_copy_up(dentry.as_ptr(), &mut new)
         })?;
         Ok(NonNull::new(new).map(Self::enter))

@@ -6,6 +6,7 @@
 
 use crate::bindings;
 use crate::cred::Override;
+use crate::errno::from_err_ptr;
 use crate::inode::Inode;
 use crate::mount::Mount;
 use crate::super_block::SuperBlock;
@@ -19,7 +20,6 @@ use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering;
-use kernel::error::from_err_ptr;
 use kernel::fmt;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;

@@ -6,9 +6,9 @@
 
 use crate::bindings;
 use crate::cred::Override;
+use crate::errno::to_result;
 use crate::file::OwnedFile;
 use core::mem::offset_of;
-use kernel::error::to_result;
 use kernel::ffi;
 use kernel::prelude::*;
 

@@ -24,6 +24,37 @@ const fn code(errno: u32) -> Error {
 // SAFETY: Both are four bytes without padding or invalid values in this direction.
 const _: () = assert!(unsafe { transmute::<Error, i32>(EPERM) } == -(bindings::EPERM as i32));
 
+/// As the kernel crate's, but inlined: it is at the end of every hot path.
+#[inline(always)]
+pub(crate) fn to_result(errno: i32) -> Result<(), Error> {
+    match NonZeroI32::new(errno) {
+        None => Ok(()),
+        Some(n) if errno < 0 && errno >= -(bindings::MAX_ERRNO as i32) => {
+            // SAFETY: The number is in the range of errors; for the layout see above.
+            Err(unsafe { transmute::<NonZeroI32, Error>(n) })
+        }
+        // A count, not an error.
+        Some(_) => Ok(()),
+    }
+}
+
+/// The number of an error, negative; inlined.
+#[inline(always)]
+pub(crate) fn to_errno(error: Error) -> i32 {
+    // SAFETY: Four bytes without padding, see above.
+    unsafe { transmute::<Error, i32>(error) }
+}
+
+/// As the kernel crate's, but inlined.
+#[inline(always)]
+pub(crate) fn from_err_ptr<T>(ptr: *mut T) -> Result<*mut T, Error> {
+    let number = ptr as isize;
+    if (-(bindings::MAX_ERRNO as isize)..0).contains(&number) {
+        to_result(number as i32)?;
+    }
+    Ok(ptr)
+}
+
 macro_rules! errors {
     ($($name:ident: $doc:literal;)*) => {
         $(

@@ -6,10 +6,10 @@
 
 use crate::bindings;
 use crate::cred::Override;
+use crate::errno::to_result;
 use crate::errno::*;
 use crate::inode::Inode;
 use crate::Foreign;
-use kernel::error::to_result;
 use kernel::prelude::*;
 
 /// A question for the extents of a byte range.

@@ -10,6 +10,7 @@
 use crate::bindings;
 use crate::cred::Override;
 use crate::dentry::Positive;
+use crate::errno::from_err_ptr;
 use crate::inode::Access;
 use crate::inode::Inode;
 use crate::path::Path;
@@ -21,7 +22,6 @@ use core::ops::Deref;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering;
-use kernel::error::from_err_ptr;
 use kernel::ffi;
 use kernel::prelude::*;
 use kernel::types::Opaque;

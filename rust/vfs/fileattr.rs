@@ -6,14 +6,14 @@
 
 use crate::bindings;
 use crate::cred::Override;
+use crate::errno::from_err_ptr;
+use crate::errno::to_result;
 use crate::inode::Protection;
 use crate::inode::RcuInode;
 use crate::path::Path;
 use crate::write::Writing;
 use crate::FileSystem;
 use core::ptr::NonNull;
-use kernel::error::from_err_ptr;
-use kernel::error::to_result;
 use kernel::prelude::*;
 
 /// File attributes that the VFS wants filled in.

@@ -11,6 +11,7 @@
 
 use crate::bindings;
 use crate::cred::Override;
+use crate::errno::to_result;
 use crate::idmap::Idmap;
 use crate::ops::tables;
 use crate::pinned::Held;
@@ -24,7 +25,6 @@ use core::marker::PhantomData;
 use core::mem::offset_of;
 use core::ops::Deref;
 use core::ptr::NonNull;
-use kernel::error::to_result;
 use kernel::ffi;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;

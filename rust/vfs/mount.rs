@@ -6,6 +6,7 @@
 
 use crate::bindings;
 use crate::dentry::Positive;
+use crate::errno::from_err_ptr;
 use crate::idmap::Idmap;
 use crate::path::Path;
 use crate::super_block::SuperBlock;
@@ -13,7 +14,6 @@ use crate::Foreign;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering;
-use kernel::error::from_err_ptr;
 use kernel::prelude::*;
 use kernel::types::Opaque;
 

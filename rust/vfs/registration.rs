@@ -5,6 +5,7 @@
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
 use crate::bindings;
+use crate::errno::to_result;
 use crate::inode::Slot;
 use crate::ops::context;
 use crate::super_block;
@@ -12,7 +13,6 @@ use crate::FileSystem;
 use core::marker::PhantomData;
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering;
-use kernel::error::to_result;
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::types::Opaque;

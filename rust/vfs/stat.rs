@@ -7,10 +7,10 @@
 
 use crate::bindings;
 use crate::cred::Override;
+use crate::errno::to_result;
 use crate::inode::RcuInode;
 use crate::path::Path;
 use crate::FileSystem;
-use kernel::error::to_result;
 use kernel::prelude::*;
 
 /// Which attributes are asked for: `STATX_*` bits.

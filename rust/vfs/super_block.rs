@@ -7,6 +7,7 @@
 use crate::bindings;
 use crate::dentry::Positive;
 use crate::dentry::REVALIDATION;
+use crate::errno::to_result;
 use crate::inode::Inode;
 use crate::mount::PrivateMount;
 use crate::ops::tables;
@@ -15,7 +16,6 @@ use crate::Foreign;
 use crate::Owner;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
-use kernel::error::to_result;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::types::Opaque;

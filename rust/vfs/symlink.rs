@@ -7,8 +7,8 @@
 use crate::bindings;
 use crate::cred::Override;
 use crate::dentry::Positive;
+use crate::errno::from_err_ptr;
 use crate::Foreign;
-use kernel::error::from_err_ptr;
 use kernel::ffi;
 use kernel::prelude::*;
 use kernel::str::CString;

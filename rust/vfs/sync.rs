@@ -6,10 +6,13 @@
 //! [`include/linux/random.h`](srctree/include/linux/random.h)
 
 use crate::bindings;
+use crate::errno::to_result;
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
 use core::pin::Pin;
+use core::sync::atomic::AtomicU32;
 use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering;
-use kernel::error::to_result;
 use kernel::prelude::*;
 use kernel::sync::lock::mutex::MutexBackend;
 use kernel::sync::lock::Guard;
@@ -101,6 +104,76 @@ pub fn new_uuid() -> [u8; 16] {
 pub fn random() -> u64 {
     // SAFETY: No requirement.
     unsafe { bindings::get_random_u64() }
+}
+
+/// A value that is set once, and from then on is there for everybody: readers take no lock.
+///
+/// The kernel crate has one too; this one is read without a call.
+///
+/// # Invariants
+///
+/// `state` only grows. In state 1 one task alone writes `value`; in state 2 it is whole.
+pub struct SetOnce<T> {
+    state: AtomicU32,
+    value: UnsafeCell<MaybeUninit<T>>,
+}
+
+// SAFETY: It is shared only when whole, and then by reference.
+unsafe impl<T: Send + Sync> Sync for SetOnce<T> {}
+
+// SAFETY: It owns its value.
+unsafe impl<T: Send> Send for SetOnce<T> {}
+
+impl<T> SetOnce<T> {
+    /// An empty one.
+    pub const fn new() -> Self {
+        // INVARIANT: Nothing was written.
+        Self {
+            state: AtomicU32::new(0),
+            value: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }
+
+    /// The value, if it was set.
+    #[inline]
+    pub fn as_ref(&self) -> Option<&T> {
+        if self.state.load(Ordering::Acquire) == 2 {
+            // SAFETY: By the type invariant it is whole, and nobody writes to it any more.
+            Some(unsafe { (*self.value.get()).assume_init_ref() })
+        } else {
+            None
+        }
+    }
+
+    /// Sets the value; false, and the value is dropped, if it was set before or is being set.
+    pub fn populate(&self, value: T) -> bool {
+        let begun = self
+            .state
+            .compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
+        if begun.is_err() {
+            return false;
+        }
+        // SAFETY: By the exchange we are the only one to write.
+        unsafe { (*self.value.get()).write(value) };
+        // INVARIANT: It is whole, and whoever sees the state sees that.
+        self.state.store(2, Ordering::Release);
+        true
+    }
+}
+
+impl<T> Default for SetOnce<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Drop for SetOnce<T> {
+    fn drop(&mut self) {
+        if *self.state.get_mut() == 2 {
+            // SAFETY: By the type invariant it is whole.
+            unsafe { self.value.get_mut().assume_init_drop() };
+        }
+    }
 }
 
 /// A word of bits, one of which is a lock that tasks sleep for.

@@ -6,9 +6,9 @@
 
 use crate::bindings;
 use crate::cred::Override;
+use crate::errno::from_err_ptr;
 use crate::path::Path;
 use core::ptr::NonNull;
-use kernel::error::from_err_ptr;
 use kernel::prelude::*;
 
 /// The longest digest, in bytes.

@@ -10,8 +10,8 @@
 //! [`include/linux/fs/super.h`](srctree/include/linux/fs/super.h)
 
 use crate::bindings;
+use crate::errno::to_result;
 use crate::mount::Mount;
-use kernel::error::to_result;
 use kernel::prelude::*;
 use kernel::types::NotThreadSafe;
 

@@ -7,11 +7,11 @@
 use crate::bindings;
 use crate::cred::Override;
 use crate::dentry::Positive;
+use crate::errno::to_result;
 use crate::errno::*;
 use crate::path::Path;
 use crate::write::Writing;
 use crate::Foreign;
-use kernel::error::to_result;
 use kernel::prelude::*;
 
 /// The longest name, without its NUL, in bytes.

@@ -25,6 +25,7 @@ use crate::dentry::Unhashed;
 use crate::dentry::Vacant;
 use crate::dir_iter::Emitter;
 use crate::dir_op::RenameFlags;
+use crate::errno::to_errno;
 use crate::errno::*;
 use crate::fiemap::Extents;
 use crate::file::File;
@@ -294,7 +295,7 @@ pub(crate) fn address_space_operations() -> *const bindings::address_space_opera
 fn length(result: Result<usize>) -> isize {
     match result {
         Ok(len) => len as isize,
-        Err(e) => e.to_errno() as isize,
+        Err(e) => to_errno(e) as isize,
     }
 }
 
@@ -303,7 +304,7 @@ fn length(result: Result<usize>) -> isize {
 fn position(result: Result<i64>) -> i64 {
     match result {
         Ok(pos) => pos,
-        Err(e) => i64::from(e.to_errno()),
+        Err(e) => i64::from(to_errno(e)),
     }
 }
 
@@ -332,7 +333,7 @@ unsafe extern "C" fn permission<F: FileSystem>(
     let inode = unsafe { RcuInode::<F>::from_raw(inode) };
     match F::Attr::permission(inode, Access::from_raw(mask)) {
         Ok(()) => 0,
-        Err(e) => e.to_errno(),
+        Err(e) => to_errno(e),
     }
 }
 
@@ -347,7 +348,7 @@ unsafe extern "C" fn getattr<F: FileSystem>(
     let (dentry, stat) = unsafe { (Positive::<F>::from_raw((*path).dentry), &mut *stat.cast()) };
     match F::Attr::getattr(dentry, stat, Request { mask, flags }) {
         Ok(()) => 0,
-        Err(e) => e.to_errno(),
+        Err(e) => to_errno(e),
     }
 }
 
@@ -453,7 +454,7 @@ unsafe extern "C" fn update_time<F: FileSystem>(
     // Modification times are the real filesystem's business.
     if what == bindings::fs_update_time_FS_UPD_ATIME {
         if flags & bindings::IOCB_NOWAIT != 0 {
-            return EAGAIN.to_errno();
+            return to_errno(EAGAIN);
         }
         // SAFETY: The VFS passes an inode of ours.
         F::Attr::touch(unsafe { Inode::from_raw(inode) });
@@ -736,7 +737,7 @@ pub(crate) unsafe fn finish_nameless<F: FileSystem>(
         if (*file).f_mode & bindings::FMODE_OPENED == 0 {
             slot.drop_in_place();
         }
-        kernel::error::to_result(result)
+        crate::errno::to_result(result)
     }
 }
 
@@ -928,7 +929,7 @@ unsafe extern "C" fn file_remap_range<F: FileSystem>(
     flags: u32,
 ) -> i64 {
     if flags & !(bindings::REMAP_FILE_DEDUP | bindings::REMAP_FILE_ADVISORY) != 0 {
-        return i64::from(EINVAL.to_errno());
+        return i64::from(to_errno(EINVAL));
     }
     let how = if flags & bindings::REMAP_FILE_DEDUP != 0 {
         Transfer::Deduplicate
@@ -1022,7 +1023,7 @@ unsafe fn revalidate<F: FileSystem>(dentry: *mut bindings::dentry, question: Rev
     // SAFETY: By the requirement; under RCU the inode may just be gone.
     let inode = unsafe { (&raw const (*dentry).d_inode).read_volatile() };
     if inode.is_null() {
-        return ECHILD.to_errno();
+        return to_errno(ECHILD);
     }
     let rcu = question.flags & bindings::LOOKUP_RCU != 0;
     let valid = if rcu {
@@ -1034,7 +1035,7 @@ unsafe fn revalidate<F: FileSystem>(dentry: *mut bindings::dentry, question: Rev
     };
     match valid {
         Ok(valid) => i32::from(valid),
-        Err(e) => e.to_errno(),
+        Err(e) => to_errno(e),
     }
 }
 
