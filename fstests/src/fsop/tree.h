@@ -8,7 +8,13 @@
 #include <sys/xattr.h>
 
 struct compared {
-	unsigned long dirs, files, links, others, differences;
+	unsigned long dirs, files, links, others, errors, differences;
+	bool ino;	/* are inode numbers to be the same too? */
+	/*
+	 * May a name that only ever answers an error be listed or not, or make a listing fail?
+	 * overlayfs looks some names up while it lists them.
+	 */
+	bool lenient;
 };
 
 static void differs(struct compared *c, const char *path, const char *what)
@@ -19,16 +25,19 @@ static void differs(struct compared *c, const char *path, const char *what)
 	}
 }
 
+/* The content, or the same error of opening or of reading. */
 static bool same_content(const char *a, const char *b)
 {
 	static char x[65536], y[65536];
-	int fa = open(a, O_RDONLY), fb = open(b, O_RDONLY);
-	bool same = fa >= 0 && fb >= 0;
-	ssize_t n = 1;
+	int fa = open(a, O_RDONLY), ea = errno, fb = open(b, O_RDONLY), eb = errno;
+	bool same = (fa < 0) == (fb < 0) && (fa >= 0 || ea == eb);
+	ssize_t n = 1, m;
 
-	while (same && n > 0) {
+	while (same && fa >= 0 && n > 0) {
 		n = read(fa, x, sizeof(x));
-		same = n >= 0 && n == read(fb, y, sizeof(y)) && !memcmp(x, y, (size_t)n);
+		ea = errno;
+		m = read(fb, y, sizeof(y));
+		same = n == m && (n < 0 ? ea == errno : !memcmp(x, y, (size_t)n));
 	}
 	if (fa >= 0)
 		close(fa);
@@ -57,20 +66,39 @@ static bool same_xattrs(const char *a, const char *b)
 	return true;
 }
 
+/* Does one of these names answer an error that is not its absence? */
+static bool any_error(const char *dir, const struct listing *l)
+{
+	char p[PATH_MAX];
+	struct stat st;
+
+	for (size_t i = 0; i < l->n; i++) {
+		snprintf(p, sizeof(p), "%s/%s", dir, l->e[i].name);
+		if (lstat(p, &st) && errno != ENOENT)
+			return true;
+	}
+	return false;
+}
+
 static void compare_entry(struct compared *c, const char *a, const char *b, bool root);
 
 static void compare_dirs(struct compared *c, const char *a, const char *b)
 {
 	struct listing x, y;
 	size_t i = 0, j = 0;
+	int ra = list_dir(a, &x), ea = errno, rb = list_dir(b, &y), eb = errno;
 
-	if (list_dir(a, &x)) {
-		differs(c, a, "listing (error)");
-		return;
-	}
-	if (list_dir(b, &y)) {
-		differs(c, a, "listing (error)");
-		free_listing(&x);
+	if (ra || rb) {
+		if (c->lenient && ((!ra && any_error(a, &x)) || (!rb && any_error(b, &y))))
+			c->errors++;
+		else if (!ra != !rb || ea != eb)
+			differs(c, a, "listing (error)");
+		else
+			c->errors++;
+		if (!ra)
+			free_listing(&x);
+		if (!rb)
+			free_listing(&y);
 		return;
 	}
 	qsort(x.e, x.n, sizeof(*x.e), by_name);
@@ -82,7 +110,11 @@ static void compare_dirs(struct compared *c, const char *a, const char *b)
 
 		snprintf(pa, sizeof(pa), "%s/%s", a, name);
 		snprintf(pb, sizeof(pb), "%s/%s", b, name);
-		if (order)
+		struct stat st;
+
+		if (order && c->lenient && lstat(pa, &st) && errno != ENOENT && lstat(pb, &st) && errno != ENOENT)
+			c->errors++;
+		else if (order)
 			differs(c, pa, order < 0 ? "presence (only in the first tree)" : "presence (only in the second tree)");
 		else if (strcmp(name, ".") && strcmp(name, "..")) {
 			if (x.e[i].type != y.e[j].type)
@@ -101,8 +133,15 @@ static void compare_entry(struct compared *c, const char *a, const char *b, bool
 	struct stat x, y;
 	char ta[PATH_MAX], tb[PATH_MAX];
 
-	if (lstat(a, &x) || lstat(b, &y)) {
-		differs(c, a, "stat (error)");
+	int ra = lstat(a, &x), ea = errno, rb = lstat(b, &y), eb = errno;
+
+	if (ra || rb) {
+		if (!ra != !rb || ea != eb) {
+			differs(c, a, "stat (error)");
+			fprintf(stderr, "# %s: %s and %s: %s\n", a, ra ? errno_name(ea) : "ok", b, rb ? errno_name(eb) : "ok");
+		} else {
+			c->errors++;
+		}
 		return;
 	}
 	if ((x.st_mode & S_IFMT) != (y.st_mode & S_IFMT)) {
@@ -115,6 +154,8 @@ static void compare_entry(struct compared *c, const char *a, const char *b, bool
 		differs(c, a, "owner");
 	if (x.st_rdev != y.st_rdev)
 		differs(c, a, "device number");
+	if (c->ino && x.st_ino != y.st_ino)
+		differs(c, a, "inode number");
 	if (!root && !same_xattrs(a, b))
 		differs(c, a, "set of extended attributes");
 	if (S_ISDIR(x.st_mode)) {
@@ -143,22 +184,30 @@ static void compare_entry(struct compared *c, const char *a, const char *b, bool
 	}
 }
 
-/* compare A B: nothing about the roots' own attributes, everything about what is below. */
+/*
+ * compare A B [ino] [lenient]: nothing about the roots' own attributes, everything about what is below; with
+ * ino, inode numbers too. What answers the same error in both is the same, and is counted.
+ */
 static int c_compare(int argc, struct word *a)
 {
 	struct compared c = { 0 };
 	struct stat st;
 
-	(void)argc;
+	for (int i = 3; i < argc; i++) {
+		c.ino |= is(a[i], "ino");
+		c.lenient |= is(a[i], "lenient");
+	}
 	if (stat(path_of(a[1]), &st) || stat(path_of(a[2]), &st))
 		return FAIL;
 	compare_entry(&c, path_of(a[1]), path_of(a[2]), true);
-	printf("compared %lu directories, %lu files, %lu symbolic links, %lu others: %lu differences\n", c.dirs, c.files,
-	       c.links, c.others, c.differences);
+	printf("compared %lu directories, %lu files, %lu symbolic links, %lu others", c.dirs, c.files, c.links, c.others);
+	if (c.errors)
+		printf(", %lu errors", c.errors);
+	printf(": %lu differences\n", c.differences);
 	return OK;
 }
 
 static const struct command tree_commands[] = {
-	{ "compare", 2, 2, 0, c_compare, "A B" },
+	{ "compare", 2, 4, 0, c_compare, "A B [ino] [lenient]" },
 	{ 0 },
 };
