@@ -198,7 +198,7 @@ static uint64_t digest_more(uint64_t h, const char *s, size_t n)
 
 /* A path made of a directory and a name, in a buffer of the caller's. */
 struct path {
-	char s[PATH_MAX];
+	char s[1024];
 };
 
 PRINTF(1, 2) static struct path path_of(const char *format, ...)

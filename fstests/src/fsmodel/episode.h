@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * An episode: two trees made from lines of setup, then one operation after the other on both, each compared;
+ * remounts in between; whole trees compared now and then and at the end. It is all a function of its lines.
+ */
+#ifndef FSMODEL_EPISODE_H
+#define FSMODEL_EPISODE_H
+
+#include "known.h"
+
+struct episode {
+	struct trees trees;
+	struct lines setup;
+	struct lines ops;	/* what has been done */
+	struct side stack, plain;
+	struct dump stack_dump, plain_dump;
+	struct difference diff;	/* what ended it, if kind is not empty */
+	bool trace;		/* print each operation before it is done */
+};
+
+static void episode_init(struct episode *e, const char *fstyp, const char *other, const char *base, const char *mnt)
+{
+	memset(e, 0, sizeof(*e));
+	e->trees.fstyp = fstyp;
+	e->trees.other = other;
+	snprintf(e->trees.base, sizeof(e->trees.base), "%s/fsmodel", base);
+	snprintf(e->trees.mnt, sizeof(e->trees.mnt), "%s", mnt);
+	side_init(&e->stack, fstyp, mnt);
+	side_init(&e->plain, "plain", path_of("%s/plain", e->trees.base).s);
+}
+
+static bool failed(struct episode *e, const char *kind)
+{
+	snprintf(e->diff.kind, sizeof(e->diff.kind), "%s", kind);
+	return false;
+}
+
+static bool episode_mount(struct episode *e)
+{
+	int err = trees_mount(&e->trees, e->trees.fstyp);
+
+	if (!err)
+		return true;
+	text_add(&e->diff.text, "mounting the stack as %s fails: %s", e->trees.fstyp, errno_name(err));
+	return failed(e, "mount");
+}
+
+/* What must not be left in the work directory when nothing is mounted. */
+static bool work_is_clean(struct episode *e)
+{
+	struct listing l;
+	bool clean = true;
+
+	if (!list_path(path_of("%s/work/work", e->trees.base).s, &l))
+		return true;
+	for (size_t i = 0; i < l.n; i++)
+		if (strcmp(l.entry[i].name, "incompat") && l.entry[i].type != DT_CHR) {
+			text_add(&e->diff.text, "left in the work directory: %s", l.entry[i].name);
+			clean = false;
+		}
+	free(l.entry);
+	return clean || failed(e, "left in work");
+}
+
+static bool episode_check(struct episode *e)
+{
+	return !trees_differ(&e->stack_dump, &e->plain_dump, &e->stack, &e->plain, ".", &e->diff);
+}
+
+static void episode_close(struct episode *e)
+{
+	side_close_slots(&e->stack);
+	side_close_slots(&e->plain);
+	trees_umount(&e->trees);
+}
+
+static bool episode_begin(struct episode *e)
+{
+	e->diff.kind[0] = 0;
+	text_clear(&e->diff.text);
+	lines_truncate(&e->ops, 0);
+	episode_close(e);
+	trees_build(&e->trees, &e->setup);
+	return episode_mount(e);
+}
+
+static bool episode_remount(struct episode *e, const char *how)
+{
+	side_close_slots(&e->stack);
+	side_close_slots(&e->plain);
+	trees_umount(&e->trees);
+	if (!work_is_clean(e))
+		return false;
+	forget_caches();
+	if (!strcmp(how, "rotate"))
+		trees_rotate(&e->trees);
+	if (!strcmp(how, "other") && e->trees.other) {
+		int err = trees_mount(&e->trees, e->trees.other);
+		bool same;
+
+		if (err) {
+			text_add(&e->diff.text, "mounting the stack as %s fails: %s", e->trees.other, errno_name(err));
+			return failed(e, "mount as the other");
+		}
+		e->stack.name = e->trees.other;
+		same = episode_check(e);
+		e->stack.name = e->trees.fstyp;
+		trees_umount(&e->trees);
+		if (!same)
+			return false;
+	}
+	return episode_mount(e) && episode_check(e);
+}
+
+static bool compare_around(struct episode *e, const struct call *c)
+{
+	const char *op = c->type->name;
+	char parent[512], *slash;
+
+	for (int i = 0; i < c->argc; i++) {
+		if (c->type->args[i] == 's' && slots_differ(&e->stack, &e->plain, atoi(c->argv[i]), op, &e->diff))
+			return false;
+		if (c->type->args[i] != 'p')
+			continue;
+		if (paths_differ(&e->stack, &e->plain, c->argv[i], op, &e->diff))
+			return false;
+		snprintf(parent, sizeof(parent), "%s", c->argv[i]);
+		slash = strrchr(parent, '/');
+		if (slash)
+			*slash = 0;
+		if (paths_differ(&e->stack, &e->plain, slash ? parent : ".", op, &e->diff))
+			return false;
+	}
+	return true;
+}
+
+/* One operation on both sides. False if they differ. */
+static bool episode_step(struct episode *e, const char *line)
+{
+	struct call c;
+
+	if (e->trace) {
+		printf("# %zu: %s\n", e->ops.n, line);
+		fflush(stdout);
+	}
+	lines_add(&e->ops, line);
+	parse_call(&c, line);
+	if (c.type->run == run_nothing) {
+		if (strcmp(c.type->name, "dropcaches"))
+			return episode_remount(e, c.type->name);
+		forget_caches();
+		return true;
+	}
+	run_call(&e->stack, &c);
+	if (!known_refusal(&e->trees, &e->stack, &e->plain, &c)) {
+		run_call(&e->plain, &c);
+		if (outcomes_differ(&e->stack, &e->plain, c.type->name, &e->diff)) {
+			if (!known_difference(&e->stack, &e->plain, &c))
+				return false;
+			e->diff.kind[0] = 0;
+			text_clear(&e->diff.text);
+		}
+	}
+	return compare_around(e, &c);
+}
+
+/* The end: once more as it is, and once more from the disk. */
+static bool episode_end(struct episode *e)
+{
+	return episode_check(e) && episode_remount(e, "remount");
+}
+
+static void episode_free(struct episode *e)
+{
+	episode_close(e);
+	remove_tree(e->trees.base);
+	dump_free(&e->stack_dump);
+	dump_free(&e->plain_dump);
+	lines_free(&e->setup);
+	lines_free(&e->ops);
+	free(e->diff.text.s);
+	free(e->trees.lower_dirs);
+	free(e->stack.data);
+	free(e->plain.data);
+	free(e->stack.text.s);
+	free(e->plain.text.s);
+}
+
+#endif

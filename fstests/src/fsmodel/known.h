@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Where a stack is known, and meant, to differ from a plain directory: all of it is here, each with its reason,
+ * except what is simply not asked anywhere: st_dev, the value of st_ino, the link count and size of
+ * directories, blocks, ctime, atime; the link count of an open file that has no name left; the access
+ * to a mapping that was made before its file was copied up.
+ *
+ * - lower hard links: a stack without an index breaks the links of a lower file when one of its names is
+ *   copied up. The plain tree starts with the names as files of their own; link counts are not compared in such a run
+ *   (compare_nlink).
+ * - the time of an operation: op.h's TIME_OF_NOW.
+ * - one whiteout in the work directory: it is kept to be linked to (episode.h).
+ *
+ * And what is a bug of the kernel's overlayfs, and excused only there:
+ *
+ * - metacopy=on: to open a file for writing whose data is still below copies the data and so changes
+ *   its mtime (compare_file_mtime).
+ */
+#ifndef FSMODEL_KNOWN_H
+#define FSMODEL_KNOWN_H
+
+#include "compare.h"
+
+/*
+ * The stack gave its outcome; the plain tree has not been asked. True if the stack may refuse what
+ * the plain tree would do: then it is not asked.
+ */
+static bool known_refusal(const struct trees *t, const struct side *stack, const struct side *plain, const struct call *c)
+{
+	const char *op = c->type->name;
+
+	/*
+	 * A directory that a lower layer has part in moves only by a redirect: without redirect_dir=on the
+	 * answer is EXDEV, and mv(1) copies.
+	 */
+	if (!strcmp(op, "rename") && stack->err == EXDEV && !has_option(t, "redirect_dir=on"))
+		return has_lower_dir(t, at(plain, c->argv[0]).s) ||
+		       (strstr(c->argv[2], "EXCHANGE") && has_lower_dir(t, at(plain, c->argv[1]).s));
+	/* A character device 0:0 would be taken for a whiteout. */
+	if (!strcmp(op, "mknod") && stack->err == EPERM && !strcmp(c->argv[1], "chr") && !atoi(c->argv[3]) && !atoi(c->argv[4]))
+		return true;
+	/* Whiteouts are the stack's own business: a caller can't make them through it. */
+	if (!strcmp(op, "rename") && stack->err == EINVAL && strstr(c->argv[2], "WHITEOUT"))
+		return true;
+	return false;
+}
+
+/* Is what lies in [FROM, TO) of the plain file a hole to any reader? */
+static bool reads_as_zeros(int fd, off_t from, off_t to)
+{
+	static char page[4096];
+	ssize_t n;
+
+	for (; from < to; from += n) {
+		n = pread(fd, page, to - from < (off_t)sizeof(page) ? (size_t)(to - from) : sizeof(page), from);
+		if (n <= 0)
+			return n == 0;
+		for (ssize_t i = 0; i < n; i++)
+			if (page[i])
+				return false;
+	}
+	return true;
+}
+
+/* The two outcomes are not the same. True if that is as it should be. */
+static bool known_difference(struct side *stack, const struct side *plain, const struct call *c)
+{
+	if (!strcmp(c->type->name, "fstat") && stack->rc == plain->rc && stack->err == plain->err)
+		return same_but_nlink(&stack->text, &plain->text);
+	/*
+	 * Copy-up neither keeps the exact shape of holes nor promises to make any: what the stack says
+	 * must fit the data, no more.
+	 */
+	if (!strcmp(c->type->name, "seekhole") && !stack->text.len) {
+		int fd = plain->fd[atoi(c->argv[0])];
+		off_t from = atoll(c->argv[1]);
+		struct stat st;
+
+		if (fstat(fd, &st) || !S_ISREG(st.st_mode) || from >= st.st_size || from < 0)
+			return false;
+		if (!strcmp(c->argv[2], "data"))
+			return stack->rc >= 0 ? stack->rc >= from && stack->rc < st.st_size && reads_as_zeros(fd, from, stack->rc)
+					      : stack->err == ENXIO && reads_as_zeros(fd, from, st.st_size);
+		return stack->rc == st.st_size || (stack->rc >= from && stack->rc < st.st_size && reads_as_zeros(fd, stack->rc, stack->rc + 1));
+	}
+	return false;
+}
+
+#endif

@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The two trees at their beginning: layers built from lines of text, the plain tree that their
+ * merge is (worked out here, from the layers alone, so that no mount is trusted), and mounting the
+ * stack. Layer 0 is the upper, 1 the topmost lower; what is in them is described by `fsmodel ops`.
+ */
+#ifndef FSMODEL_LAYERS_H
+#define FSMODEL_LAYERS_H
+
+#include "op.h"
+
+enum { MAX_LAYERS = 16, ROOT_TIME = 1000000000 };
+
+/* Where the trees of a run are and how the stack is mounted. */
+struct trees {
+	const char *fstyp;		/* what is tested */
+	const char *other;		/* another implementation of the same format, or NULL */
+	char base[PATH_MAX / 4];	/* holds layers/, work/, plain/ */
+	char mnt[PATH_MAX / 4];
+	char options[256];
+	int order[MAX_LAYERS], n;	/* the layers' numbers, the upper first */
+	int next;			/* the number of the next upper */
+	bool mounted;
+	struct timespec born;		/* the trees were complete at this time */
+	ino_t *lower_dirs;		/* directories of the plain tree that a lower layer has part in */
+	size_t lower_dirs_n;
+};
+
+static bool has_option(const struct trees *t, const char *option)
+{
+	const char *p = t->options;
+	size_t n = strlen(option);
+
+	for (; (p = strstr(p, option)); p += n)
+		if ((p == t->options || p[-1] == ',') && (!p[n] || p[n] == ','))
+			return true;
+	return false;
+}
+
+static const char *xattr_prefix(const struct trees *t)
+{
+	return has_option(t, "userxattr") ? "user.overlay." : "trusted.overlay.";
+}
+
+/* --- building layers -------------------------------------------------------------------------- */
+
+static void set_time(const char *path, long long seconds)
+{
+	struct timespec ts[2] = { { .tv_sec = seconds }, { .tv_sec = seconds, .tv_nsec = 987654000 } };
+
+	utimensat(AT_FDCWD, path, ts, AT_SYMLINK_NOFOLLOW);
+}
+
+static void build_file(const char *path, mode_t mode, size_t size, unsigned int seed, bool holes)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	static char page[4096];
+
+	if (fd < 0)
+		return;
+	for (size_t off = 0; off < size; off += sizeof(page)) {
+		size_t n = size - off < sizeof(page) ? size - off : sizeof(page);
+
+		if (holes && off / sizeof(page) % 4)
+			continue;
+		fill(page, n, seed, off);
+		if (pwrite(fd, page, n, off) != (ssize_t)n)
+			die("cannot write %s: %s", path, errno_name(errno));
+	}
+	if (ftruncate(fd, size))
+		die("cannot set the size of %s: %s", path, errno_name(errno));
+	close(fd);
+}
+
+/*
+ * One line, "Lk KIND PATH ...". What can't be made because something else is missing is left out, so that a
+ * list of lines stays meaningful when some are taken away.
+ */
+static void build_line(struct trees *t, const char *line, bool times)
+{
+	char buf[1024], *word[10] = { 0 }, *rest = buf, *w;
+	int n = 0, layer;
+	struct path p;
+	const char *kind;
+
+	snprintf(buf, sizeof(buf), "%s", line);
+	while ((w = strsep(&rest, " ")) && n < 10)
+		if (*w)
+			word[n++] = w;
+	if (n < 3 || sscanf(word[0], "L%d", &layer) != 1 || layer < 0 || layer >= MAX_LAYERS)
+		die("not a line that describes a layer: %s", line);
+	p = path_of("%s/layers/%d/%s", t->base, layer, word[2]);
+	kind = word[1];
+#define WANT(count) do { if (n < (count)) die("too few words: %s", line); } while (0)
+#define OCT(i) ((mode_t)strtol(word[i], NULL, 8))
+#define INT(i) atoll(word[i])
+	if (times) {
+		if (!strcmp(kind, "dir") && n >= 7)
+			set_time(p.s, INT(6));
+	} else if (!strcmp(kind, "dir") || !strcmp(kind, "file")) {
+		WANT(7);
+		if (*kind == 'd') {
+			if (mkdir(p.s, 0700))
+				return;
+		} else {
+			WANT(9);
+			build_file(p.s, 0600, INT(7), INT(8), n > 9);
+		}
+		if (!lchown(p.s, INT(4), INT(5)) && !chmod(p.s, OCT(3)))
+			set_time(p.s, INT(6));
+	} else if (!strcmp(kind, "symlink")) {
+		WANT(7);
+		if (!symlink(word[3], p.s) && !lchown(p.s, INT(4), INT(5)))
+			set_time(p.s, INT(6));
+	} else if (!strcmp(kind, "node")) {
+		mode_t type = !strcmp(word[3], "fifo") ? S_IFIFO : !strcmp(word[3], "sock") ? S_IFSOCK : S_IFCHR;
+
+		WANT(8);
+		if (!mknod(p.s, type | 0600, makedev(1, 3)) && !lchown(p.s, INT(5), INT(6)) && !chmod(p.s, OCT(4)))
+			set_time(p.s, INT(7));
+	} else if (!strcmp(kind, "link")) {
+		WANT(4);
+		if (link(path_of("%s/layers/%d/%s", t->base, layer, word[3]).s, p.s))
+			return;
+	} else if (!strcmp(kind, "whiteout")) {
+		if (mknod(p.s, S_IFCHR, makedev(0, 0)))
+			return;
+	} else if (!strcmp(kind, "opaque")) {
+		if (lsetxattr(p.s, path_of("%sopaque", xattr_prefix(t)).s, "y", 1, 0))
+			return;
+	} else if (!strcmp(kind, "xattr")) {
+		struct call c = { .argv = { word[4] } };
+		char value[512];
+
+		WANT(5);
+		if (lsetxattr(p.s, word[3], value, arg_value(&c, 0, value, sizeof(value)), 0))
+			return;
+	} else {
+		die("unknown kind '%s' of thing in a layer: %s", kind, line);
+	}
+#undef WANT
+#undef OCT
+#undef INT
+}
+
+static void make_layer_root(const struct trees *t, int layer)
+{
+	struct path p = path_of("%s/layers/%d", t->base, layer);
+
+	if (mkdir(p.s, 0755) || chmod(p.s, 0777))
+		die("cannot make %s: %s", p.s, errno_name(errno));
+	set_time(p.s, ROOT_TIME);
+}
+
+/* --- their merge ------------------------------------------------------------------------------ */
+
+static void copy_xattrs(const struct trees *t, const char *from, const char *to)
+{
+	const char *prefix = xattr_prefix(t);
+	char list[4096], value[1024];
+	ssize_t n = llistxattr(from, list, sizeof(list)), v;
+
+	for (char *name = list; n > 0 && name < list + n; name += strlen(name) + 1) {
+		struct path as = path_of("%s", name);
+
+		if (!strncmp(name, prefix, strlen(prefix))) {
+			/* The format's own are not part of the merge, except those that are escaped. */
+			if (strncmp(name + strlen(prefix), "overlay.", 8))
+				continue;
+			as = path_of("%s%s", prefix, name + strlen(prefix) + 8);
+		}
+		v = lgetxattr(from, name, value, sizeof(value));
+		if (v < 0 || lsetxattr(to, as.s, value, v, 0))
+			die("cannot copy the xattr %s of %s: %s", name, from, errno_name(errno));
+	}
+}
+
+static void copy_attributes(const struct trees *t, const char *from, const char *to, const struct stat *st)
+{
+	struct timespec ts[2] = { st->st_atim, st->st_mtim };
+
+	if (lchown(to, st->st_uid, st->st_gid) || (!S_ISLNK(st->st_mode) && chmod(to, st->st_mode & 07777)))
+		die("cannot set the attributes of %s: %s", to, errno_name(errno));
+	copy_xattrs(t, from, to);
+	utimensat(AT_FDCWD, to, ts, AT_SYMLINK_NOFOLLOW);
+}
+
+static void copy_data(const char *from, const char *to, const struct stat *st)
+{
+	int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	static char page[4096], zeros[4096];
+	ssize_t n;
+	off_t off = 0;
+
+	if (in < 0 || out < 0)
+		die("cannot copy %s to %s: %s", from, to, errno_name(errno));
+	for (; (n = pread(in, page, sizeof(page), off)) > 0; off += n)
+		if (memcmp(page, zeros, n) && pwrite(out, page, n, off) != n)
+			die("cannot write %s: %s", to, errno_name(errno));
+	if (n < 0 || ftruncate(out, st->st_size))
+		die("cannot copy %s: %s", from, errno_name(errno));
+	close(in);
+	close(out);
+}
+
+static void copy_object(const struct trees *t, const char *from, const char *to, const struct stat *st)
+{
+	char target[PATH_MAX];
+	ssize_t n;
+
+	if (S_ISREG(st->st_mode)) {
+		copy_data(from, to, st);
+	} else if (S_ISLNK(st->st_mode)) {
+		n = readlink(from, target, sizeof(target) - 1);
+		target[n < 0 ? 0 : n] = 0;
+		if (n < 0 || symlink(target, to))
+			die("cannot copy the link %s: %s", from, errno_name(errno));
+	} else if (mknod(to, st->st_mode, st->st_rdev)) {
+		die("cannot copy %s: %s", from, errno_name(errno));
+	}
+	copy_attributes(t, from, to, st);
+}
+
+static bool is_whiteout(const struct stat *st)
+{
+	return S_ISCHR(st->st_mode) && st->st_rdev == 0;
+}
+
+static bool is_opaque(const struct trees *t, const char *dir)
+{
+	char value[8];
+
+	return lgetxattr(dir, path_of("%sopaque", xattr_prefix(t)).s, value, sizeof(value)) == 1 && value[0] == 'y';
+}
+
+static void note_lower_dir(struct trees *t, const char *plain)
+{
+	struct stat st;
+
+	if (lstat(plain, &st))
+		die("cannot stat %s: %s", plain, errno_name(errno));
+	t->lower_dirs = must(realloc(t->lower_dirs, (t->lower_dirs_n + 1) * sizeof(ino_t)));
+	t->lower_dirs[t->lower_dirs_n++] = st.st_ino;
+}
+
+/* Merges what the N layers in ORDER (0 first) have at REL into the plain tree's directory TO, which exists. */
+static void merge_dirs(struct trees *t, const int *order, int n, const char *rel, const char *to)
+{
+	struct listing seen[MAX_LAYERS];
+	struct path last = path_of("%s/layers/%d/%s", t->base, order[n - 1], rel);
+	struct stat was;
+
+	if (lstat(last.s, &was))
+		die("cannot stat %s: %s", last.s, errno_name(errno));
+	for (int i = 0; i < n; i++)
+		if (!list_path(path_of("%s/layers/%d/%s", t->base, order[i], rel).s, &seen[i]))
+			die("cannot list layer %d at %s: %s", order[i], rel, errno_name(errno));
+	for (int i = 0; i < n; i++)
+		for (size_t k = 0; k < seen[i].n; k++) {
+			const char *name = seen[i].entry[k].name;
+			struct path sub = path_of("%s/%s", rel, name), from, into = path_of("%s/%s", to, name);
+			int dirs[MAX_LAYERS], dirs_n = 0;
+			struct stat st, lower;
+			bool above = false;
+
+			for (int j = 0; j < i && !above; j++)
+				above = bsearch(&seen[i].entry[k], seen[j].entry, seen[j].n, sizeof(struct entry), entry_order);
+			from = path_of("%s/layers/%d/%s", t->base, order[i], sub.s);
+			if (lstat(from.s, &st))
+				die("cannot stat %s: %s", from.s, errno_name(errno));
+			/* A whiteout in a directory that is not merged is listed: nothing leaves any there. */
+			if (n == 1 && is_whiteout(&st))
+				unlink(from.s);
+			if (above || is_whiteout(&st))
+				continue;
+			if (!S_ISDIR(st.st_mode)) {
+				copy_object(t, from.s, into.s, &st);
+				continue;
+			}
+			for (int j = i; j < n; j++) {
+				struct path there = path_of("%s/layers/%d/%s", t->base, order[j], sub.s);
+
+				if (lstat(there.s, &lower))
+					continue;
+				if (!S_ISDIR(lower.st_mode))
+					break;
+				dirs[dirs_n++] = order[j];
+				if (is_opaque(t, there.s))
+					break;
+			}
+			if (mkdir(into.s, 0700))
+				die("cannot make %s: %s", into.s, errno_name(errno));
+			merge_dirs(t, dirs, dirs_n, sub.s, into.s);
+			copy_attributes(t, from.s, into.s, &st);
+			if (dirs[dirs_n - 1] != t->order[0])
+				note_lower_dir(t, into.s);
+		}
+	for (int i = 0; i < n; i++)
+		free(seen[i].entry);
+	utimensat(AT_FDCWD, last.s, (struct timespec[2]){ was.st_atim, was.st_mtim }, 0);
+}
+
+/* --- mounting --------------------------------------------------------------------------------- */
+
+static void trees_umount(struct trees *t)
+{
+	if (!t->mounted)
+		return;
+	for (int tries = 0; umount(t->mnt); tries++) {
+		if (errno != EBUSY || tries == 20)
+			die("cannot umount %s: %s", t->mnt, errno_name(errno));
+		usleep(50000);
+	}
+	t->mounted = false;
+}
+
+/* Mounts the stack as FSTYP; gives 0 or the errno. */
+static int trees_mount(struct trees *t, const char *fstyp)
+{
+	struct text o = { 0 };
+	int err = 0;
+
+	/* A volatile mount leaves a mark that forbids the next one: here nothing has been lost. */
+	remove_tree(path_of("%s/work/work/incompat", t->base).s);
+	text_add(&o, "upperdir=%s/layers/%d,workdir=%s/work,lowerdir=", t->base, t->order[0], t->base);
+	for (int i = 1; i < t->n; i++)
+		text_add(&o, "%s%s/layers/%d", i > 1 ? ":" : "", t->base, t->order[i]);
+	if (t->options[0])
+		text_add(&o, ",%s", t->options);
+	if (mount("fsmodel", t->mnt, fstyp, 0, text_str(&o)))
+		err = errno;
+	else
+		t->mounted = true;
+	free(o.s);
+	return err;
+}
+
+static void forget_caches(void)
+{
+	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "2", 1) != 1)
+		die("cannot write /proc/sys/vm/drop_caches: run as root in the virtual machine");
+	close(fd);
+}
+
+/* After this moment, what is created has a later birth time than what is there. */
+static void trees_note_birth(struct trees *t)
+{
+	struct timespec tick = { .tv_nsec = 12000000 };
+
+	nanosleep(&tick, NULL);
+	clock_gettime(CLOCK_REALTIME_COARSE, &t->born);
+	nanosleep(&tick, NULL);
+}
+
+/* Everything from the lines of SETUP, not yet mounted. */
+static void trees_build(struct trees *t, const struct lines *setup)
+{
+	struct path plain = path_of("%s/plain", t->base);
+	int lowers = 1;
+
+	remove_tree(t->base);
+	t->options[0] = 0;
+	for (size_t i = 0; i < setup->n; i++) {
+		sscanf(setup->line[i], "mount %255s", t->options);
+		sscanf(setup->line[i], "lowers %d", &lowers);
+	}
+	if (lowers < 1 || lowers >= MAX_LAYERS)
+		die("the number of lowers is 1 to %d", MAX_LAYERS - 1);
+	if (mkdir(t->base, 0755) || mkdir(path_of("%s/layers", t->base).s, 0755) ||
+	    mkdir(path_of("%s/work", t->base).s, 0755) || mkdir(plain.s, 0700))
+		die("cannot make %s: %s", t->base, errno_name(errno));
+	t->n = t->next = lowers + 1;
+	for (int i = 0; i < t->n; i++) {
+		t->order[i] = i;
+		make_layer_root(t, i);
+	}
+	compare_nlink = true;
+	compare_file_mtime = strcmp(t->fstyp, "overlay") || !has_option(t, "metacopy=on");
+	for (int times = 0; times < 2; times++)
+		for (size_t i = 0; i < setup->n; i++)
+			if (setup->line[i][0] == 'L') {
+				build_line(t, setup->line[i], times);
+				if (strstr(setup->line[i], " link "))
+					compare_nlink = false;
+			}
+	for (int i = 0; i < t->n; i++)
+		set_time(path_of("%s/layers/%d", t->base, i).s, ROOT_TIME);
+	t->lower_dirs_n = 0;
+	merge_dirs(t, t->order, t->n, ".", plain.s);
+	if (chmod(plain.s, 0777))
+		die("cannot set the mode of %s: %s", plain.s, errno_name(errno));
+	set_time(plain.s, ROOT_TIME);
+	trees_note_birth(t);
+}
+
+static void note_all_dirs(struct trees *t, const char *dir)
+{
+	struct listing l;
+
+	if (!list_path(dir, &l))
+		die("cannot list %s: %s", dir, errno_name(errno));
+	for (size_t i = 0; i < l.n; i++)
+		if (l.entry[i].type == DT_DIR) {
+			struct path p = path_of("%s/%s", dir, l.entry[i].name);
+
+			note_lower_dir(t, p.s);
+			note_all_dirs(t, p.s);
+		}
+	free(l.entry);
+}
+
+/* The upper becomes the topmost lower; the stack is not mounted. */
+static bool trees_rotate(struct trees *t)
+{
+	struct path plain = path_of("%s/plain", t->base), upper;
+	struct stat st;
+
+	if (t->n == MAX_LAYERS || lstat(plain.s, &st))
+		return false;
+	memmove(t->order + 1, t->order, t->n * sizeof(*t->order));
+	t->order[0] = t->next++;
+	t->n++;
+	make_layer_root(t, t->order[0]);
+	upper = path_of("%s/layers/%d", t->base, t->order[0]);
+	copy_attributes(t, plain.s, upper.s, &st);
+	remove_tree(path_of("%s/work", t->base).s);
+	if (mkdir(path_of("%s/work", t->base).s, 0755))
+		die("cannot make the work directory: %s", errno_name(errno));
+	t->lower_dirs_n = 0;
+	note_all_dirs(t, plain.s);
+	trees_note_birth(t);
+	return true;
+}
+
+/* Does a lower layer have part in the directory PATH of the plain tree? */
+static bool has_lower_dir(const struct trees *t, const char *path)
+{
+	struct statx stx;
+
+	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME, &stx) || !S_ISDIR(stx.stx_mode))
+		return false;
+	if (!(stx.stx_mask & STATX_BTIME))
+		die("the base filesystem keeps no birth times: use xfs, ext4, btrfs or tmpfs");
+	/* An inode number may have been given to a new directory since. */
+	if (stx.stx_btime.tv_sec > t->born.tv_sec ||
+	    (stx.stx_btime.tv_sec == t->born.tv_sec && (long)stx.stx_btime.tv_nsec > t->born.tv_nsec))
+		return false;
+	for (size_t i = 0; i < t->lower_dirs_n; i++)
+		if (t->lower_dirs[i] == stx.stx_ino)
+			return true;
+	return false;
+}
+
+#endif
