@@ -10,6 +10,7 @@ use crate::errno::to_result;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::pin::Pin;
+use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering;
@@ -172,6 +173,78 @@ impl<T> Drop for SetOnce<T> {
         if *self.state.get_mut() == 2 {
             // SAFETY: By the type invariant it is whole.
             unsafe { self.value.get_mut().assume_init_drop() };
+        }
+    }
+}
+
+/// A value in memory of its own that is made when it is first needed, and then stays.
+///
+/// # Invariants
+///
+/// Null, or what `KBox::into_raw` gave, from then on until it is dropped.
+pub struct LateBox<T>(AtomicPtr<T>);
+
+// SAFETY: It is shared by reference only, once it is there.
+unsafe impl<T: Send + Sync> Sync for LateBox<T> {}
+
+// SAFETY: It owns its value.
+unsafe impl<T: Send> Send for LateBox<T> {}
+
+impl<T> LateBox<T> {
+    /// With a value from the beginning.
+    pub fn with(value: KBox<T>) -> Self {
+        Self(AtomicPtr::new(KBox::into_raw(value)))
+    }
+
+    /// The value, if it was made.
+    #[inline]
+    pub fn get(&self) -> Option<&T> {
+        // SAFETY: By the type invariant.
+        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// The value, made if it was not; of two who make it at the same time one has it dropped.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, and those of `make`.
+    pub fn get_or_make(&self, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+        if let Some(value) = self.get() {
+            return Ok(value);
+        }
+        let new = KBox::into_raw(KBox::new(make()?, GFP_KERNEL)?);
+        let exchanged = self.0.compare_exchange(
+            core::ptr::null_mut(),
+            new,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        match exchanged {
+            // SAFETY: It was just put there, and stays.
+            Ok(_) => Ok(unsafe { &*new }),
+            Err(other) => {
+                // SAFETY: Nobody has seen `new`; `other` is there to stay.
+                unsafe {
+                    drop(KBox::from_raw(new));
+                    Ok(&*other)
+                }
+            }
+        }
+    }
+}
+
+impl<T> Default for LateBox<T> {
+    fn default() -> Self {
+        Self(AtomicPtr::new(core::ptr::null_mut()))
+    }
+}
+
+impl<T> Drop for LateBox<T> {
+    fn drop(&mut self) {
+        let value = *self.0.get_mut();
+        if !value.is_null() {
+            // SAFETY: By the type invariant, and nobody borrows it any more.
+            drop(unsafe { KBox::from_raw(value) });
         }
     }
 }

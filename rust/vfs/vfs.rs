@@ -2,7 +2,7 @@
 
 //! The VFS in safe Rust, for filesystems that stand on other filesystems.
 //!
-//! This crate owns every `unsafe` of the project. A filesystem implements [`FileSystem`] and the
+//! This crate owns the `unsafe` of the project (but for one call in `rust/defaults`). A filesystem implements [`FileSystem`] and the
 //! traits in [`ops`]; the C tables the VFS wants are made from them at compile time. What belongs
 //! to the filesystem itself is typed by it (`Inode<F>`, `Dentry<F>`, `SuperBlock<F>`); what belongs
 //! to a layer below is the same type with `F =` [`Foreign`], without private data.

@@ -144,6 +144,11 @@ impl Job<'_> {
         )
     }
 
+    fn set_impure(&self, dir: &Positive, upper: &Real) -> Result {
+        let object = dir.inode().data();
+        work::set_impure(self.instance, self.c, self.writing, object, upper)
+    }
+
     fn cleanup(&self, dir: &Real, victim: &Real) {
         work::cleanup(self.c, self.writing, dir, victim);
     }
@@ -393,12 +398,15 @@ pub(crate) fn create(instance: &Instance, name: Vacant<'_, LayerFs>, what: New<'
     Ok(())
 }
 
-/// Makes a file without a name, and opens it.
+/// Makes a file without a name; gives its inode, and the real file that is open.
 ///
 /// # Errors
 ///
 /// `EOPNOTSUPP`: upper can't. `EROFS`, `ENOSPC`, `EDQUOT`, …
-pub(crate) fn create_nameless(instance: &Instance, request: Nameless<'_, LayerFs>) -> Result {
+pub(crate) fn create_nameless(
+    instance: &Instance,
+    request: &Nameless<'_, LayerFs>,
+) -> Result<(ARef<Inode>, BackingFile)> {
     if !instance.upper()?.has_nameless {
         return Err(EOPNOTSUPP);
     }
@@ -406,7 +414,7 @@ pub(crate) fn create_nameless(instance: &Instance, request: Nameless<'_, LayerFs
     let dir = named.directory();
     copy_up::copy_up(instance, dir, Need::Metadata)?;
     let owner = dir.inode().owner_of_new(request.mode);
-    let (inode, real) = with_job(instance, |job| {
+    with_job(instance, |job| {
         let _creator = Borrowed::to_create(job.c, &named, &owner)?;
         let upper_dir = Path {
             mount: job.writing.mount(),
@@ -416,8 +424,7 @@ pub(crate) fn create_nameless(instance: &Instance, request: Nameless<'_, LayerFs
         let found = Found::in_upper(ARef::from(real.dentry()));
         let inode = inode::get(dir.super_block(), instance, job.c, found)?;
         Ok((inode, real))
-    })?;
-    request.open(inode, crate::ops::file::OpenFile::new(real)?)
+    })
 }
 
 /// Makes another name of an object.
@@ -435,7 +442,7 @@ pub(crate) fn link(instance: &Instance, old: &Positive, name: Vacant<'_, LayerFs
         let real = object::upper_path(instance, inode.held()).ok_or(EIO)?;
         let upper_dir = upper_of(instance, dir)?;
         if has_origin(inode) {
-            work::set_impure(instance, job.c, job.writing, dir, upper_dir)?;
+            work::set_impure(instance, job.c, job.writing, dir.inode().data(), upper_dir)?;
         }
         let what = What::Link(real.dentry);
         if is_whiteout(&named) {
@@ -587,10 +594,10 @@ impl Job<'_> {
         let replaced = self.clear_if_needed(new, whiteouts)?;
         if !same_dir {
             if has_origin(old_inode) {
-                work::set_impure(self.instance, self.c, self.writing, new_dir, new_upper_dir)?;
+                self.set_impure(new_dir, new_upper_dir)?;
             }
             if !overwrites && new_inode.is_some_and(has_origin) {
-                work::set_impure(self.instance, self.c, self.writing, old_dir, old_upper_dir)?;
+                self.set_impure(old_dir, old_upper_dir)?;
             }
         }
         let renaming = Renaming::begin(

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 use super::data;
+use super::origin;
 use super::work;
 use crate::marks;
 use crate::state::instance::Instance;
@@ -19,7 +20,6 @@ use crate::state::object::Trait;
 use crate::state::object::UPPER;
 use crate::state::Positive;
 use crate::state::Real;
-use format::handle::Endian;
 use format::options::Fsync;
 use format::xattr::Class;
 use format::xattr::Mark;
@@ -37,12 +37,10 @@ use vfs::dir_op::What;
 use vfs::errno::*;
 use vfs::file::OwnedFile;
 use vfs::fileattr::FileAttr;
-use vfs::handle::Handle;
 use vfs::inode::mode;
 use vfs::inode::Protection;
 use vfs::stat::Request;
 use vfs::stat::Stat;
-use vfs::super_block::FileHandles;
 use vfs::symlink;
 use vfs::write::WriteAccess;
 use vfs::write::Writing;
@@ -176,14 +174,15 @@ impl Job<'_> {
     fn whole(&self) -> Result {
         let origin = if self.dentry.inode().is_dir() || self.stat.nlink() == 1 {
             // Hard links are broken by copy-up: then nothing ties it to the lower object.
-            Some(self.encode_origin()?)
+            Some(origin::encode(self.instance, self.lower.dentry)?)
         } else {
             None
         };
         {
             let writing = self.access.start();
             let (instance, c) = (self.instance, self.c);
-            work::set_impure(instance, c, &writing, self.parent, self.upper_dir)?;
+            let parent = self.parent.inode().data();
+            work::set_impure(instance, c, &writing, parent, self.upper_dir)?;
         }
         let made = if self.dentry.inode().is_regular() && self.upper.has_nameless {
             self.without_name(origin.as_deref())?
@@ -381,30 +380,6 @@ impl Job<'_> {
                 Ok(())
             })
         })
-    }
-
-    /// The origin as it is written; empty where lower objects can't be found by handles.
-    fn encode_origin(&self) -> Result<KVec<u8>> {
-        let sb = self.lower.dentry.super_block();
-        if sb.file_handles() == FileHandles::None || !cred::capable(cred::Capability::DacReadSearch)
-        {
-            return Ok(KVec::new());
-        }
-        let handle = Handle::of(self.lower.dentry.inode())?;
-        let mut bytes = [0u8; vfs::handle::MAX];
-        let len = handle.bytes(&mut bytes);
-        let with_uuid = self.instance.config.features.uuid != format::options::Uuid::Off;
-        let handle = format::handle::Handle {
-            endian: Endian::NATIVE,
-            is_upper: false,
-            fid_type: handle.kind,
-            uuid: if with_uuid { sb.uuid() } else { [0; 16] },
-            fid: bytes.get(..len).ok_or(EIO)?,
-        };
-        let mut buf = KVec::from_elem(0u8, format::handle::MAX_LEN, GFP_KERNEL)?;
-        let len = handle.encode(&mut buf).map_err(|_| EIO)?.len();
-        buf.truncate(len);
-        Ok(buf)
     }
 
     /// Adds the data to what has only metadata in upper.

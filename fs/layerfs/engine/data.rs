@@ -35,7 +35,11 @@ fn prepare(instance: &Instance, inode: &Inode) -> Result {
     let object = inode.held();
     let c = instance.as_mounter();
     if object::data_path(instance, object).is_none() {
-        lookup::find_lazy_data(instance, &c, &object)?;
+        // One looks, others wait.
+        let _lock = object.get().lock()?;
+        if object::data_path(instance, object).is_none() {
+            lookup::find_lazy_data(instance, &c, &object)?;
+        }
     }
     if instance.config.features.verity != Verity::Off && !object.has(Trait::VERIFIED) {
         let data = object::data_path(instance, object).ok_or(EIO)?;

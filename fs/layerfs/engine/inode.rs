@@ -170,9 +170,6 @@ fn init(
             in_upper && is_dir && marks::is_impure(config, c, path),
         )
         .with(Trait::MAY_HAVE_WHITEOUTS, may_have_whiteouts);
-    // A directory that may be copied up may become merged.
-    let lists = is_dir && (may_have_whiteouts || instance.upper.is_some());
-
     let number_pin = PinnedDentry::new(numbered.0.clone(), numbered.1);
     let fsid = instance.fsid_of(&number_pin)?;
     let ino = instance.inode_number(numbered.0.inode().ino(), fsid, is_dir);
@@ -188,7 +185,7 @@ fn init(
     } else {
         Default::default()
     };
-    let object = Object::new(places, lists, traits)?;
+    let object = Object::new(places, traits)?;
     let inode = new.init(real.0.inode(), idmap, ino, protection, object);
     Ok(inode)
 }

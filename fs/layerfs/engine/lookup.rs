@@ -111,6 +111,12 @@ pub(crate) fn lookup(
         i += 1;
         if let Some(found) = walk.search(Some(layer), dir.dentry())? {
             // Of metacopy files only the topmost is kept: what it points to is only a step.
+            if let (Some(upper), true, None) = (&upper, walk.is_dir, &stack.top) {
+                if let Some(upper_dir) = object::upper_place(parent) {
+                    let upper_dir = upper_dir.dentry();
+                    origin::add_missing(instance, c, &parent, upper_dir, upper, &found)?;
+                }
+            }
             if !(walk.metacopy && stack.top.is_some()) {
                 stack.push(found, index)?;
             }

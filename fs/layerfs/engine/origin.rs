@@ -5,16 +5,21 @@
 
 #![forbid(unsafe_code)]
 
+use super::work;
 use crate::marks;
 use crate::state::instance::Instance;
+use crate::state::object::Object;
 use crate::state::Real;
+use format::handle::Endian;
 use format::options::Uuid;
+use format::xattr::Mark;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use vfs::cred;
 use vfs::cred::Capability;
 use vfs::errno::*;
 use vfs::handle::Handle;
+use vfs::super_block::FileHandles;
 use vfs::Override;
 use vfs::Path;
 
@@ -43,7 +48,7 @@ pub(crate) fn find(
     for (index, layer) in instance.layers.iter().enumerate().take(instance.merged) {
         let mount = layer.mount.get();
         let fits = match instance.filesystems.get(layer.fsid as usize) {
-            Some(fs) if fs.ambiguous => false,
+            Some(fs) if fs.ambiguous && layer.fsid > 0 => false,
             _ if no_uuid => handle.uuid == [0; 16],
             _ => handle.uuid == mount.super_block().uuid(),
         };
@@ -66,4 +71,63 @@ pub(crate) fn find(
         }
     }
     Ok(None)
+}
+
+/// The origin as it is written on a copy of `lower`; empty where lower objects can't be found by handles.
+///
+/// # Errors
+///
+/// `EIO`: the filesystem can't make a handle. `ENOMEM`.
+pub(crate) fn encode(instance: &Instance, lower: &Real) -> Result<KVec<u8>> {
+    let sb = lower.super_block();
+    if sb.file_handles() == FileHandles::None || !cred::capable(Capability::DacReadSearch) {
+        return Ok(KVec::new());
+    }
+    let handle = Handle::of(lower.inode())?;
+    let mut bytes = [0u8; vfs::handle::MAX];
+    let len = handle.bytes(&mut bytes);
+    let with_uuid = instance.config.features.uuid != Uuid::Off;
+    let handle = format::handle::Handle {
+        endian: Endian::NATIVE,
+        is_upper: false,
+        fid_type: handle.kind,
+        uuid: if with_uuid { sb.uuid() } else { [0; 16] },
+        fid: bytes.get(..len).ok_or(EIO)?,
+    };
+    let mut buf = KVec::from_elem(0u8, format::handle::MAX_LEN, GFP_KERNEL)?;
+    let len = handle.encode(&mut buf).map_err(|_| EIO)?.len();
+    buf.truncate(len);
+    Ok(buf)
+}
+
+/// Writes the origin on a directory of upper that was put there by other means than copy-up, so that its
+/// number stays when the layers are put together in another way.
+///
+/// # Errors
+///
+/// `ENOSPC`, `EDQUOT`, …
+pub(crate) fn add_missing(
+    instance: &Instance,
+    c: &Override<'_>,
+    parent: &Object,
+    upper_parent: &Real,
+    upper: &Real,
+    lower: &Real,
+) -> Result {
+    let layer = instance.upper()?;
+    let mount = layer.mount.get();
+    let path = Path {
+        mount,
+        dentry: upper,
+    };
+    if layer.no_xattrs || layer.is_read_only() || marks::has_origin(&instance.config, c, path) {
+        return Ok(());
+    }
+    let value = encode(instance, lower)?;
+    let Ok(writing) = mount.want_write() else {
+        // Upper has become read-only: nothing is lost without.
+        return Ok(());
+    };
+    marks::write(instance, c, &writing, upper, Mark::Origin, &value, Ok(()))?;
+    work::set_impure(instance, c, &writing, parent, upper_parent)
 }

@@ -8,6 +8,8 @@
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::Upper;
+use crate::state::object::Object;
+use crate::state::object::Trait;
 use crate::state::Real;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
@@ -214,12 +216,9 @@ pub(crate) fn set_impure(
     instance: &Instance,
     c: &Override<'_>,
     writing: &Writing<'_>,
-    dir: &crate::state::Positive,
+    object: &Object,
     upper: &Real,
 ) -> Result {
-    use crate::state::object::Trait;
-
-    let object = dir.inode().data();
     if object.has(Trait::IMPURE) {
         return Ok(());
     }

@@ -475,6 +475,8 @@ impl Setup {
         let nobody = Filesystem {
             id: 0,
             dev: AnonDev::new()?,
+            uuid: [0; 16],
+            is_lower: false,
             ambiguous: false,
         };
         filesystems.push(nobody, GFP_KERNEL)?;
@@ -484,7 +486,9 @@ impl Setup {
             (Some(upper), Some(work)) => {
                 let prepared = upper::prepare(fc, c, &mut self.features, upper, work)?;
                 if let Some(fs) = filesystems.first_mut() {
-                    fs.id = prepared.mount.get().super_block().id();
+                    let sb = prepared.mount.get().super_block();
+                    fs.id = sb.id();
+                    fs.uuid = sb.uuid();
                 }
                 Some(prepared)
             }
@@ -527,6 +531,9 @@ impl Setup {
                 names.push(CString::try_from(&*lower.name)?, GFP_KERNEL)?;
             }
             layers.push(Layer::new(mount, root, lower.name, fsid), GFP_KERNEL)?;
+        }
+        if upper.is_some() {
+            self.find_ambiguous(fc, &mut filesystems);
         }
         let only_ino32 = facts.only_ino32
             && upper.as_ref().is_none_or(|upper| {
@@ -576,7 +583,7 @@ impl Setup {
     }
 }
 
-/// The index of a filesystem in inode numbers; 0 is kept for an upper layer.
+/// The index of a filesystem in inode numbers; 0 is upper's.
 fn fsid_of(filesystems: &mut KVec<Filesystem>, sb: &vfs::SuperBlock<vfs::Foreign>) -> Result<u32> {
     let id = sb.id();
     let index = match filesystems.iter().position(|fs| fs.id == id) {
@@ -585,13 +592,50 @@ fn fsid_of(filesystems: &mut KVec<Filesystem>, sb: &vfs::SuperBlock<vfs::Foreign
             let new = Filesystem {
                 id,
                 dev: AnonDev::new()?,
+                uuid: sb.uuid(),
+                is_lower: false,
                 ambiguous: false,
             };
             filesystems.push(new, GFP_KERNEL)?;
             filesystems.len() - 1
         }
     };
+    if let Some(fs) = filesystems.get_mut(index) {
+        fs.is_lower = true;
+    }
     Ok(index as u32)
+}
+
+impl Setup {
+    /// Finds the filesystems that an origin can't be told to be on: those with the UUID of another, or
+    /// without one where lower layers may have been made anew meanwhile.
+    fn find_ambiguous(&mut self, fc: &FsContext<'_>, filesystems: &mut KVec<Filesystem>) {
+        let by_uuid = self.features.uuid != options::Uuid::Off;
+        let trusts_lowers = self.features.metacopy
+            || self.features.redirect_dir == options::RedirectDir::On
+            || self.features.xino == options::Xino::On;
+        for i in 0..filesystems.len() {
+            let Some(this) = filesystems.get(i).filter(|fs| fs.is_lower) else {
+                continue;
+            };
+            let uuid = if by_uuid { this.uuid } else { [0; 16] };
+            let twin = filesystems
+                .iter()
+                .enumerate()
+                .any(|(j, fs)| j != i && fs.is_lower && (!by_uuid || fs.uuid == uuid));
+            let ambiguous = twin || uuid == [0; 16] && !trusts_lowers;
+            if let Some(this) = filesystems.get_mut(i) {
+                this.ambiguous = ambiguous;
+            }
+            // The filesystem of upper is known to be that.
+            if ambiguous && i > 0 && self.features.xino == options::Xino::Auto {
+                self.features.xino = options::Xino::Off;
+                fc.warn(fmt!(
+                    "a lower filesystem has no uuid of its own, falling back to xino=off"
+                ));
+            }
+        }
+    }
 }
 
 /// What the layers have together.

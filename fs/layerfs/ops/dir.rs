@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 use crate::engine;
+use crate::ops::file::OpenFile;
 use crate::state::instance::Instance;
 use crate::state::listing::Listing;
 use crate::state::object;
@@ -99,7 +100,8 @@ impl DirOps<LayerFs> for Dir {
             let c = instance.as_mounter();
             OwnedFile::open_dir(&c, object::real_path(instance, object)?)?
         };
-        let reading = if object.listing().is_some() {
+        // A directory that may be copied up may become merged.
+        let reading = if !is_read_directly(&object) || instance.upper.is_some() {
             Some(Locked::new_outer(Reading {
                 directly: is_read_directly(&object),
                 listing: None,
@@ -211,7 +213,8 @@ impl DirOps<LayerFs> for Dir {
 
     fn create_nameless(request: Nameless<'_, LayerFs>) -> Result {
         let instance = request.dir().super_block().data();
-        engine::change::create_nameless(instance, request)
+        let (inode, real) = engine::change::create_nameless(instance, &request)?;
+        request.open(inode, OpenFile::new(real)?)
     }
 }
 
@@ -247,7 +250,7 @@ impl Reading {
 
 /// Takes part in the directory's listing.
 fn join_listing(instance: &Instance, inode: &Inode) -> Result<(Arc<Listing>, u64)> {
-    let shared = inode.data().listing().ok_or(EIO)?;
+    let shared = inode.data().make_listing()?;
     let mut shared = shared.lock();
     shared.join(|| {
         let c = instance.as_mounter();

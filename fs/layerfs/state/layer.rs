@@ -20,7 +20,11 @@ use vfs::sync::Locked;
 
 /// A filesystem that one or more layers are on.
 pub(crate) struct Filesystem {
-    /// Another filesystem has the same UUID: handles can't be told apart.
+    /// Its UUID, all zeroes if it has none.
+    pub(crate) uuid: [u8; 16],
+    /// A lower layer is on it.
+    pub(crate) is_lower: bool,
+    /// Nothing tells that a file handle is of this filesystem.
     pub(crate) ambiguous: bool,
     /// Which super block (see [`vfs::SuperBlock::id`]).
     pub(crate) id: usize,

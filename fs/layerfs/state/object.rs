@@ -13,6 +13,7 @@ use super::instance::Instance;
 use super::listing::SharedListing;
 use kernel::prelude::*;
 use kernel::str::CString;
+use vfs::sync::LateBox;
 use vfs::sync::LockWord;
 use vfs::sync::Locked;
 use vfs::sync::SetOnce;
@@ -33,18 +34,19 @@ pub(crate) struct Object {
     upper: SetOnce<PinnedDentry>,
     /// The first place in the lower layers. Of a file in upper: what it was copied up from.
     top: Option<PinnedDentry>,
-    more: Option<KBox<More>>,
+    more: LateBox<More>,
     /// Traits, and the lock of copy-up.
     word: LockWord,
 }
 
 /// What few objects have.
+#[derive(Default)]
 struct More {
     /// The lower layers below the top one, in order: those that a directory is merged of, or the one
     /// that has the data of a metacopy file.
     below: KVec<PinnedDentry>,
     /// The merged names of a directory, while somebody has it open.
-    listing: Option<Locked<SharedListing>>,
+    listing: LateBox<Locked<SharedListing>>,
     /// The data of a metacopy file that is in the data-only layers.
     lazy: Option<LazyData>,
 }
@@ -126,29 +128,24 @@ pub(crate) struct Places {
 }
 
 impl Object {
-    /// An object found somewhere. `lists`: it is a directory that is, or may become, merged.
+    /// An object found somewhere.
     ///
     /// # Errors
     ///
     /// `ENOMEM`; `EIO`: found nowhere.
-    pub(crate) fn new(places: Places, lists: bool, traits: Traits) -> Result<Self> {
+    pub(crate) fn new(places: Places, traits: Traits) -> Result<Self> {
         if places.upper.is_none() && places.top.is_none() {
             return Err(EIO);
         }
-        let more = if places.below.is_empty() && places.lazy.is_none() && !lists {
-            None
+        let more = if places.below.is_empty() && places.lazy.is_none() {
+            LateBox::default()
         } else {
-            let listing = if lists {
-                Some(Locked::new(SharedListing::default())?)
-            } else {
-                None
-            };
             let more = More {
                 below: places.below,
-                listing,
+                listing: LateBox::default(),
                 lazy: places.lazy,
             };
-            Some(KBox::new(more, GFP_KERNEL)?)
+            LateBox::with(KBox::new(more, GFP_KERNEL)?)
         };
         let object = Self {
             upper: SetOnce::new(),
@@ -230,7 +227,7 @@ impl Object {
     /// Where its data is in the lower layers, if that is known.
     #[inline]
     fn lower_data(&self) -> Option<&PinnedDentry> {
-        match &self.more {
+        match self.more.get() {
             None => self.top.as_ref(),
             Some(more) => match &more.lazy {
                 Some(lazy) => lazy.found.as_ref(),
@@ -251,7 +248,7 @@ impl Object {
 
     /// The data in data-only layers.
     pub(crate) fn lazy(&self) -> Option<&LazyData> {
-        self.more.as_ref()?.lazy.as_ref()
+        self.more.get()?.lazy.as_ref()
     }
 
     /// Says where the data is. Whoever comes second has found the same.
@@ -263,7 +260,7 @@ impl Object {
 
     /// Every place it is in the lower layers, topmost first, but for lazy data.
     pub(crate) fn lower_stack(&self) -> impl Iterator<Item = &PinnedDentry> {
-        let below = self.more.as_ref().map_or(&[][..], |more| &more.below);
+        let below = self.more.get().map_or(&[][..], |more| &more.below);
         Iterator::chain(self.top.iter(), below)
     }
 
@@ -271,7 +268,7 @@ impl Object {
         match i.checked_sub(1) {
             None => self.top.as_ref(),
             Some(i) => {
-                let more = self.more.as_ref()?;
+                let more = self.more.get()?;
                 match &more.lazy {
                     Some(lazy) if i == more.below.len() => lazy.found.as_ref(),
                     _ => more.below.get(i),
@@ -282,7 +279,7 @@ impl Object {
 
     /// The number of lower layers it is in.
     pub(crate) fn lower_depth(&self) -> usize {
-        usize::from(self.top.is_some()) + self.more.as_ref().map_or(0, |more| more.below.len())
+        usize::from(self.top.is_some()) + self.more.get().map_or(0, |more| more.below.len())
     }
 
     /// Whether it is a directory merged of several.
@@ -291,15 +288,24 @@ impl Object {
         if self.upper.as_ref().is_some() {
             self.top.is_some()
         } else {
-            self.more
-                .as_ref()
-                .is_some_and(|more| !more.below.is_empty())
+            self.more.get().is_some_and(|more| !more.below.is_empty())
         }
     }
 
-    /// The merged names of a directory.
+    /// The merged names of a directory, if anybody asked for them yet.
     pub(crate) fn listing(&self) -> Option<&Locked<SharedListing>> {
-        self.more.as_ref()?.listing.as_ref()
+        self.more.get()?.listing.get()
+    }
+
+    /// The merged names of a directory.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn make_listing(&self) -> Result<&Locked<SharedListing>> {
+        let more = self.more.get_or_make(|| Ok(More::default()))?;
+        more.listing
+            .get_or_make(|| Locked::new(SharedListing::default()))
     }
 }
 
