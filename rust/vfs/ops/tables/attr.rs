@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the VFS asks of every inode: attributes, permissions, access control lists, extended attributes,
+//! and of symbolic links their target.
+
+use super::*;
+
+pub(super) unsafe extern "C" fn permission<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    inode: *mut bindings::inode,
+    mask: i32,
+) -> i32 {
+    // SAFETY: The VFS passes an inode of ours, counted or under RCU.
+    let inode = unsafe { RcuInode::<F>::from_raw(inode) };
+    match F::Attr::permission(inode, Access::from_raw(mask)) {
+        Ok(()) => 0,
+        Err(e) => to_errno(e),
+    }
+}
+
+pub(super) unsafe extern "C" fn getattr<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    path: *const bindings::path,
+    stat: *mut bindings::kstat,
+    mask: u32,
+    flags: u32,
+) -> i32 {
+    // SAFETY: The VFS passes a positive dentry of ours, and a structure to fill.
+    let (dentry, stat) = unsafe { (Positive::<F>::from_raw((*path).dentry), &mut *stat.cast()) };
+    match F::Attr::getattr(dentry, stat, Request { mask, flags }) {
+        Ok(()) => 0,
+        Err(e) => to_errno(e),
+    }
+}
+
+pub(super) unsafe extern "C" fn listxattr<F: FileSystem>(
+    dentry: *mut bindings::dentry,
+    list: *mut ffi::c_char,
+    size: usize,
+) -> isize {
+    // SAFETY: The VFS passes a positive dentry of ours, and a buffer of that size or null.
+    let (dentry, buf) = unsafe { (Positive::<F>::from_raw(dentry), buffer(list, size)) };
+    length(F::Attr::list_xattrs(dentry, buf))
+}
+
+pub(super) unsafe extern "C" fn get_inode_acl<F: FileSystem>(
+    inode: *mut bindings::inode,
+    kind: i32,
+    rcu: bool,
+) -> *mut kernel::bindings::posix_acl {
+    let kind = acl::Kind::from_raw(kind);
+    let result = if rcu {
+        // SAFETY: The VFS passes an inode of ours, under RCU.
+        F::Attr::acl_in_rcu_walk(unsafe { RcuInode::from_raw(inode) }, kind).map(|acl| acl.0)
+    } else {
+        // SAFETY: The VFS passes an inode of ours, counted.
+        F::Attr::acl_for_check(unsafe { Inode::from_raw(inode) }, kind).map(Acl::into_raw)
+    };
+    result.unwrap_or_else(|e| e.to_ptr()).cast()
+}
+
+pub(super) unsafe extern "C" fn get_acl<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    dentry: *mut bindings::dentry,
+    kind: i32,
+) -> *mut kernel::bindings::posix_acl {
+    // SAFETY: The VFS passes a positive dentry of ours.
+    let dentry = unsafe { Positive::<F>::from_raw(dentry) };
+    F::Attr::acl(dentry, acl::Kind::from_raw(kind))
+        .map(Acl::into_raw)
+        .unwrap_or_else(|e| e.to_ptr())
+        .cast()
+}
+
+pub(super) unsafe extern "C" fn fileattr_get<F: FileSystem>(
+    dentry: *mut bindings::dentry,
+    fa: *mut kernel::bindings::file_kattr,
+) -> i32 {
+    // SAFETY: The VFS passes a positive dentry of ours, and a structure to fill.
+    let (dentry, mut fa) = unsafe {
+        (
+            Positive::<F>::from_raw(dentry),
+            FileAttr::from_raw(fa.cast()),
+        )
+    };
+    from_result(|| F::Attr::fileattr(dentry, &mut fa).map(|()| 0))
+}
+
+pub(super) unsafe extern "C" fn fileattr_set<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    dentry: *mut bindings::dentry,
+    fa: *mut kernel::bindings::file_kattr,
+) -> i32 {
+    // SAFETY: The VFS passes a positive dentry of ours, and attributes to set.
+    let (dentry, mut fa) = unsafe {
+        (
+            Positive::<F>::from_raw(dentry),
+            FileAttr::from_raw(fa.cast()),
+        )
+    };
+    from_result(|| F::Attr::set_fileattr(dentry, &mut fa).map(|()| 0))
+}
+
+pub(super) unsafe extern "C" fn setattr<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    dentry: *mut bindings::dentry,
+    attr: *mut bindings::iattr,
+) -> i32 {
+    // SAFETY: The VFS passes a positive dentry of ours whose inode it has locked, and a change.
+    let (dentry, request) = unsafe {
+        (
+            Positive::<F>::from_raw(dentry),
+            change::Request::from_raw(attr),
+        )
+    };
+    from_result(|| F::Attr::setattr(dentry, request).map(|()| 0))
+}
+
+pub(super) unsafe extern "C" fn set_acl<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    dentry: *mut bindings::dentry,
+    acl: *mut kernel::bindings::posix_acl,
+    kind: i32,
+) -> i32 {
+    // SAFETY: The VFS passes a positive dentry of ours whose inode it has locked, and a list or null.
+    let (dentry, acl) = unsafe { (Positive::<F>::from_raw(dentry), Acl::borrow_raw(acl.cast())) };
+    from_result(|| F::Attr::set_acl(dentry, acl::Kind::from_raw(kind), acl.as_ref()).map(|()| 0))
+}
+
+pub(super) unsafe extern "C" fn update_time<F: FileSystem>(
+    inode: *mut bindings::inode,
+    what: bindings::fs_update_time,
+    flags: u32,
+) -> i32 {
+    // Modification times are the real filesystem's business.
+    if what == bindings::fs_update_time_FS_UPD_ATIME {
+        if flags & bindings::IOCB_NOWAIT != 0 {
+            return to_errno(EAGAIN);
+        }
+        // SAFETY: The VFS passes an inode of ours.
+        F::Attr::touch(unsafe { Inode::from_raw(inode) });
+    }
+    0
+}
+
+pub(super) unsafe extern "C" fn xattr_set<F: FileSystem>(
+    _handler: *const bindings::xattr_handler,
+    _idmap: *mut bindings::mnt_idmap,
+    dentry: *mut bindings::dentry,
+    inode: *mut bindings::inode,
+    name: *const ffi::c_char,
+    value: *const ffi::c_void,
+    size: usize,
+    flags: i32,
+) -> i32 {
+    // SAFETY: The VFS passes a positive dentry of ours with its inode, which it has locked, a name,
+    // and a value of that size, or null to remove.
+    let (inode, dentry, name, value) = unsafe {
+        let value = NonNull::new(value.cast_mut().cast::<u8>())
+            .map(|value| core::slice::from_raw_parts(value.as_ptr(), size));
+        (
+            Inode::<F>::from_raw(inode),
+            Positive::from_raw(dentry),
+            CStr::from_char_ptr(name),
+            value,
+        )
+    };
+    from_result(|| F::Xattr::set(inode, dentry, name, value, flags).map(|()| 0))
+}
+
+pub(super) unsafe extern "C" fn xattr_get<F: FileSystem>(
+    _handler: *const bindings::xattr_handler,
+    _dentry: *mut bindings::dentry,
+    inode: *mut bindings::inode,
+    name: *const ffi::c_char,
+    value: *mut ffi::c_void,
+    size: usize,
+) -> i32 {
+    // SAFETY: The VFS passes an inode of ours, a name, and a buffer of that size or null.
+    let (inode, name, buf) = unsafe {
+        (
+            Inode::<F>::from_raw(inode),
+            CStr::from_char_ptr(name),
+            buffer(value.cast(), size),
+        )
+    };
+    length(F::Xattr::get(inode, name, buf)) as i32
+}
+
+pub(super) unsafe extern "C" fn get_link<F: FileSystem>(
+    dentry: *mut bindings::dentry,
+    _inode: *mut bindings::inode,
+    done: *mut bindings::delayed_call,
+) -> *const ffi::c_char {
+    if dentry.is_null() {
+        // RCU-walk: come again with references.
+        return ECHILD.to_ptr();
+    }
+    // SAFETY: The VFS passes a positive dentry of ours and a place for the clean-up.
+    let (dentry, done) = unsafe { (Positive::<F>::from_raw(dentry), &mut *done) };
+    match F::Symlink::target(dentry, &mut symlink::Done(done)) {
+        Ok(target) => target.0,
+        Err(e) => e.to_ptr(),
+    }
+}

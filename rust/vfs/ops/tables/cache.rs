@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the VFS asks of dentries and super blocks.
+
+use super::*;
+
+pub(super) unsafe extern "C" fn d_revalidate<F: FileSystem>(
+    _dir: *mut bindings::inode,
+    _name: *const bindings::qstr,
+    dentry: *mut bindings::dentry,
+    flags: u32,
+) -> i32 {
+    // SAFETY: The VFS passes a dentry of ours.
+    unsafe { revalidate::<F>(dentry, Revalidation { flags, weak: false }) }
+}
+
+pub(super) unsafe extern "C" fn d_weak_revalidate<F: FileSystem>(
+    dentry: *mut bindings::dentry,
+    flags: u32,
+) -> i32 {
+    // SAFETY: The VFS passes a dentry of ours.
+    unsafe { revalidate::<F>(dentry, Revalidation { flags, weak: true }) }
+}
+
+/// # Safety
+///
+/// `dentry` must be one of ours, counted, or under RCU if the question says so.
+unsafe fn revalidate<F: FileSystem>(dentry: *mut bindings::dentry, question: Revalidation) -> i32 {
+    // SAFETY: By the requirement; under RCU the inode may just be gone.
+    let inode = unsafe { (&raw const (*dentry).d_inode).read_volatile() };
+    if inode.is_null() {
+        return to_errno(ECHILD);
+    }
+    let rcu = question.flags & bindings::LOOKUP_RCU != 0;
+    let valid = if rcu {
+        // SAFETY: Under RCU the inode's memory stays.
+        F::Dentry::revalidate_rcu(unsafe { RcuInode::from_raw(inode) }, question).ok_or(ECHILD)
+    } else {
+        // SAFETY: A counted dentry keeps its inode.
+        F::Dentry::revalidate(unsafe { Inode::from_raw(inode) }, question)
+    };
+    match valid {
+        Ok(valid) => i32::from(valid),
+        Err(e) => to_errno(e),
+    }
+}
+
+/// See [`Revalidation::ask`].
+pub(crate) fn revalidate_real(dentry: &Positive<Foreign>, question: Revalidation) -> Result<bool> {
+    let ptr = dentry.as_ptr();
+    let flags = dentry.flags();
+    let result = |r: i32| {
+        if r < 0 {
+            Err(Error::from_errno(r))
+        } else {
+            Ok(r > 0)
+        }
+    };
+    // SAFETY: The dentry is counted and valid; a flag for an operation means that it is there. The
+    // parent is held and the name kept for the call.
+    unsafe {
+        if question.weak {
+            if flags & bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE == 0 {
+                return Ok(true);
+            }
+            let Some(revalidate) = (*(*ptr).d_op).d_weak_revalidate else {
+                return Ok(true);
+            };
+            return result(revalidate(ptr, question.flags));
+        }
+        if flags & bindings::dentry_flags_DCACHE_OP_REVALIDATE == 0 {
+            return Ok(true);
+        }
+        let Some(revalidate) = (*(*ptr).d_op).d_revalidate else {
+            return Ok(true);
+        };
+        let parent = dentry.parent();
+        let mut name = core::mem::MaybeUninit::<bindings::name_snapshot>::uninit();
+        bindings::take_dentry_name_snapshot(name.as_mut_ptr(), ptr);
+        let valid = result(revalidate(
+            parent.inode().as_ptr(),
+            &(*name.as_ptr()).name,
+            ptr,
+            question.flags,
+        ));
+        bindings::release_dentry_name_snapshot(name.as_mut_ptr());
+        if let Ok(false) = valid {
+            bindings::d_invalidate(ptr);
+            return Err(ESTALE);
+        }
+        valid
+    }
+}
+
+pub(super) unsafe extern "C" fn d_real<F: FileSystem>(
+    dentry: *mut bindings::dentry,
+    which: bindings::d_real_type,
+) -> *mut bindings::dentry {
+    let of = if which == bindings::d_real_type_D_REAL_METADATA {
+        Real::Metadata
+    } else {
+        Real::Data
+    };
+    // SAFETY: The VFS passes a positive dentry of ours.
+    match F::Dentry::real(unsafe { Positive::<F>::from_raw(dentry) }, of) {
+        None => dentry,
+        Some(real) => {
+            // SAFETY: The dentry is valid while ours is; one that stands on another in turn has
+            // the operation.
+            unsafe {
+                match (*real.as_ptr()).d_op.as_ref().and_then(|ops| ops.d_real) {
+                    Some(further) if real.is_stacked() => further(real.as_ptr(), which),
+                    _ => real.as_ptr(),
+                }
+            }
+        }
+    }
+}
+
+pub(super) unsafe extern "C" fn statfs<F: FileSystem>(
+    dentry: *mut bindings::dentry,
+    buf: *mut kernel::bindings::kstatfs,
+) -> i32 {
+    // SAFETY: The VFS passes a dentry of ours, and a structure to fill.
+    let (sb, stat) = unsafe {
+        (
+            SuperBlock::<F>::from_raw((*dentry).d_sb),
+            &mut *buf.cast::<StatFs>(),
+        )
+    };
+    from_result(|| F::Super::statfs(sb, stat).map(|()| 0))
+}
+
+pub(super) unsafe extern "C" fn sync_fs<F: FileSystem>(
+    sb: *mut bindings::super_block,
+    wait: i32,
+) -> i32 {
+    // SAFETY: The VFS passes a super block of ours.
+    let sb = unsafe { SuperBlock::<F>::from_raw(sb) };
+    from_result(|| F::Super::sync(sb, wait != 0).map(|()| 0))
+}
+
+pub(super) unsafe extern "C" fn show_options<F: FileSystem>(
+    m: *mut bindings::seq_file,
+    dentry: *mut bindings::dentry,
+) -> i32 {
+    // SAFETY: The VFS passes the root dentry of ours, and where to show.
+    let (sb, options) = unsafe {
+        (
+            SuperBlock::<F>::from_raw((*dentry).d_sb),
+            seq::Options::from_raw(m),
+        )
+    };
+    F::Super::show_options(sb, &options);
+    0
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the VFS asks of directories.
+
+use super::*;
+
+pub(super) unsafe extern "C" fn lookup<F: FileSystem>(
+    _dir: *mut bindings::inode,
+    dentry: *mut bindings::dentry,
+    _flags: u32,
+) -> *mut bindings::dentry {
+    // SAFETY: The VFS passes a dentry of ours that it wants looked up.
+    match F::Dir::lookup(unsafe { Unhashed::from_raw(dentry) }) {
+        Ok(None) => core::ptr::null_mut(),
+        Ok(Some(other)) => ARef::into_raw(other).as_ptr().cast(),
+        Err(e) => e.to_ptr(),
+    }
+}
+
+pub(super) unsafe extern "C" fn dir_open<F: FileSystem>(
+    _inode: *mut bindings::inode,
+    file: *mut bindings::file,
+) -> i32 {
+    from_result(|| {
+        // SAFETY: The VFS passes a file of ours that is being opened.
+        let data = F::Dir::open(unsafe { File::from_raw(file) })?;
+        // SAFETY: The slot is ours; `dir_release` takes the data back.
+        unsafe { File::<F>::data_slot::<<F::Dir as DirOps<F>>::Data>(file).write(data) };
+        Ok(0)
+    })
+}
+
+pub(super) unsafe extern "C" fn dir_iterate<F: FileSystem>(
+    file: *mut bindings::file,
+    ctx: *mut bindings::dir_context,
+) -> i32 {
+    // SAFETY: The VFS passes an open directory of ours (so `dir_open` filled the slot), and a
+    // context.
+    let (file, data, mut emitter) = unsafe {
+        (
+            File::<F>::from_raw(file),
+            &*File::<F>::data_slot::<<F::Dir as DirOps<F>>::Data>(file),
+            Emitter::from_raw(ctx),
+        )
+    };
+    from_result(|| F::Dir::iterate(file, data, &mut emitter).map(|()| 0))
+}
+
+pub(super) unsafe extern "C" fn dir_llseek<F: FileSystem>(
+    file: *mut bindings::file,
+    offset: i64,
+    whence: i32,
+) -> i64 {
+    // SAFETY: As in `dir_iterate`.
+    let (file, data) = unsafe {
+        (
+            File::<F>::from_raw(file),
+            &*File::<F>::data_slot::<<F::Dir as DirOps<F>>::Data>(file),
+        )
+    };
+    position(F::Dir::seek(file, data, offset, whence).inspect(|&pos| file.set_position(pos)))
+}
+
+pub(super) unsafe extern "C" fn dir_release<F: FileSystem>(
+    inode: *mut bindings::inode,
+    file: *mut bindings::file,
+) -> i32 {
+    // SAFETY: The VFS calls this once for each file that was opened, at its end.
+    unsafe {
+        let data = File::<F>::data_slot::<<F::Dir as DirOps<F>>::Data>(file).read();
+        F::Dir::release(Inode::from_raw(inode), data);
+    }
+    0
+}
+
+pub(super) unsafe extern "C" fn dir_fsync<F: FileSystem>(
+    file: *mut bindings::file,
+    start: i64,
+    end: i64,
+    datasync: i32,
+) -> i32 {
+    let range = SyncRange {
+        start,
+        end,
+        data_only: datasync != 0,
+    };
+    // SAFETY: As in `dir_iterate`.
+    let (file, data) = unsafe {
+        (
+            File::<F>::from_raw(file),
+            &*File::<F>::data_slot::<<F::Dir as DirOps<F>>::Data>(file),
+        )
+    };
+    from_result(|| F::Dir::fsync(file, data, range).map(|()| 0))
+}
+
+/// # Safety
+///
+/// `dentry` must be what the VFS passed to an operation that is to make an object for it.
+unsafe fn make<F: FileSystem>(dentry: *mut bindings::dentry, what: New<'_>) -> Result {
+    // SAFETY: By the requirement.
+    F::Dir::create(unsafe { Vacant::from_raw(dentry) }, what)
+}
+
+pub(super) unsafe extern "C" fn create<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    _dir: *mut bindings::inode,
+    dentry: *mut bindings::dentry,
+    mode: bindings::umode_t,
+    _exclusive: bool,
+) -> i32 {
+    // SAFETY: The VFS passes a negative dentry of ours whose parent it has locked.
+    from_result(|| unsafe { make::<F>(dentry, New::File(mode & 0o7777)) }.map(|()| 0))
+}
+
+pub(super) unsafe extern "C" fn mkdir<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    _dir: *mut bindings::inode,
+    dentry: *mut bindings::dentry,
+    mode: bindings::umode_t,
+) -> *mut bindings::dentry {
+    // SAFETY: As in `create`.
+    match unsafe { make::<F>(dentry, New::Directory(mode & 0o7777)) } {
+        Ok(()) => core::ptr::null_mut(),
+        Err(e) => e.to_ptr(),
+    }
+}
+
+pub(super) unsafe extern "C" fn mknod<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    _dir: *mut bindings::inode,
+    dentry: *mut bindings::dentry,
+    mode: bindings::umode_t,
+    dev: bindings::dev_t,
+) -> i32 {
+    // SAFETY: As in `create`.
+    from_result(|| unsafe { make::<F>(dentry, New::Special(mode, dev)) }.map(|()| 0))
+}
+
+pub(super) unsafe extern "C" fn symlink<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    _dir: *mut bindings::inode,
+    dentry: *mut bindings::dentry,
+    target: *const ffi::c_char,
+) -> i32 {
+    from_result(|| {
+        // SAFETY: As in `create`; the target is a C string.
+        unsafe { make::<F>(dentry, New::Symlink(CStr::from_char_ptr(target)))? };
+        Ok(0)
+    })
+}
+
+pub(super) unsafe extern "C" fn link<F: FileSystem>(
+    old: *mut bindings::dentry,
+    _dir: *mut bindings::inode,
+    new: *mut bindings::dentry,
+) -> i32 {
+    // SAFETY: The VFS passes a positive dentry of ours, and a negative one whose parent is locked.
+    let (old, new) = unsafe { (Positive::<F>::from_raw(old), Vacant::from_raw(new)) };
+    from_result(|| F::Dir::link(old, new).map(|()| 0))
+}
+
+pub(super) unsafe extern "C" fn unlink<F: FileSystem>(
+    _dir: *mut bindings::inode,
+    dentry: *mut bindings::dentry,
+) -> i32 {
+    // SAFETY: The VFS passes a positive dentry of ours whose parent it has locked.
+    let name = unsafe { Named::<F>::from_raw(dentry) };
+    from_result(|| F::Dir::remove(name, false).map(|()| 0))
+}
+
+pub(super) unsafe extern "C" fn rmdir<F: FileSystem>(
+    _dir: *mut bindings::inode,
+    dentry: *mut bindings::dentry,
+) -> i32 {
+    // SAFETY: As in `unlink`.
+    let name = unsafe { Named::<F>::from_raw(dentry) };
+    from_result(|| F::Dir::remove(name, true).map(|()| 0))
+}
+
+pub(super) unsafe extern "C" fn rename<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    _old_dir: *mut bindings::inode,
+    old: *mut bindings::dentry,
+    _new_dir: *mut bindings::inode,
+    new: *mut bindings::dentry,
+    flags: u32,
+) -> i32 {
+    // SAFETY: The VFS passes two dentries of ours whose parents it has locked.
+    let (old, new) = unsafe { (Named::<F>::from_raw(old), Named::from_raw(new)) };
+    from_result(|| F::Dir::rename(old, new, RenameFlags(flags)).map(|()| 0))
+}
+
+pub(super) unsafe extern "C" fn tmpfile<F: FileSystem>(
+    _idmap: *mut bindings::mnt_idmap,
+    dir: *mut bindings::inode,
+    file: *mut bindings::file,
+    mode: bindings::umode_t,
+) -> i32 {
+    let request = Nameless {
+        // SAFETY: The VFS passes a directory of ours.
+        dir: unsafe { Inode::<F>::from_raw(dir) },
+        file,
+        mode,
+    };
+    from_result(|| F::Dir::create_nameless(request).map(|()| 0))
+}
+
+/// See [`Nameless::open`].
+///
+/// # Safety
+///
+/// `file` must be what the VFS passed to `->tmpfile()`, during that call.
+pub(crate) unsafe fn finish_nameless<F: FileSystem>(
+    file: *mut bindings::file,
+    inode: ARef<Inode<F>>,
+    data: <F::Regular as FileOps<F>>::Data,
+) -> Result {
+    unsafe extern "C" fn opened_already(_: *mut bindings::inode, _: *mut bindings::file) -> i32 {
+        0
+    }
+
+    // SAFETY: By the requirement: the file is being opened, and its dentry is negative. If it is
+    // open in the end, `file_release` takes the data; if not, nobody else does.
+    unsafe {
+        let dentry = (*file).__bindgen_anon_1.f_path.dentry;
+        let slot = File::<F>::data_slot::<<F::Regular as FileOps<F>>::Data>(file);
+        let inode = ARef::into_raw(inode).as_ptr().cast();
+        bindings::d_mark_tmpfile(file, inode);
+        bindings::d_instantiate(dentry, inode);
+        slot.write(data);
+        let result = bindings::finish_open(file, dentry, Some(opened_already));
+        if (*file).f_mode & bindings::FMODE_OPENED == 0 {
+            slot.drop_in_place();
+        }
+        crate::errno::to_result(result)
+    }
+}

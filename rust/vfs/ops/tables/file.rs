@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the VFS asks of regular files.
+
+use super::*;
+
+pub(super) unsafe extern "C" fn file_open<F: FileSystem>(
+    _inode: *mut bindings::inode,
+    file: *mut bindings::file,
+) -> i32 {
+    from_result(|| {
+        // SAFETY: The VFS passes a file of ours that is being opened.
+        let data = F::Regular::open(unsafe { File::from_raw(file) })?;
+        // SAFETY: The slot is ours; `file_release` takes the data back.
+        unsafe { File::<F>::data_slot::<<F::Regular as FileOps<F>>::Data>(file).write(data) };
+        Ok(0)
+    })
+}
+
+pub(super) unsafe extern "C" fn file_release<F: FileSystem>(
+    _inode: *mut bindings::inode,
+    file: *mut bindings::file,
+) -> i32 {
+    // SAFETY: The VFS calls this once for each file that was opened, at its end.
+    unsafe { File::<F>::data_slot::<<F::Regular as FileOps<F>>::Data>(file).drop_in_place() };
+    0
+}
+
+/// An open regular file of ours and what is kept with it.
+///
+/// # Safety
+///
+/// `file` must have been opened by `file_open::<F>` and stay open as long as `'a`.
+#[inline]
+unsafe fn opened<'a, F: FileSystem>(
+    file: *mut bindings::file,
+) -> (&'a File<F>, &'a <F::Regular as FileOps<F>>::Data) {
+    // SAFETY: By the requirement.
+    unsafe { (File::from_raw(file), &*File::<F>::data_slot(file)) }
+}
+
+pub(super) unsafe extern "C" fn file_llseek<F: FileSystem>(
+    file: *mut bindings::file,
+    offset: i64,
+    whence: i32,
+) -> i64 {
+    // SAFETY: The VFS passes an open file of ours.
+    let (file, data) = unsafe { opened::<F>(file) };
+    position(F::Regular::seek(file, data, offset, whence).inspect(|&pos| file.set_position(pos)))
+}
+
+pub(super) unsafe extern "C" fn file_read_iter<F: FileSystem>(
+    iocb: *mut bindings::kiocb,
+    iter: *mut bindings::iov_iter,
+) -> isize {
+    // SAFETY: The VFS passes a request for an open file of ours.
+    let (file, data, read) = unsafe {
+        let (file, data) = opened::<F>((*iocb).ki_filp);
+        (file, data, Read::from_raw(iocb, iter))
+    };
+    length(F::Regular::read(file, data, read))
+}
+
+pub(super) unsafe extern "C" fn file_splice_read<F: FileSystem>(
+    file: *mut bindings::file,
+    position: *mut i64,
+    pipe: *mut bindings::pipe_inode_info,
+    len: usize,
+    flags: u32,
+) -> isize {
+    let splice = SpliceRead {
+        file,
+        // SAFETY: The VFS passes a position that is ours during the call.
+        position: unsafe { &mut *position },
+        pipe,
+        len,
+        flags,
+    };
+    // SAFETY: The VFS passes an open file of ours.
+    let (file, data) = unsafe { opened::<F>(file) };
+    length(F::Regular::splice_read(file, data, splice))
+}
+
+pub(super) unsafe extern "C" fn file_mmap<F: FileSystem>(
+    file: *mut bindings::file,
+    vma: *mut bindings::vm_area_struct,
+) -> i32 {
+    // SAFETY: The VFS passes an open file of ours, and an area that is being mapped.
+    let ((file, data), map) = unsafe { (opened::<F>(file), MapRequest::from_raw(vma)) };
+    from_result(|| F::Regular::mmap(file, data, map).map(|()| 0))
+}
+
+pub(super) unsafe extern "C" fn file_fsync<F: FileSystem>(
+    file: *mut bindings::file,
+    start: i64,
+    end: i64,
+    datasync: i32,
+) -> i32 {
+    let range = SyncRange {
+        start,
+        end,
+        data_only: datasync != 0,
+    };
+    // SAFETY: The VFS passes an open file of ours.
+    let (file, data) = unsafe { opened::<F>(file) };
+    from_result(|| F::Regular::fsync(file, data, range).map(|()| 0))
+}
+
+pub(super) unsafe extern "C" fn file_write_iter<F: FileSystem>(
+    iocb: *mut bindings::kiocb,
+    iter: *mut bindings::iov_iter,
+) -> isize {
+    // SAFETY: The VFS passes a request for an open file of ours.
+    let (file, data, write) = unsafe {
+        let (file, data) = opened::<F>((*iocb).ki_filp);
+        (file, data, Write::from_raw(iocb, iter))
+    };
+    length(F::Regular::write(file, data, write))
+}
+
+pub(super) unsafe extern "C" fn file_splice_write<F: FileSystem>(
+    pipe: *mut bindings::pipe_inode_info,
+    file: *mut bindings::file,
+    position: *mut i64,
+    len: usize,
+    flags: u32,
+) -> isize {
+    let splice = SpliceWrite {
+        file,
+        // SAFETY: The VFS passes a position that is ours during the call.
+        position: unsafe { &mut *position },
+        pipe,
+        len,
+        flags,
+    };
+    // SAFETY: The VFS passes an open file of ours.
+    let (file, data) = unsafe { opened::<F>(file) };
+    length(F::Regular::splice_write(file, data, splice))
+}
+
+pub(super) unsafe extern "C" fn file_fallocate<F: FileSystem>(
+    file: *mut bindings::file,
+    mode: i32,
+    offset: i64,
+    len: i64,
+) -> isize {
+    // SAFETY: The VFS passes an open file of ours.
+    let (file, data) = unsafe { opened::<F>(file) };
+    from_result(|| F::Regular::allocate(file, data, mode, offset, len).map(|()| 0isize))
+}
+
+/// # Safety
+///
+/// Both files must be open files of ours. (The VFS compares the operations of the two.)
+unsafe fn transfer<F: FileSystem>(
+    how: Transfer,
+    from: *mut bindings::file,
+    to: *mut bindings::file,
+    range: TransferRange,
+) -> Result<i64> {
+    // SAFETY: By the requirement.
+    let (from, to) = unsafe { (opened::<F>(from), opened::<F>(to)) };
+    F::Regular::transfer(how, from, to, range)
+}
+
+pub(super) unsafe extern "C" fn file_copy_range<F: FileSystem>(
+    from: *mut bindings::file,
+    from_pos: i64,
+    to: *mut bindings::file,
+    to_pos: i64,
+    len: usize,
+    flags: u32,
+) -> isize {
+    let range = TransferRange {
+        from: from_pos,
+        to: to_pos,
+        len: len as i64,
+        flags,
+    };
+    // SAFETY: The VFS passes two open files with our operations.
+    position(unsafe { transfer::<F>(Transfer::Copy, from, to, range) }) as isize
+}
+
+pub(super) unsafe extern "C" fn file_remap_range<F: FileSystem>(
+    from: *mut bindings::file,
+    from_pos: i64,
+    to: *mut bindings::file,
+    to_pos: i64,
+    len: i64,
+    flags: u32,
+) -> i64 {
+    if flags & !(bindings::REMAP_FILE_DEDUP | bindings::REMAP_FILE_ADVISORY) != 0 {
+        return i64::from(to_errno(EINVAL));
+    }
+    let how = if flags & bindings::REMAP_FILE_DEDUP != 0 {
+        Transfer::Deduplicate
+    } else {
+        Transfer::Clone
+    };
+    let range = TransferRange {
+        from: from_pos,
+        to: to_pos,
+        len,
+        flags,
+    };
+    // SAFETY: The VFS passes two open files with our operations.
+    position(unsafe { transfer::<F>(how, from, to, range) })
+}
+
+pub(super) unsafe extern "C" fn file_fadvise<F: FileSystem>(
+    file: *mut bindings::file,
+    offset: i64,
+    len: i64,
+    advice: i32,
+) -> i32 {
+    // SAFETY: The VFS passes an open file of ours.
+    let (file, data) = unsafe { opened::<F>(file) };
+    from_result(|| F::Regular::advise(file, data, offset, len, advice).map(|()| 0))
+}
+
+pub(super) unsafe extern "C" fn file_flush<F: FileSystem>(
+    file: *mut bindings::file,
+    owner: bindings::fl_owner_t,
+) -> i32 {
+    // SAFETY: The VFS passes an open file of ours.
+    let (file, data) = unsafe { opened::<F>(file) };
+    from_result(|| F::Regular::flush(file, data, LockOwner(owner)).map(|()| 0))
+}
+
+pub(super) unsafe extern "C" fn fiemap<F: FileSystem>(
+    inode: *mut bindings::inode,
+    info: *mut kernel::bindings::fiemap_extent_info,
+    start: u64,
+    len: u64,
+) -> i32 {
+    // SAFETY: The VFS passes an inode of ours and a question that is ours during the call.
+    let (inode, info) = unsafe { (Inode::<F>::from_raw(inode), &mut *info.cast()) };
+    from_result(|| F::Regular::fiemap(inode, Extents { info, start, len }).map(|()| 0))
+}
