@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * layerbench: measures what filesystem calls cost on layerfs, on the kernel's overlayfs and on the bare
+ * filesystem, all in this one process. Each row of the table builds the same layers for each system, makes
+ * one round that does not count, then several that do, the systems taking turns; the median is printed.
+ *
+ *   layerbench [--rounds N] [--scale PERCENT] [--xfs DIR] [--list] [ROW-PATTERN...]
+ *
+ * Output: one line per row and system: row,system,unit,median,least,most,rounds. See README.md.
+ */
+#define _GNU_SOURCE
+#include "bench.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_ROUNDS 64
+
+static const struct row *const tables[] = { rows_cached, rows_lookup,  rows_readdir, rows_tree,
+					    rows_change, rows_copy_up, rows_mount,   rows_memory };
+static int default_rounds = 5;
+static int scale = 100;
+
+uint64_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+void settle(void)
+{
+	usleep(30000);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void run(const struct row *original)
+{
+	struct row row = *original;
+	struct stack stacks[SYSTEMS];
+	double took[SYSTEMS][MAX_ROUNDS];
+	int rounds = row.rounds ? row.rounds : default_rounds;
+
+	/* Only what is timed call by call gets fewer calls; sizes are what the row is about. */
+	if (!row.unit && scale != 100 && row.n >= 200 && !row.remount)
+		row.n = row.n * scale / 100;
+	for (int system = 0; system < SYSTEMS; system++)
+		stack_make(&stacks[system], system, &row);
+	for (int round = 0; round <= rounds; round++) {
+		for (int system = 0; system < SYSTEMS; system++) {
+			struct stack *s = &stacks[system];
+
+			if (row.remount && round > 0) {
+				stack_umount(s);
+				settle();
+				stack_mount(s);
+			}
+			stack_enter(s);
+			settle();
+			took[system][round] = row.round(s, round);
+		}
+	}
+	for (int system = 0; system < SYSTEMS; system++) {
+		double *counted = took[system] + 1;
+
+		qsort(counted, rounds, sizeof(double), by_size);
+		printf("%s,%s,%s,%.1f,%.1f,%.1f,%d\n", row.name, system_names[system], row.unit ? row.unit : "time",
+		       rounds % 2 ? counted[rounds / 2] : (counted[rounds / 2] + counted[rounds / 2 - 1]) / 2, counted[0],
+		       counted[rounds - 1], rounds);
+		fflush(stdout);
+	}
+	for (int system = 0; system < SYSTEMS; system++)
+		stack_destroy(&stacks[system]);
+}
+
+static bool chosen(const struct row *row, char **patterns)
+{
+	if (!*patterns)
+		return true;
+	for (; *patterns; patterns++)
+		if (!fnmatch(*patterns, row->name, 0))
+			return true;
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = { { "rounds", required_argument, NULL, 'r' },
+						 { "scale", required_argument, NULL, 's' },
+						 { "xfs", required_argument, NULL, 'x' },
+						 { "list", no_argument, NULL, 'l' },
+						 { NULL, 0, NULL, 0 } };
+	bool list = false;
+	int option, ran = 0;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case 'r':
+			default_rounds = atoi(optarg);
+			break;
+		case 's':
+			scale = atoi(optarg);
+			break;
+		case 'x':
+			xfs_place = optarg;
+			break;
+		case 'l':
+			list = true;
+			break;
+		default:
+			return 2;
+		}
+	}
+	if (default_rounds < 1 || default_rounds >= MAX_ROUNDS || scale < 1) {
+		fprintf(stderr, "layerbench: --rounds wants 1 to %d, --scale a percentage\n", MAX_ROUNDS - 1);
+		return 2;
+	}
+	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++) {
+		for (const struct row *row = tables[t]; row->name; row++) {
+			if (!chosen(row, argv + optind))
+				continue;
+			ran++;
+			if (list) {
+				printf("%-22s %s\n", row->name, row->what);
+			} else if (row->place == XFS && !xfs_place) {
+				fprintf(stderr, "layerbench: %s wants --xfs DIR\n", row->name);
+			} else {
+				uint64_t start = now();
+
+				run(row);
+				fprintf(stderr, "# %s: %.2f s of the guest\n", row->name, (now() - start) / 1e9);
+			}
+		}
+	}
+	if (!ran) {
+		fprintf(stderr, "layerbench: no row has such a name (--list shows them)\n");
+		return 2;
+	}
+	return 0;
+}

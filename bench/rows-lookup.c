@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Rows: finding names that the stack has not cached, those that are there and those that are not. */
+#define _GNU_SOURCE
+#include "bench.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A directory that is in all layers, its files in the last lower. */
+static void prepare(struct stack *s)
+{
+	for (int i = 0; i <= s->lowers; i++)
+		make_dir(in_layer(s, i, "d"));
+	make_files(s, s->lowers, "d", "f", s->row->n, 100);
+}
+
+static void ready(struct stack *s)
+{
+	struct stat st;
+
+	(void)s;
+	CHECK(stat("d", &st));
+}
+
+static double find(struct stack *s, int round)
+{
+	struct stat st;
+	uint64_t took = 0;
+
+	(void)round;
+	for (int i = 0; i < s->row->n; i++) {
+		const char *path = name("d/f%d", i);
+		uint64_t start = now();
+
+		CHECK(stat(path, &st));
+		took += now() - start;
+	}
+	return (double)took / s->row->n;
+}
+
+static double miss(struct stack *s, int round)
+{
+	struct stat st;
+	uint64_t took = 0;
+
+	(void)round;
+	for (int i = 0; i < s->row->n; i++) {
+		const char *path = name("d/no%d", i);
+		uint64_t start = now();
+		int result = stat(path, &st);
+
+		took += now() - start;
+		if (result == 0 || errno != ENOENT)
+			die("%s should not be there", path);
+	}
+	return (double)took / s->row->n;
+}
+
+static double miss_again(struct stack *s, int round)
+{
+	miss(s, round);
+	return miss(s, round);
+}
+
+#define COLD .remount = true, .prepare = prepare, .ready = ready
+const struct row rows_lookup[] = {
+	{ .name = "stat-cold", .what = "first stat of a lower file after the mount", .n = 500, COLD, .round = find },
+	{ .name = "lookup-1", .what = "the same through 1 lower layer", .n = 300, .lowers = 1, COLD, .round = find },
+	{ .name = "lookup-8", .what = "the same through 8", .n = 200, .lowers = 8, COLD, .round = find },
+	{ .name = "lookup-64", .what = "the same through 64", .n = 100, .lowers = 64, COLD, .round = find },
+	{ .name = "lookup-500", .what = "the same through 500", .n = 30, .lowers = 500, .rounds = 3, COLD, .round = find },
+	{ .name = "miss", .what = "first stat of a name that is not there", .n = 500, COLD, .round = miss },
+	{ .name = "miss-again", .what = "stat of it again", .n = 500, COLD, .round = miss_again },
+	{ 0 },
+};
