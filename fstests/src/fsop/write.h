@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 
 static void fill_pattern(unsigned char *buf, size_t size, uint64_t seed, uint64_t off)
 {
@@ -381,6 +382,13 @@ static int c_utimes(int argc, struct word *a)
 	return utimensat(at.fd, at.path, t, AT_SYMLINK_NOFOLLOW | at.flags);
 }
 
+/* fsetx FD NAME VALUE */
+static int c_fsetx(int argc, struct word *a)
+{
+	(void)argc;
+	return fsetxattr(fd_of(a[1]), a[2].s, a[3].s, a[3].n, 0);
+}
+
 /* every N COMMAND...: N times; in its words %d is the number of the turn. Stops at an error. */
 static int c_every(int argc, struct word *a)
 {
@@ -427,6 +435,7 @@ static const struct command write_commands[] = {
 	{ "flags", 1, 1, 0, c_flags, "P" },
 	{ "become", 1, 1, 0, c_become, "UID[:GID[,GROUP...]]" },
 	{ "utimes", 3, 3, 0, c_utimes, "P ATIME MTIME" },
+	{ "fsetx", 3, 3, 0, c_fsetx, "FD NAME VALUE" },
 	{ "every", 2, -1, 0, c_every, "N COMMAND..." },
 	{ 0 },
 };
