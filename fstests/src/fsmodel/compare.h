@@ -22,8 +22,8 @@ static void first_different_word(const char *a, const char *b, char *out, size_t
 	for (i = 0; a[i] && a[i] == b[i]; i++)
 		if (a[i] == ' ')
 			start = i + 1;
-	if (!a[i] && !b[i])
-		start = i;
+	if ((!a[i] && b[i] == ' ') || (!b[i] && a[i] == ' '))
+		start = i + 1;
 	snprintf(out, room, "%.*s", (int)strcspn(a[i] ? a + start : b + start, "= \n"), a[i] ? a + start : b + start);
 }
 
@@ -100,7 +100,7 @@ static void dump_object(struct dump *d, const char *root, const char *rel, const
 	tell_stat(t, &st);
 	if (e && e->type != IFTODT(st.st_mode))
 		text_add(t, " d_type=%d", e->type);
-	if (e && e->ino != st.st_ino)
+	if (e && e->ino != st.st_ino && (compare_link_ino || st.st_nlink == 1))
 		text_add(t, " d_ino=wrong(%llu,st_ino=%llu)", (unsigned long long)e->ino, (unsigned long long)st.st_ino);
 	dump_xattrs(t, p.s);
 	if (S_ISREG(st.st_mode)) {
@@ -283,7 +283,8 @@ static bool slots_differ(struct side *a, struct side *b, int slot, const char *o
 		if (fstat(sides[i]->fd[slot], &st)) {
 			text_add(t, "fstat=%s", errno_name(errno));
 		} else {
-			text_add(t, "position=%lld ", (long long)lseek(sides[i]->fd[slot], 0, SEEK_CUR));
+			if (!S_ISDIR(st.st_mode))
+				text_add(t, "position=%lld ", (long long)lseek(sides[i]->fd[slot], 0, SEEK_CUR));
 			tell_stat(t, &st);
 		}
 	}

@@ -161,6 +161,7 @@ static bool episode_step(struct episode *e, const char *line)
 			text_clear(&e->diff.text);
 		}
 	}
+	known_stripping(&e->stack, &e->plain, &c);
 	return compare_around(e, &c);
 }
 

@@ -10,11 +10,14 @@
  *   (compare_nlink).
  * - the time of an operation: op.h's TIME_OF_NOW.
  * - one whiteout in the work directory: it is kept to be linked to (episode.h).
+ * - the mtime of a fifo: to write into it changes the stack's inode only, in memory.
  *
  * And what is a bug of the kernel's overlayfs, and excused only there:
  *
  * - metacopy=on: to open a file for writing whose data is still below copies the data and so changes
  *   its mtime (compare_file_mtime).
+ * - link() of a file that was copied up into a directory of upper alone does not mark this one impure:
+ *   listed, the file has another inode number than stat() says (compare_link_ino).
  */
 #ifndef FSMODEL_KNOWN_H
 #define FSMODEL_KNOWN_H
@@ -39,6 +42,15 @@ static bool known_refusal(const struct trees *t, const struct side *stack, const
 	/* A character device 0:0 would be taken for a whiteout. */
 	if (!strcmp(op, "mknod") && stack->err == EPERM && !strcmp(c->argv[1], "chr") && !atoi(c->argv[3]) && !atoi(c->argv[4]))
 		return true;
+	/*
+	 * A file of a lower layer, open, whose name is gone: to change it would need a copy-up to a place
+	 * that it no longer has.
+	 */
+	if (c->type->args[0] == 's' && (stack->err == EEXIST || stack->err == ENOENT || stack->err == ESTALE)) {
+		struct stat st;
+
+		return !fstat(plain->fd[atoi(c->argv[0])], &st) && !st.st_nlink;
+	}
 	/* Whiteouts are the stack's own business: a caller can't make them through it. */
 	if (!strcmp(op, "rename") && stack->err == EINVAL && strstr(c->argv[2], "WHITEOUT"))
 		return true;
@@ -83,7 +95,26 @@ static bool known_difference(struct side *stack, const struct side *plain, const
 					      : stack->err == ENXIO && reads_as_zeros(fd, from, st.st_size);
 		return stack->rc == st.st_size || (stack->rc >= from && stack->rc < st.st_size && reads_as_zeros(fd, stack->rc, stack->rc + 1));
 	}
+	/* An ACL that a file of a lower layer does not have: to remove it is an error, as with any xattr. */
+	if (c->argc > 1 && strstr(c->type->name, "xattr") && strstr(c->argv[1], "posix_acl_"))
+		return stack->err == ENODATA && !plain->err;
 	return false;
+}
+
+/*
+ * A stack takes the set-user-id and set-group-id bits away before it hands a change of data to the layer; a plain filesystem
+ * may refuse the change first, or (tmpfs) not care. The plain tree is made to follow: less privilege is never wrong.
+ */
+static void known_stripping(const struct side *stack, const struct side *plain, const struct call *c)
+{
+	static const char *const ops[] = { "fallocate", "clone", "clonerange", "copyrange", "sendfile" };
+	int slot = atoi(c->argv[!strcmp(c->type->name, "copyrange") ? 2 : 0]);
+	struct stat a, b;
+
+	for (size_t i = 0; c->uid && i < ARRAY_SIZE(ops); i++)
+		if (!strcmp(c->type->name, ops[i]) && !fstat(stack->fd[slot], &a) && !fstat(plain->fd[slot], &b) &&
+		    a.st_mode != b.st_mode && (a.st_mode | (b.st_mode & (S_ISUID | S_ISGID))) == b.st_mode)
+			fchmod(plain->fd[slot], a.st_mode & 07777);
 }
 
 #endif

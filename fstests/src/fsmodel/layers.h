@@ -143,6 +143,22 @@ static void build_line(struct trees *t, const char *line, bool times)
 #undef INT
 }
 
+/*
+ * An upper's directory whose entries have an inode number other than their own is marked: the stack has
+ * to look at each when it lists them.
+ */
+static void mark_impure(const struct trees *t, const char *dir)
+{
+	struct listing l;
+
+	if (lsetxattr(dir, path_of("%simpure", xattr_prefix(t)).s, "y", 1, 0) || !list_path(dir, &l))
+		die("cannot mark %s: %s", dir, errno_name(errno));
+	for (size_t i = 0; i < l.n; i++)
+		if (l.entry[i].type == DT_DIR)
+			mark_impure(t, path_of("%s/%s", dir, l.entry[i].name).s);
+	free(l.entry);
+}
+
 static void make_layer_root(const struct trees *t, int layer)
 {
 	struct path p = path_of("%s/layers/%d", t->base, layer);
@@ -378,6 +394,7 @@ static void trees_build(struct trees *t, const struct lines *setup)
 	}
 	compare_nlink = true;
 	compare_file_mtime = strcmp(t->fstyp, "overlay") || !has_option(t, "metacopy=on");
+	compare_link_ino = strcmp(t->fstyp, "overlay");
 	for (int times = 0; times < 2; times++)
 		for (size_t i = 0; i < setup->n; i++)
 			if (setup->line[i][0] == 'L') {
@@ -387,6 +404,7 @@ static void trees_build(struct trees *t, const struct lines *setup)
 			}
 	for (int i = 0; i < t->n; i++)
 		set_time(path_of("%s/layers/%d", t->base, i).s, ROOT_TIME);
+	mark_impure(t, path_of("%s/layers/0", t->base).s);
 	t->lower_dirs_n = 0;
 	merge_dirs(t, t->order, t->n, ".", plain.s);
 	if (chmod(plain.s, 0777))
