@@ -455,7 +455,7 @@ impl Drop for InUse {
 }
 
 /// What an inode of ours is found by in the inode cache: a real inode, by address.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct InodeKey(usize);
 
 /// Private data of an inode.

@@ -14,6 +14,7 @@ use super::origin;
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::listing::Arena;
+use crate::state::listing::Fate;
 use crate::state::listing::Listing;
 use crate::state::object;
 use crate::state::object::Object;
@@ -42,7 +43,7 @@ pub(crate) fn read(
     c: &Override<'_>,
     object: Held<'_, Object>,
 ) -> Result<Arc<Listing>> {
-    let mut merge = Merge::new();
+    let mut merge = Merge::new()?;
     merge.read_all(instance, c, object)?;
     Ok(Arc::new(merge.finish()?, GFP_KERNEL)?)
 }
@@ -57,58 +58,42 @@ pub(crate) fn check_empty(
     c: &Override<'_>,
     object: Held<'_, Object>,
 ) -> Result<KVec<KVec<u8>>> {
-    let mut merge = Merge::new();
+    let mut merge = Merge::new()?;
     merge.read_all(instance, c, object)?;
-    if merge.fates.iter().any(|fate| *fate != Fate::Hidden) {
-        return Err(ENOTEMPTY);
-    }
     let mut whiteouts = KVec::new();
-    if object.upper().is_some() {
-        for ((_, entry), i) in merge.arena.iter().zip(0..) {
-            if i < merge.first_lower {
-                let mut name = KVec::new();
-                name.extend_from_slice(entry.name, GFP_KERNEL)?;
-                whiteouts.push(name, GFP_KERNEL)?;
-            }
+    for (at, entry, fate) in merge.arena.iter() {
+        if fate != Fate::Hidden {
+            return Err(ENOTEMPTY);
+        }
+        if at < merge.end_of_upper {
+            let mut name = KVec::new();
+            name.extend_from_slice(entry.name, GFP_KERNEL)?;
+            whiteouts.push(name, GFP_KERNEL)?;
         }
     }
     Ok(whiteouts)
-}
-
-/// Where a record is shown.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// Behind the names of the lowest layer.
-    Behind,
-    /// Among the names of the lowest layer, in their order.
-    Lowest,
-    /// Nowhere: it is a whiteout.
-    Hidden,
 }
 
 struct Merge {
     arena: Arena,
     met: NameTable,
     /// The names of the lowest layer.
-    lowest: KVVec<Met>,
-    /// The fate of each record, in the order of the arena.
-    fates: KVVec<Fate>,
+    lowest: KVVec<u32>,
     /// Records that may be whiteouts, of the layer that is being read.
-    suspects: KVVec<Met>,
-    /// How many records are of upper.
-    first_lower: usize,
+    suspects: KVVec<u32>,
+    /// Where the records of upper end.
+    end_of_upper: u32,
 }
 
 impl Merge {
-    fn new() -> Self {
-        Self {
-            arena: Arena::new(),
-            met: NameTable::new(),
+    fn new() -> Result<Self> {
+        Ok(Self {
+            arena: Arena::new()?,
+            met: NameTable::new()?,
             lowest: KVVec::new(),
-            fates: KVVec::new(),
             suspects: KVVec::new(),
-            first_lower: 0,
-        }
+            end_of_upper: 0,
+        })
     }
 
     fn read_all(
@@ -118,17 +103,23 @@ impl Merge {
         object: Held<'_, Object>,
     ) -> Result {
         let depth = usize::from(object.upper().is_some()) + object.lower_depth();
-        for (i, pin) in object::merged_places(object).enumerate() {
-            let marked = object.has(Trait::XATTR_WHITEOUTS)
-                && pin.tag() != UPPER
-                && instance.lower_of(pin.get())?.expects_xattr_whiteouts();
-            let fsid = instance.fsid_of(pin.get())?;
-            let path = object::path(instance, pin)?;
-            // Where lower numbers are kept after copy-up, each entry of upper may have another.
-            let has_origins = pin.tag() == UPPER && instance.xino.same_dev();
-            self.read_layer(instance, c, fsid, path, marked, i + 1 == depth, has_origins)?;
-            if pin.tag() == UPPER {
-                self.first_lower = self.fates.len();
+        for (i, pin) in object::places(object).enumerate() {
+            let in_upper = pin.tag() == UPPER;
+            let layer = LayerDir {
+                path: object::path(instance, pin)?,
+                fsid: instance.fsid_of(pin.get())?,
+                marked: object.has(Trait::XATTR_WHITEOUTS)
+                    && !in_upper
+                    && instance.lower_of(pin.get())?.expects_xattr_whiteouts(),
+                is_lowest: i + 1 == depth,
+            };
+            self.read_layer(instance, c, &layer)?;
+            if in_upper {
+                // What was copied up keeps the number it had.
+                if instance.xino.same_dev() && object.has(Trait::IMPURE) {
+                    self.renumber(instance, c, layer.path)?;
+                }
+                self.end_of_upper = self.arena.end();
             }
         }
         Ok(())
@@ -138,31 +129,24 @@ impl Merge {
         &mut self,
         instance: &Instance,
         c: &Override<'_>,
-        fsid: u32,
-        path: Path<'_>,
-        marked: bool,
-        is_lowest: bool,
-        has_origins: bool,
+        layer: &LayerDir<'_>,
     ) -> Result {
-        let first = self.arena.end();
+        let path = layer.path;
         let dir = OwnedFile::open_dir(c, path)?;
         self.suspects.clear();
         dir_iter::read_all(c, &dir, |entry| {
             if matches!(entry.name, b"." | b"..") {
                 return Ok(());
             }
-            let number = ino::compose(entry.ino, fsid, instance.xino).unwrap_or(entry.ino);
-            self.add(
-                Entry {
-                    ino: number,
-                    ..entry
-                },
-                marked,
-                is_lowest,
-            )
+            let number = ino::compose(entry.ino, layer.fsid, instance.xino).unwrap_or(entry.ino);
+            let entry = Entry {
+                ino: number,
+                ..entry
+            };
+            self.add(entry, layer)
         })?;
-        for suspect in &self.suspects {
-            let Some(entry) = self.arena.get(suspect.record) else {
+        for &suspect in &self.suspects {
+            let Some(entry) = self.arena.get(suspect) else {
                 continue;
             };
             // One that can't be looked at is shown, as it is there.
@@ -174,86 +158,85 @@ impl Merge {
                 dentry: &found,
             };
             if marks::is_whiteout(&instance.config, c, found) {
-                if let Some(fate) = self.fates.get_mut(suspect.index) {
-                    *fate = Fate::Hidden;
-                }
+                self.arena.set_fate(suspect, Fate::Hidden);
             }
-        }
-        if has_origins {
-            self.renumber(instance, c, path, first)?;
-        }
-        Ok(())
-    }
-
-    /// Gives the entries of upper, from offset `first` on, the numbers of their origins.
-    fn renumber(
-        &mut self,
-        instance: &Instance,
-        c: &Override<'_>,
-        dir: Path<'_>,
-        first: u32,
-    ) -> Result {
-        let mut at = first;
-        while let Some((entry, next)) = self.arena.get_with_next(at) {
-            if let Some(number) = number_of_origin(instance, c, dir, entry.name)? {
-                self.arena.set_ino(at, number);
-            }
-            at = next;
         }
         Ok(())
     }
 
     /// Takes an entry of the layer that is being read.
-    fn add(&mut self, entry: Entry<'_>, marked: bool, is_lowest: bool) -> Result {
-        if let Some(met) = self.met.find(&self.arena, entry.name) {
-            if is_lowest {
-                // It is shown as it was met, in the place it has here.
-                if let Some(fate @ Fate::Behind) = self.fates.get_mut(met.index) {
-                    *fate = Fate::Lowest;
-                    self.lowest.push(met, GFP_KERNEL)?;
-                }
+    #[inline]
+    fn add(&mut self, entry: Entry<'_>, layer: &LayerDir<'_>) -> Result {
+        let hash = self.met.hash(entry.name);
+        if let Some(met) = self.met.find(&self.arena, hash, entry.name) {
+            // It is shown as it was met, in the place it has in the lowest layer.
+            if layer.is_lowest && self.arena.fate(met) == Fate::Behind {
+                self.arena.set_fate(met, Fate::Lowest);
+                self.lowest.push(met, GFP_KERNEL)?;
             }
             return Ok(());
         }
-        let met = Met {
-            record: self.arena.push(entry)?,
-            index: self.fates.len(),
-        };
-        let fate = if is_lowest {
-            self.lowest.push(met, GFP_KERNEL)?;
+        let fate = if layer.is_lowest {
             Fate::Lowest
         } else {
             Fate::Behind
         };
-        self.fates.push(fate, GFP_KERNEL)?;
-        self.met.insert(entry.name, met)?;
+        let record = self.arena.push(entry, fate)?;
+        if layer.is_lowest {
+            self.lowest.push(record, GFP_KERNEL)?;
+        }
+        self.met.insert(hash, record)?;
         let kind = match entry.kind {
             Type::CHAR_DEVICE => whiteout::EntryType::CharDevice,
             Type::REGULAR => whiteout::EntryType::Regular,
             Type::UNKNOWN => whiteout::EntryType::Unknown,
             _ => whiteout::EntryType::Other,
         };
-        if whiteout::must_look(kind, marked) {
-            self.suspects.push(met, GFP_KERNEL)?;
+        if whiteout::must_look(kind, layer.marked) {
+            self.suspects.push(record, GFP_KERNEL)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the entries of upper the numbers of their origins.
+    fn renumber(&mut self, instance: &Instance, c: &Override<'_>, upper: Path<'_>) -> Result {
+        let mut at = 0;
+        while let Some((entry, fate, next)) = self.arena.get_with_next(at) {
+            if fate != Fate::Hidden {
+                if let Some(number) = number_of_origin(instance, c, upper, entry.name)? {
+                    self.arena.set_ino(at, number);
+                }
+            }
+            at = next;
         }
         Ok(())
     }
 
     fn finish(self) -> Result<Listing> {
-        let shown = self.fates.iter().filter(|f| **f != Fate::Hidden).count();
-        let mut order = KVVec::with_capacity(shown, GFP_KERNEL)?;
-        for met in &self.lowest {
-            if self.fates.get(met.index) == Some(&Fate::Lowest) {
-                order.push(met.record, GFP_KERNEL)?;
+        let behind = |(_, _, fate): &(u32, Entry<'_>, Fate)| *fate == Fate::Behind;
+        let extra = self.arena.iter().filter(behind).count();
+        let mut order = KVVec::with_capacity(self.lowest.len() + extra, GFP_KERNEL)?;
+        for &record in &self.lowest {
+            if self.arena.fate(record) == Fate::Lowest {
+                order.push(record, GFP_KERNEL)?;
             }
         }
-        for ((record, _), fate) in self.arena.iter().zip(&self.fates) {
-            if *fate == Fate::Behind {
+        if extra > 0 {
+            for (record, _, _) in self.arena.iter().filter(behind) {
                 order.push(record, GFP_KERNEL)?;
             }
         }
         Ok(Listing::new(self.arena, order))
     }
+}
+
+/// A directory of a layer that is being read.
+struct LayerDir<'a> {
+    path: Path<'a>,
+    fsid: u32,
+    /// Empty regular files may be whiteouts.
+    marked: bool,
+    is_lowest: bool,
 }
 
 /// The number that an entry of a directory in upper has from its origin.
@@ -283,84 +266,83 @@ pub(crate) fn number_of_origin(
     ))
 }
 
-/// A record that was met before: its offset and its number.
-#[derive(Clone, Copy)]
-struct Met {
-    record: u32,
-    index: usize,
-}
-
 /// Which names were met: open addressing, at most half full.
 struct NameTable {
-    /// 0, or the upper half of the hash and the number of the record plus one.
-    slots: KVVec<(u32, u32, u32)>,
+    /// The hash of a name, and the offset of its record plus one; 0 where there is none.
+    slots: KVVec<(u32, u32)>,
     used: usize,
     seed: u64,
 }
 
 impl NameTable {
-    const EMPTY: (u32, u32, u32) = (0, 0, 0);
+    /// Slots of an empty table: for directories of up to so many names by half.
+    const INITIAL: usize = 128;
 
-    fn new() -> Self {
-        Self {
-            slots: KVVec::new(),
+    fn new() -> Result<Self> {
+        Ok(Self {
+            slots: KVVec::from_elem((0, 0), Self::INITIAL, GFP_KERNEL)?,
             used: 0,
             // Whoever can make names can't choose them so that all fall into one place.
             seed: vfs::sync::random(),
-        }
+        })
     }
 
+    #[inline]
     fn hash(&self, name: &[u8]) -> u32 {
         const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+
+        let mix = |hash: u64, word: u64| {
+            let hash = (hash ^ word).wrapping_mul(MULTIPLIER);
+            hash ^ hash >> 29
+        };
         let mut hash = self.seed ^ name.len() as u64;
-        for chunk in name.chunks(8) {
-            let mut word = [0u8; 8];
-            for (to, from) in word.iter_mut().zip(chunk) {
-                *to = *from;
+        let mut words = name.chunks_exact(8);
+        for word in &mut words {
+            if let Ok(word) = word.try_into() {
+                hash = mix(hash, u64::from_ne_bytes(word));
             }
-            hash = (hash ^ u64::from_ne_bytes(word)).wrapping_mul(MULTIPLIER);
-            hash ^= hash >> 29;
         }
-        (hash >> 32) as u32
+        let rest = words
+            .remainder()
+            .iter()
+            .fold(0, |w, b| w << 8 | u64::from(*b));
+        (mix(hash, rest) >> 32) as u32
     }
 
     /// The place of a name: where it is, or the empty one where it would be.
+    #[inline]
     fn probe(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<usize> {
         let mask = self.slots.len().checked_sub(1)?;
         let mut at = hash as usize & mask;
         loop {
-            let slot = self.slots.get(at)?;
-            if slot.1 == 0 || (slot.0 == hash && is_it(slot.2)) {
+            let (known, record) = *self.slots.get(at)?;
+            if record == 0 || (known == hash && is_it(record - 1)) {
                 return Some(at);
             }
             at = (at + 1) & mask;
         }
     }
 
-    fn find(&self, arena: &Arena, name: &[u8]) -> Option<Met> {
-        let at = self.probe(self.hash(name), |record| {
+    #[inline]
+    fn find(&self, arena: &Arena, hash: u32, name: &[u8]) -> Option<u32> {
+        let at = self.probe(hash, |record| {
             arena.get(record).is_some_and(|entry| entry.name == name)
         })?;
-        let (_, index, record) = *self.slots.get(at)?;
-        Some(Met {
-            record,
-            index: index.checked_sub(1)? as usize,
-        })
+        self.slots.get(at)?.1.checked_sub(1)
     }
 
     /// Adds a name that is not there.
-    fn insert(&mut self, name: &[u8], met: Met) -> Result {
+    #[inline]
+    fn insert(&mut self, hash: u32, record: u32) -> Result {
         if (self.used + 1) * 2 > self.slots.len() {
             self.grow()?;
         }
-        let hash = self.hash(name);
-        let index = u32::try_from(met.index + 1).map_err(|_| EOVERFLOW)?;
-        self.place((hash, index, met.record));
+        self.place((hash, record + 1));
         self.used += 1;
         Ok(())
     }
 
-    fn place(&mut self, new: (u32, u32, u32)) {
+    fn place(&mut self, new: (u32, u32)) {
         if let Some(at) = self.probe(new.0, |_| false) {
             if let Some(slot) = self.slots.get_mut(at) {
                 *slot = new;
@@ -368,9 +350,10 @@ impl NameTable {
         }
     }
 
+    #[cold]
     fn grow(&mut self) -> Result {
-        let len = (self.slots.len() * 2).max(64);
-        let new = KVVec::from_elem(Self::EMPTY, len, GFP_KERNEL)?;
+        let len = self.slots.len() * 4;
+        let new = KVVec::from_elem((0, 0), len, GFP_KERNEL)?;
         let old = core::mem::replace(&mut self.slots, new);
         for slot in &old {
             if slot.1 != 0 {

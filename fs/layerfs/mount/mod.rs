@@ -20,6 +20,7 @@ use crate::state::config::Lowerdirs;
 use crate::state::instance::Instance;
 use crate::state::layer::Filesystem;
 use crate::state::layer::Layer;
+use crate::state::layer::Upper;
 use crate::state::LayerFs;
 use crate::state::SuperBlock;
 use core::sync::atomic::AtomicU64;
@@ -40,6 +41,7 @@ use vfs::cred::OverrideExt;
 use vfs::errno::*;
 use vfs::fs_context::FsContext;
 use vfs::fs_context::Value;
+use vfs::inode::InodeKey;
 use vfs::mount::PrivateMount;
 use vfs::mount::PrivateUse;
 use vfs::ops::ContextOps;
@@ -501,12 +503,6 @@ impl Setup {
         for lower in core::mem::take(&mut self.lowers) {
             let path = lower.path.as_path();
             let root = path.dentry.inode().key();
-            if Instance::has_root(&layers, root)
-                || upper.as_ref().is_some_and(|upper| upper.owns(root))
-            {
-                fc.error(fmt!("'{}' is a layer twice", &*lower.name));
-                return Err(ELOOP);
-            }
             if path.dentry.inode().is_in_use_as_upper() {
                 // By another mount: our own was just looked at.
                 warn_in_use(fc, &lower.name);
@@ -569,6 +565,7 @@ impl Setup {
             } else {
                 MAGIC
             },
+            roots: sorted_roots(fc, upper.as_ref(), &layers)?,
             upper,
             layers,
             merged,
@@ -581,6 +578,34 @@ impl Setup {
             last_made_up: AtomicU64::new(0),
         })
     }
+}
+
+/// The roots of the layers in order; an error where two are the same.
+fn sorted_roots(
+    fc: &FsContext<'_>,
+    upper: Option<&Upper>,
+    layers: &[Layer],
+) -> Result<KVec<InodeKey>> {
+    let mut roots = KVec::with_capacity(layers.len() + 3, GFP_KERNEL)?;
+    if let Some(upper) = upper {
+        for key in upper.keys() {
+            roots.push(*key, GFP_KERNEL)?;
+        }
+    }
+    for layer in layers {
+        roots.push(layer.root, GFP_KERNEL)?;
+    }
+    roots.sort_unstable();
+    for pair in roots.windows(2) {
+        let &[first, second] = pair else { continue };
+        // Without a work directory upper names the one it would be in twice.
+        let lower = layers.iter().find(|layer| layer.root == first);
+        if let (true, Some(layer)) = (first == second, lower) {
+            fc.error(fmt!("'{}' is a layer twice", &*layer.name));
+            return Err(ELOOP);
+        }
+    }
+    Ok(roots)
 }
 
 /// The index of a filesystem in inode numbers; 0 is upper's.

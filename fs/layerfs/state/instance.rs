@@ -34,6 +34,8 @@ pub(crate) struct Instance {
     pub(crate) upper: Option<Upper>,
     /// The lower layers, topmost first; those that only have data come last.
     pub(crate) layers: KVec<Layer>,
+    /// The roots of all layers, and the directories of upper beside its root: in order, to be found fast.
+    pub(crate) roots: KVec<InodeKey>,
     /// How many of them are merged, and don't only have data.
     pub(crate) merged: usize,
     /// The filesystems that layers are on, by number. The first is upper's, or nobody's.
@@ -128,14 +130,7 @@ impl Instance {
 
     /// Whether `dir` is the root of a layer: layers contain each other where that is met.
     pub(crate) fn is_layer_root(&self, dir: &Real) -> bool {
-        let key = dir.inode().key();
-        Self::has_root(&self.layers, key)
-            || self.upper.as_ref().is_some_and(|upper| upper.owns(key))
-    }
-
-    /// Whether a root is among the layers already.
-    pub(crate) fn has_root(layers: &[Layer], key: InodeKey) -> bool {
-        layers.iter().any(|layer| layer.root == key)
+        self.roots.binary_search(&dir.inode().key()).is_ok()
     }
 
     /// Whether nothing is ever synced.

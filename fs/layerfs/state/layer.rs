@@ -112,9 +112,9 @@ impl Upper {
         })
     }
 
-    /// Whether it is one of upper's own directories.
-    pub(crate) fn owns(&self, key: InodeKey) -> bool {
-        self.keys.contains(&key)
+    /// Upper's own directories.
+    pub(crate) fn keys(&self) -> &[InodeKey] {
+        &self.keys
     }
 
     /// The directory where objects are prepared.

@@ -34,13 +34,48 @@ impl Listing {
     }
 }
 
+/// Where a record is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Behind the names of the lowest layer.
+    Behind,
+    /// Among the names of the lowest layer, in their order.
+    Lowest,
+    /// Nowhere: it is a whiteout.
+    Hidden,
+}
+
+impl Fate {
+    /// Two bits beside the type of the entry, which takes four.
+    const SHIFT: u32 = 6;
+
+    fn bits(self) -> u8 {
+        (self as u8) << Self::SHIFT
+    }
+
+    fn of(byte: u8) -> Self {
+        match byte >> Self::SHIFT {
+            0 => Self::Behind,
+            1 => Self::Lowest,
+            _ => Self::Hidden,
+        }
+    }
+}
+
+/// The offset of the type, and the fate, in a record.
+const KIND: usize = 8;
+
 /// Records of names, one after the other.
 pub(crate) struct Arena(KVVec<u8>);
 
 impl Arena {
-    /// An empty one.
-    pub(crate) fn new() -> Self {
-        Self(KVVec::new())
+    /// An empty one, with room for a small directory.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self(KVVec::with_capacity(1024, GFP_KERNEL)?))
     }
 
     /// The offset behind the last record.
@@ -48,10 +83,18 @@ impl Arena {
         self.0.len() as u32
     }
 
-    /// The record at an offset, and the offset of the next.
-    pub(crate) fn get_with_next(&self, at: u32) -> Option<(Entry<'_>, u32)> {
-        let entry = self.get(at)?;
-        Some((entry, at + (HEADER + entry.name.len()) as u32))
+    /// The record at an offset, its fate, and the offset of the next.
+    pub(crate) fn get_with_next(&self, at: u32) -> Option<(Entry<'_>, Fate, u32)> {
+        let record = self.0.get(at as usize..)?;
+        let (header, names) = record.split_first_chunk::<HEADER>()?;
+        let [ino @ .., kind, len0, len1] = header;
+        let len = u16::from_ne_bytes([*len0, *len1]);
+        let entry = Entry {
+            ino: u64::from_ne_bytes(*ino),
+            kind: Type::from_byte(*kind & !(3 << Fate::SHIFT)),
+            name: names.get(..usize::from(len))?,
+        };
+        Some((entry, Fate::of(*kind), at + HEADER as u32 + u32::from(len)))
     }
 
     /// Changes the inode number of the record at an offset.
@@ -63,42 +106,57 @@ impl Arena {
         }
     }
 
+    /// Changes where the record at an offset is shown.
+    pub(crate) fn set_fate(&mut self, at: u32, fate: Fate) {
+        if let Some(kind) = self.0.get_mut(at as usize + KIND) {
+            *kind = *kind & !(3 << Fate::SHIFT) | fate.bits();
+        }
+    }
+
+    /// Where the record at an offset is shown.
+    pub(crate) fn fate(&self, at: u32) -> Fate {
+        self.0
+            .get(at as usize + KIND)
+            .map_or(Fate::Hidden, |kind| Fate::of(*kind))
+    }
+
     /// Adds a record; gives its offset.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `EOVERFLOW`: more than 4 GiB of names.
-    pub(crate) fn push(&mut self, entry: Entry<'_>) -> Result<u32> {
-        let at = u32::try_from(self.0.len()).map_err(|_| EOVERFLOW)?;
+    /// `ENOMEM`; `EOVERFLOW`: more than 1 GiB of names.
+    pub(crate) fn push(&mut self, entry: Entry<'_>, fate: Fate) -> Result<u32> {
+        // The allocator warns about what is larger than it will ever give.
+        const LIMIT: usize = 1 << 30;
+
+        let at = self.0.len();
+        let room = HEADER + entry.name.len();
+        if at + room > LIMIT {
+            return Err(EOVERFLOW);
+        }
         let len = u16::try_from(entry.name.len()).map_err(|_| EOVERFLOW)?;
-        self.0.reserve(HEADER + entry.name.len(), GFP_KERNEL)?;
-        self.0
-            .extend_from_slice(&entry.ino.to_ne_bytes(), GFP_KERNEL)?;
-        self.0
-            .extend_from_slice(&[entry.kind.as_byte()], GFP_KERNEL)?;
-        self.0.extend_from_slice(&len.to_ne_bytes(), GFP_KERNEL)?;
+        let mut header = [0u8; HEADER];
+        let [ino @ .., kind, len0, len1] = &mut header;
+        *ino = entry.ino.to_ne_bytes();
+        *kind = entry.kind.as_byte() | fate.bits();
+        [*len0, *len1] = len.to_ne_bytes();
+        self.0.reserve(room, GFP_KERNEL)?;
+        self.0.extend_from_slice(&header, GFP_KERNEL)?;
         self.0.extend_from_slice(entry.name, GFP_KERNEL)?;
-        Ok(at)
+        Ok(at as u32)
     }
 
     /// The record at an offset that [`Arena::push`] gave.
     pub(crate) fn get(&self, at: u32) -> Option<Entry<'_>> {
-        let record = self.0.get(at as usize..)?;
-        let (header, names) = record.split_first_chunk::<HEADER>()?;
-        let [ino @ .., kind, len0, len1] = header;
-        Some(Entry {
-            ino: u64::from_ne_bytes(*ino),
-            kind: Type::from_byte(*kind),
-            name: names.get(..usize::from(u16::from_ne_bytes([*len0, *len1])))?,
-        })
+        self.get_with_next(at).map(|(entry, _, _)| entry)
     }
 
-    /// Every record with its offset, in the order in which they were added.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, Entry<'_>)> {
+    /// Every record with its offset and fate, in the order in which they were added.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, Entry<'_>, Fate)> {
         let mut at = 0u32;
         core::iter::from_fn(move || {
-            let (entry, next) = self.get_with_next(at)?;
-            Some((core::mem::replace(&mut at, next), entry))
+            let (entry, fate, next) = self.get_with_next(at)?;
+            Some((core::mem::replace(&mut at, next), entry, fate))
         })
     }
 }

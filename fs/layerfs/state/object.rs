@@ -383,10 +383,3 @@ pub(crate) fn upper_place<'a>(object: Held<'a, Object>) -> Option<Held<'a, Pinne
 pub(crate) fn places<'a>(object: Held<'a, Object>) -> impl Iterator<Item = Held<'a, PinnedDentry>> {
     Iterator::chain(upper_place(object).into_iter(), lower_places(object))
 }
-
-/// The layers whose names make up a directory, topmost first.
-pub(crate) fn merged_places<'a>(
-    object: Held<'a, Object>,
-) -> impl Iterator<Item = Held<'a, PinnedDentry>> {
-    places(object)
-}
