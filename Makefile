@@ -61,7 +61,7 @@ modules:
 # The programs that the suite's tests use in the VM.
 .PHONY: helpers
 helpers: $(HELPERS)
-build/fstests-bin/%: fstests/src/%.c
+build/fstests-bin/%: fstests/src/%.c $(wildcard fstests/src/*/*.h)
 	@mkdir -p $(@D)
 	@echo "[layerfs] $* for the suite" >&2
 	@scripts/in-root gcc -static -O2 -Wall -Wextra -Werror -o $@.new $<
