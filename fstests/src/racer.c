@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@ static int explained(int err)
 	switch (err) {
 	case ENOENT: case EEXIST: case ENOTDIR: case EISDIR: case ENOTEMPTY: case EINVAL: case ELOOP: case EXDEV:
 	case EPERM: case ENODATA: case EBUSY: case EMLINK: case ENXIO: case ESTALE: case ETXTBSY:
+	case EAGAIN: case EPIPE: /* fifos */
 		return 1;
 	}
 	return 0;
@@ -160,6 +162,7 @@ int main(int argc, char **argv)
 		return 2;
 	dirs = argv + 4;
 	dir_count = (unsigned int)argc - 4;
+	signal(SIGPIPE, SIG_IGN);
 	end = time(NULL) + atoi(argv[1]);
 	for (int i = 0; i < processes; i++)
 		if (!fork()) {
