@@ -14,7 +14,7 @@ KERNEL_NOW = $(or $(KERNEL),$(shell cat build/kernel-version 2>/dev/null))
 
 HELPERS := $(patsubst fstests/src/%.c,build/fstests-bin/%,$(wildcard fstests/src/*.c))
 
-.PHONY: all help module demo check host-check vm vm-files modules fmt clippy shellcheck \
+.PHONY: all help module demo check host-check bench vm vm-files modules fmt clippy shellcheck \
 	rust-project.json clean distclean
 .DELETE_ON_ERROR:
 
@@ -37,6 +37,19 @@ check:
 	@scripts/module
 	@$(MAKE) -s --no-print-directory helpers
 	@scripts/check $(FSTESTS)
+
+## bench: layerfs beside overlayfs and the bare filesystem, as a table of costs; BENCH="stat* create" chooses rows
+bench:
+	@scripts/setup vm
+	@scripts/module
+	@$(MAKE) -s --no-print-directory build/bench-bin/layerbench
+	@set -f; scripts/bench $(BENCH)
+
+build/bench-bin/layerbench: $(wildcard bench/*.c) bench/bench.h
+	@mkdir -p $(@D)
+	@echo "[layerfs] the benchmark's program" >&2
+	@scripts/in-root gcc -static -O2 -Wall -Wextra -Werror -o $@.new $(filter %.c,$^)
+	@mv $@.new $@
 
 ## host-check: only the tests that need no kernel
 host-check:

@@ -91,8 +91,10 @@ void remove_tree(const char *path);
 
 /* --- main.c --- */
 
-/* Nanoseconds; under -icount guest instructions. */
+/* Nanoseconds; under -icount guest instructions. Called in pairs, before and after what is timed. */
 uint64_t now(void);
+/* A round that is not to be counted, before one that is. */
+double untimed(double (*round)(struct stack *, int), struct stack *s, int number);
 /* Lets deferred work (RCU callbacks, delayed puts) come to its end. */
 void settle(void);
 

@@ -103,7 +103,6 @@ static double copy_by_hand(void)
 	if (ioctl(to, FICLONE, from))
 		for (off_t left = st.st_size; left > 0;)
 			left -= CHECK(copy_file_range(from, NULL, to, NULL, left, 0));
-	CHECK(fsync(to));
 	CHECK(close(from));
 	CHECK(close(to));
 	return now() - start;
@@ -115,6 +114,8 @@ static double copy_large(struct stack *s, int round)
 	double took;
 
 	(void)round;
+	/* What the filesystem has yet to write would otherwise be written while the clock runs. */
+	sync();
 	if (s->system == BARE)
 		return copy_by_hand();
 	start = now();
@@ -131,6 +132,6 @@ const struct row rows_copy_up[] = {
 	{ .name = "copyup-chmod", .what = "chmod of a lower file of 4 KiB", .n = 100, .prepare = small_files, .round = chmod_small },
 	{ .name = "copyup-open", .what = "open a lower file of 4 KiB for writing, and close it", .n = 100, .prepare = small_files, .round = open_small },
 	{ .name = "copyup-reflink-1G", .what = "copy-up of 1 GiB on xfs, by reflink", .n = 1024, .rounds = 5, .place = XFS, .prepare = large_cloned, .round = copy_large },
-	{ .name = "copyup-256M", .what = "copy-up of 256 MiB on tmpfs, without reflink", .n = 256, .rounds = 2, .prepare = large_plain, .round = copy_large },
+	{ .name = "copyup-256M", .what = "copy-up of 256 MiB on tmpfs, without reflink", .n = 256, .rounds = 1, .prepare = large_plain, .round = copy_large },
 	{ 0 },
 };
