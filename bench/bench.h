@@ -43,7 +43,7 @@ struct row {
 	const char *what; /* one call of it, in words */
 	int n;		  /* calls per round, or names, or megabytes: the row's size */
 	int lowers;	  /* lower layers; 0 means 2 */
-	int rounds;	  /* rounds that count; 0 means the default */
+	int rounds;	  /* rounds that count, at most; 0 means as many as are asked for */
 	enum place place;
 	bool remount;	  /* a new mount before each round: nothing of the stack is cached */
 	const char *unit; /* NULL: time */
@@ -95,6 +95,8 @@ void remove_tree(const char *path);
 uint64_t now(void);
 /* A round that is not to be counted, before one that is. */
 double untimed(double (*round)(struct stack *, int), struct stack *s, int number);
+/* How many rounds count; round() is called with the numbers 0 (which does not count) to this one. */
+int rounds_of(const struct row *row);
 /* Lets deferred work (RCU callbacks, delayed puts) come to its end. */
 void settle(void);
 

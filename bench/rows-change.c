@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Rows: changing what names there are, in a directory that is merged from upper and two lowers, and changing files of upper. */
+/*
+ * Rows: changing what names there are, in a directory that is merged from upper and two lowers, and changing files
+ * of upper.
+ */
 #define _GNU_SOURCE
 #include "bench.h"
 
@@ -27,7 +30,7 @@ static void ready(struct stack *s)
 static void lower_files(struct stack *s)
 {
 	merged(s);
-	for (int round = 0; round < 8; round++)
+	for (int round = 0; round <= rounds_of(s->row); round++)
 		make_files(s, 2, "d", name("f%d-", round), s->row->n, 100);
 }
 
@@ -124,11 +127,17 @@ static double chmod_upper(struct stack *s, int round)
 
 #define CHANGE .ready = ready
 const struct row rows_change[] = {
-	{ .name = "create", .what = "create and close an empty file", .n = 200, .prepare = merged, CHANGE, .round = create },
-	{ .name = "unlink", .what = "unlink a file of upper", .n = 200, .prepare = merged, CHANGE, .round = unlink_upper },
-	{ .name = "unlink-lower", .what = "unlink a lower file: a whiteout", .n = 200, .prepare = lower_files, CHANGE, .round = unlink_lower },
-	{ .name = "rename", .what = "rename a file of upper", .n = 200, .prepare = merged, CHANGE, .round = rename_upper },
-	{ .name = "mkdir-rmdir", .what = "mkdir and rmdir", .n = 200, .prepare = merged, CHANGE, .round = mkdir_rmdir },
-	{ .name = "chmod", .what = "chmod of a file of upper", .n = 1000, .prepare = merged, CHANGE, .round = chmod_upper },
+	{ .name = "create", .what = "create and close an empty file",
+	  .n = 200, .prepare = merged, CHANGE, .round = create },
+	{ .name = "unlink", .what = "unlink a file of upper",
+	  .n = 200, .prepare = merged, CHANGE, .round = unlink_upper },
+	{ .name = "unlink-lower", .what = "unlink a lower file: a whiteout",
+	  .n = 200, .prepare = lower_files, CHANGE, .round = unlink_lower },
+	{ .name = "rename", .what = "rename a file of upper",
+	  .n = 200, .prepare = merged, CHANGE, .round = rename_upper },
+	{ .name = "mkdir-rmdir", .what = "mkdir and rmdir",
+	  .n = 200, .prepare = merged, CHANGE, .round = mkdir_rmdir },
+	{ .name = "chmod", .what = "chmod of a file of upper",
+	  .n = 1000, .prepare = merged, CHANGE, .round = chmod_upper },
 	{ 0 },
 };

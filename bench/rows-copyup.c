@@ -19,7 +19,7 @@
 static void small_files(struct stack *s)
 {
 	make_dir(in_layer(s, 0, "d"));
-	for (int round = 0; round < 8; round++)
+	for (int round = 0; round <= rounds_of(s->row); round++)
 		make_files(s, 2, "d", name("f%d-", round), s->row->n, 4096);
 }
 
@@ -129,9 +129,13 @@ static double copy_large(struct stack *s, int round)
 }
 
 const struct row rows_copy_up[] = {
-	{ .name = "copyup-chmod", .what = "chmod of a lower file of 4 KiB", .n = 100, .prepare = small_files, .round = chmod_small },
-	{ .name = "copyup-open", .what = "open a lower file of 4 KiB for writing, and close it", .n = 100, .prepare = small_files, .round = open_small },
-	{ .name = "copyup-reflink-1G", .what = "copy-up of 1 GiB on xfs, by reflink", .n = 1024, .rounds = 5, .place = XFS, .prepare = large_cloned, .round = copy_large },
-	{ .name = "copyup-256M", .what = "copy-up of 256 MiB on tmpfs, without reflink", .n = 256, .rounds = 1, .prepare = large_plain, .round = copy_large },
+	{ .name = "copyup-chmod", .what = "chmod of a lower file of 4 KiB",
+	  .n = 100, .prepare = small_files, .round = chmod_small },
+	{ .name = "copyup-open", .what = "open a lower file of 4 KiB for writing, and close it",
+	  .n = 100, .prepare = small_files, .round = open_small },
+	{ .name = "copyup-reflink-1G", .what = "copy-up of 1 GiB on xfs, by reflink",
+	  .n = 1024, .rounds = 5, .place = XFS, .prepare = large_cloned, .round = copy_large },
+	{ .name = "copyup-256M", .what = "copy-up of 256 MiB on tmpfs, without reflink",
+	  .n = 256, .rounds = 1, .prepare = large_plain, .round = copy_large },
 	{ 0 },
 };

@@ -65,11 +65,14 @@ static double miss_again(struct stack *s, int round)
 
 #define COLD .remount = true, .prepare = prepare, .ready = ready
 const struct row rows_lookup[] = {
-	{ .name = "stat-cold", .what = "first stat of a lower file after the mount", .n = 500, COLD, .round = find },
-	{ .name = "lookup-1", .what = "the same through 1 lower layer", .n = 300, .lowers = 1, COLD, .round = find },
+	{ .name = "stat-cold", .what = "first stat of a lower file after the mount",
+	  .n = 500, COLD, .round = find },
+	{ .name = "lookup-1", .what = "the same through 1 lower layer",
+	  .n = 300, .lowers = 1, COLD, .round = find },
 	{ .name = "lookup-8", .what = "the same through 8", .n = 200, .lowers = 8, COLD, .round = find },
 	{ .name = "lookup-64", .what = "the same through 64", .n = 100, .lowers = 64, COLD, .round = find },
-	{ .name = "lookup-500", .what = "the same through 500", .n = 30, .lowers = 500, .rounds = 3, COLD, .round = find },
+	{ .name = "lookup-500", .what = "the same through 500",
+	  .n = 30, .lowers = 500, .rounds = 3, COLD, .round = find },
 	{ .name = "miss", .what = "first stat of a name that is not there", .n = 500, COLD, .round = miss },
 	{ .name = "miss-again", .what = "stat of it again", .n = 500, COLD, .round = miss_again },
 	{ 0 },

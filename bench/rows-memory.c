@@ -156,8 +156,11 @@ static double listing(struct stack *s, int round)
 }
 
 const struct row rows_memory[] = {
-	{ .name = "slab-file", .what = "slab bytes per cached lower file (of 10,000)", .unit = "bytes", .n = 10000, .rounds = 2, .remount = true, .prepare = files, .round = slab_file },
-	{ .name = "slab-dir", .what = "slab bytes per cached merged directory (of 2,000)", .unit = "bytes", .n = 2000, .rounds = 2, .remount = true, .prepare = dirs, .round = slab_dir },
-	{ .name = "listing-100000", .what = "memory of an open listing of 100,000 names", .unit = "bytes", .n = 100000, .rounds = 2, .remount = true, .prepare = many_names, .round = listing },
+	{ .name = "slab-file", .what = "slab bytes per cached lower file (of 10,000)",
+	  .unit = "bytes", .n = 10000, .rounds = 2, .remount = true, .prepare = files, .round = slab_file },
+	{ .name = "slab-dir", .what = "slab bytes per cached merged directory (of 2,000)",
+	  .unit = "bytes", .n = 2000, .rounds = 2, .remount = true, .prepare = dirs, .round = slab_dir },
+	{ .name = "listing-100000", .what = "memory of an open listing of 100,000 names",
+	  .unit = "bytes", .n = 100000, .rounds = 2, .remount = true, .prepare = many_names, .round = listing },
 	{ 0 },
 };

@@ -32,6 +32,7 @@ static double mount_umount(struct stack *s, int round)
 
 const struct row rows_mount[] = {
 	{ .name = "mount-2", .what = "mount and unmount 2 lower layers and upper", .n = 20, .round = mount_umount },
-	{ .name = "mount-500", .what = "the same with 500 lower layers", .n = 3, .lowers = 500, .rounds = 3, .round = mount_umount },
+	{ .name = "mount-500", .what = "the same with 500 lower layers",
+	  .n = 3, .lowers = 500, .rounds = 3, .round = mount_umount },
 	{ 0 },
 };

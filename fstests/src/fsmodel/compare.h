@@ -29,10 +29,16 @@ static void first_different_word(const char *a, const char *b, char *out, size_t
 
 /* --- a tree as text --------------------------------------------------------------------------- */
 
+/* What tells a file from one that has come to have its number: when it was born. */
+struct id {
+	unsigned long long ino, birth;
+	char type;
+};
+
 struct dump {
 	struct text text;	/* a line for each object */
 	struct lines paths;	/* and their paths, in the same order */
-	ino_t *ino;
+	struct id *id;
 };
 
 static uint64_t digest_of(const char *path, int *err)
@@ -78,6 +84,19 @@ static void dump_xattrs(struct text *t, const char *path)
 	}
 }
 
+static struct id id_of(const char *path)
+{
+	struct statx stx;
+
+	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_TYPE | STATX_BTIME, &stx))
+		return (struct id){ 0 };
+	return (struct id){
+		.ino = stx.stx_ino,
+		.birth = stx.stx_btime.tv_sec * 1000000000ull + stx.stx_btime.tv_nsec,
+		.type = type_letter(stx.stx_mode),
+	};
+}
+
 static void dump_object(struct dump *d, const char *root, const char *rel, const struct entry *e)
 {
 	struct path p = strcmp(rel, ".") ? path_of("%s/%s", root, rel) : path_of("%s", root);
@@ -86,22 +105,24 @@ static void dump_object(struct dump *d, const char *root, const char *rel, const
 	struct listing l;
 	char target[PATH_MAX];
 	ssize_t n;
-	int err;
+	int err, flags;
 
 	lines_add(&d->paths, rel);
-	d->ino = must(realloc(d->ino, d->paths.room * sizeof(*d->ino)));
-	d->ino[d->paths.n - 1] = 0;
+	d->id = must(realloc(d->id, d->paths.room * sizeof(*d->id)));
+	d->id[d->paths.n - 1] = id_of(p.s);
 	text_add(t, "%s ", rel);
 	if (lstat(p.s, &st)) {
 		text_add(t, "lstat=%s\n", errno_name(errno));
 		return;
 	}
-	d->ino[d->paths.n - 1] = st.st_ino;
 	tell_stat(t, &st);
 	if (e && e->type != IFTODT(st.st_mode))
 		text_add(t, " d_type=%d", e->type);
-	if (e && e->ino != st.st_ino && (compare_link_ino || st.st_nlink == 1))
+	if (e && e->ino != st.st_ino && (compare_link_ino || st.st_nlink == 1 || S_ISDIR(st.st_mode)) &&
+	    (compare_special_ino || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) && compare_ino)
 		text_add(t, " d_ino=wrong(%llu,st_ino=%llu)", (unsigned long long)e->ino, (unsigned long long)st.st_ino);
+	if ((S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) && !get_flags(p.s, &flags) && (flags & COMPARED_FLAGS))
+		text_add(t, " flags=%x", flags & COMPARED_FLAGS);
 	dump_xattrs(t, p.s);
 	if (S_ISREG(st.st_mode)) {
 		uint64_t h = digest_of(p.s, &err);
@@ -145,7 +166,7 @@ static void dump_free(struct dump *d)
 {
 	free(d->text.s);
 	lines_free(&d->paths);
-	free(d->ino);
+	free(d->id);
 	memset(d, 0, sizeof(*d));
 }
 

@@ -13,12 +13,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -287,6 +289,20 @@ static char type_letter(mode_t mode)
 	return '?';
 }
 
+/* What chattr(1) may have protected. */
+static void unprotect(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), flags = 0;
+
+	if (fd < 0)
+		return;
+	if (!ioctl(fd, FS_IOC_GETFLAGS, &flags) && (flags & (FS_IMMUTABLE_FL | FS_APPEND_FL))) {
+		flags &= ~(FS_IMMUTABLE_FL | FS_APPEND_FL);
+		ioctl(fd, FS_IOC_SETFLAGS, &flags);
+	}
+	close(fd);
+}
+
 static void remove_tree(const char *path)
 {
 	struct listing l;
@@ -295,12 +311,13 @@ static void remove_tree(const char *path)
 	if (lstat(path, &st))
 		return;
 	if (!S_ISDIR(st.st_mode)) {
-		if (unlink(path))
+		if (unlink(path) && (unprotect(path), unlink(path)))
 			die("cannot remove %s: %s", path, errno_name(errno));
 		return;
 	}
 	if (!list_path(path, &l))
 		die("cannot list %s: %s", path, errno_name(errno));
+	unprotect(path);
 	for (size_t i = 0; i < l.n; i++)
 		remove_tree(path_of("%s/%s", path, l.entry[i].name).s);
 	free(l.entry);

@@ -6,7 +6,7 @@
 #ifndef FSMODEL_EPISODE_H
 #define FSMODEL_EPISODE_H
 
-#include "known.h"
+#include "stream.h"
 
 struct episode {
 	struct trees trees;
@@ -14,19 +14,27 @@ struct episode {
 	struct lines ops;	/* what has been done */
 	struct side stack, plain;
 	struct dump stack_dump, plain_dump;
+	struct id *seen_stack, *seen_plain;	/* as they were at the last comparison */
+	size_t seen_n;
+	struct stream stream[SLOTS];
 	struct difference diff;	/* what ended it, if kind is not empty */
 	bool trace;		/* print each operation before it is done */
 };
 
-static void episode_init(struct episode *e, const char *fstyp, const char *other, const char *base, const char *mnt)
+static void episode_init(struct episode *e, const char *fstyp, const char *other, const char *base, const char *mnt,
+			 const char *elsewhere)
 {
 	memset(e, 0, sizeof(*e));
 	e->trees.fstyp = fstyp;
 	e->trees.other = other;
 	snprintf(e->trees.base, sizeof(e->trees.base), "%s/fsmodel", base);
+	if (elsewhere)
+		snprintf(e->trees.elsewhere, sizeof(e->trees.elsewhere), "%s/fsmodel-lowers", elsewhere);
 	snprintf(e->trees.mnt, sizeof(e->trees.mnt), "%s", mnt);
 	side_init(&e->stack, fstyp, mnt);
 	side_init(&e->plain, "plain", path_of("%s/plain", e->trees.base).s);
+	for (int i = 0; i < SLOTS; i++)
+		e->stream[i].fd = -1;
 }
 
 static bool failed(struct episode *e, const char *kind)
@@ -62,15 +70,52 @@ static bool work_is_clean(struct episode *e)
 	return clean || failed(e, "left in work");
 }
 
+/* Both trees, which are equal: each file must still have the inode number that it had in the stack before. */
+static bool numbers_kept(struct episode *e)
+{
+	const struct id *stack = e->stack_dump.id, *plain = e->plain_dump.id;
+	size_t n = e->plain_dump.paths.n;
+
+	for (size_t i = 0; i < n && numbers_comparable(&e->trees); i++) {
+		for (size_t k = 0; k < i; k++)
+			if ((plain[i].ino == plain[k].ino) != (stack[i].ino == stack[k].ino)) {
+				text_add(&e->diff.text, "%s and %s: st_ino %llu and %llu in the stack, %llu and %llu in the plain tree",
+					 e->plain_dump.paths.line[k], e->plain_dump.paths.line[i], stack[k].ino, stack[i].ino,
+					 plain[k].ino, plain[i].ino);
+				return failed(e, "numbers: unique");
+			}
+		for (size_t k = 0; k < e->seen_n; k++)
+			if (plain[i].ino == e->seen_plain[k].ino && plain[i].birth == e->seen_plain[k].birth &&
+			    stack[i].ino != e->seen_stack[k].ino && known_number(&e->trees, &plain[i])) {
+				text_add(&e->diff.text, "%s has st_ino %llu, and had %llu before", e->plain_dump.paths.line[i],
+					 stack[i].ino, e->seen_stack[k].ino);
+				return failed(e, "numbers: kept");
+			}
+	}
+	e->seen_n = n;
+	e->seen_plain = must(realloc(e->seen_plain, n * sizeof(*plain)));
+	e->seen_stack = must(realloc(e->seen_stack, n * sizeof(*stack)));
+	memcpy(e->seen_plain, plain, n * sizeof(*plain));
+	memcpy(e->seen_stack, stack, n * sizeof(*stack));
+	return true;
+}
+
 static bool episode_check(struct episode *e)
 {
-	return !trees_differ(&e->stack_dump, &e->plain_dump, &e->stack, &e->plain, ".", &e->diff);
+	return !trees_differ(&e->stack_dump, &e->plain_dump, &e->stack, &e->plain, ".", &e->diff) && numbers_kept(e);
+}
+
+static void episode_close_slots(struct episode *e)
+{
+	side_close_slots(&e->stack);
+	side_close_slots(&e->plain);
+	for (int i = 0; i < SLOTS; i++)
+		stream_end(&e->stream[i]);
 }
 
 static void episode_close(struct episode *e)
 {
-	side_close_slots(&e->stack);
-	side_close_slots(&e->plain);
+	episode_close_slots(e);
 	trees_umount(&e->trees);
 }
 
@@ -79,6 +124,7 @@ static bool episode_begin(struct episode *e)
 	e->diff.kind[0] = 0;
 	text_clear(&e->diff.text);
 	lines_truncate(&e->ops, 0);
+	e->seen_n = 0;
 	episode_close(e);
 	trees_build(&e->trees, &e->setup);
 	return episode_mount(e);
@@ -86,14 +132,14 @@ static bool episode_begin(struct episode *e)
 
 static bool episode_remount(struct episode *e, const char *how)
 {
-	side_close_slots(&e->stack);
-	side_close_slots(&e->plain);
-	trees_umount(&e->trees);
+	episode_close(e);
 	if (!work_is_clean(e))
 		return false;
 	forget_caches();
-	if (!strcmp(how, "rotate"))
+	if (!strcmp(how, "rotate")) {
 		trees_rotate(&e->trees);
+		e->seen_n = 0;
+	}
 	if (!strcmp(how, "other") && e->trees.other) {
 		int err = trees_mount(&e->trees, e->trees.other);
 		bool same;
@@ -151,6 +197,15 @@ static bool episode_step(struct episode *e, const char *line)
 		forget_caches();
 		return true;
 	}
+	if (c.type->run == run_stream) {
+		int slot = arg_num(&c, 0) % SLOTS, fd = e->stack.fd[slot];
+
+		return !fd_is_dir(fd) || stream_next(&e->stream[slot], fd, e->plain.fd[slot], arg_num(&c, 1), &e->diff);
+	}
+	if (c.type->args[0] == 's' && !strcmp(c.type->name, "open"))
+		stream_end(&e->stream[arg_num(&c, 0) % SLOTS]);
+	if (known_resurrection(&e->trees, &e->plain, &c) || known_protection(&e->plain, &c))
+		return true;
 	run_call(&e->stack, &c);
 	if (!known_refusal(&e->trees, &e->stack, &e->plain, &c)) {
 		run_call(&e->plain, &c);
@@ -174,13 +229,15 @@ static bool episode_end(struct episode *e)
 static void episode_free(struct episode *e)
 {
 	episode_close(e);
-	remove_tree(e->trees.base);
+	trees_remove(&e->trees);
 	dump_free(&e->stack_dump);
 	dump_free(&e->plain_dump);
 	lines_free(&e->setup);
 	lines_free(&e->ops);
 	free(e->diff.text.s);
 	free(e->trees.lower_dirs);
+	free(e->seen_stack);
+	free(e->seen_plain);
 	free(e->stack.data);
 	free(e->plain.data);
 	free(e->stack.text.s);

@@ -246,7 +246,7 @@ static struct path gen_plain_op(struct generator *g)
 	struct rng *r = &g->rng;
 	struct path p = some_path(g), q, t;
 	int slot = rnd(r, SLOTS), slot2 = rnd(r, SLOTS), mode = PICK(r, file_modes);
-	int n = rnd(r, 1000);
+	int n = rnd(r, 1050);
 
 #define OP(weight) if ((n -= (weight)) < 0)
 	OP(110) return path_of("open %d %s %s %04o", slot, p.s, open_flags(r).s, mode);
@@ -276,6 +276,13 @@ static struct path gen_plain_op(struct generator *g)
 	OP(8) return path_of("fsetxattr %d %s %s any", slot, PICK(r, xattr_names), PICK(r, xattr_values));
 	OP(4) return path_of("fgetxattr %d %s", slot, PICK(r, xattr_names));
 	OP(5) return path_of("fls %d", slot);
+	OP(25) return path_of("stream %d %d", slot, 40 + rnd(r, 200));
+	OP(10) {
+		static const char *const flags[] = { "none", "none", "none", "i", "a", "A" };
+
+		return path_of("chattr %s %s", p.s, PICK(r, flags));
+	}
+	OP(15) return path_of("open %d %s RDONLY|DIRECTORY 0", slot, old_dir(g));
 	OP(50) return path_of("mkdir %s %04o", chance(r, 70) ? some_name(g).s : p.s, PICK(r, dir_modes));
 	OP(25) {
 		static const char *const types[] = { "reg", "fifo", "sock", "chr", "dir" };

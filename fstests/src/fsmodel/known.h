@@ -5,9 +5,14 @@
  * directories, blocks, ctime, atime; the link count of an open file that has no name left; the access
  * to a mapping that was made before its file was copied up.
  *
+ * - userxattr: symlinks and special files can't have the xattr that says where they were copied from, so that their
+ *   number changes when they are forgotten, and what was listed before has the old one (compare_special_ino).
+ * - layers on several filesystems: numbers are not asked at all (compare_ino); to share or copy data between them inside
+ *   the kernel may be refused.
  * - lower hard links: a stack without an index breaks the links of a lower file when one of its names is
  *   copied up. The plain tree starts with the names as files of their own; link counts are not compared in such a run
- *   (compare_nlink).
+ *   (compare_nlink). The same is done to the links in an upper that becomes a lower.
+ * - chattr +i and +a: kept in an upper, of no effect in a lower; taken away when an upper becomes one.
  * - the time of an operation: op.h's TIME_OF_NOW.
  * - one whiteout in the work directory: it is kept to be linked to (episode.h).
  * - the mtime of a fifo: to write into it changes the stack's inode only, in memory.
@@ -18,11 +23,54 @@
  *   its mtime (compare_file_mtime).
  * - link() of a file that was copied up into a directory of upper alone does not mark this one impure:
  *   listed, the file has another inode number than stat() says (compare_link_ino).
+ * - a special file of a lower layer, open, whose name was removed: to change its attributes by the descriptor copies
+ *   it up over its whiteout, and the name is there again (known_resurrection).
  */
 #ifndef FSMODEL_KNOWN_H
 #define FSMODEL_KNOWN_H
 
 #include "compare.h"
+
+/* Are inode numbers what they are on one filesystem: one for each file, and kept? */
+static bool numbers_comparable(const struct trees *t)
+{
+	(void)t;
+	return compare_ino && compare_nlink;
+}
+
+/* Does this file keep its number whatever happens? */
+static bool known_number(const struct trees *t, const struct id *plain)
+{
+	(void)t;
+	return compare_special_ino || plain->type == 'f' || plain->type == 'd';
+}
+
+/* An operation that is not done at all: it would bring a removed file back. */
+static bool known_resurrection(const struct trees *t, const struct side *plain, const struct call *c)
+{
+	static const char *const ops[] = { "fchmod", "fchown", "futimens", "fsetxattr" };
+	struct stat st;
+
+	for (size_t i = 0; !strcmp(t->fstyp, "overlay") && i < ARRAY_SIZE(ops); i++)
+		if (!strcmp(c->type->name, ops[i]))
+			return !fstat(plain->fd[atoi(c->argv[0])], &st) && !st.st_nlink && !S_ISREG(st.st_mode);
+	return false;
+}
+
+/*
+ * An operation by a descriptor on a file that chattr(1) has protected since it was opened is not done: ext4 refuses to write then,
+ * others don't, and a stack keeps the protection from the layer.
+ */
+static bool known_protection(const struct side *plain, const struct call *c)
+{
+	int flags;
+
+	for (int i = 0; i < c->argc; i++)
+		if (c->type->args[i] == 's' && strcmp(c->type->name, "close") && strcmp(c->type->name, "open") &&
+		    !ioctl(plain->fd[atoi(c->argv[i])], FS_IOC_GETFLAGS, &flags) && (flags & (FS_IMMUTABLE_FL | FS_APPEND_FL)))
+			return true;
+	return false;
+}
 
 /*
  * The stack gave its outcome; the plain tree has not been asked. True if the stack may refuse what
@@ -39,6 +87,8 @@ static bool known_refusal(const struct trees *t, const struct side *stack, const
 	if (!strcmp(op, "rename") && stack->err == EXDEV && !has_option(t, "redirect_dir=on"))
 		return has_lower_dir(t, at(plain, c->argv[0]).s) ||
 		       (strstr(c->argv[2], "EXCHANGE") && has_lower_dir(t, at(plain, c->argv[1]).s));
+	if (t->elsewhere[0] && stack->err == EXDEV)
+		return !strcmp(op, "clone") || !strcmp(op, "clonerange") || !strcmp(op, "copyrange");
 	/* A character device 0:0 would be taken for a whiteout. */
 	if (!strcmp(op, "mknod") && stack->err == EPERM && !strcmp(c->argv[1], "chr") && !atoi(c->argv[3]) && !atoi(c->argv[4]))
 		return true;
@@ -95,6 +145,9 @@ static bool known_difference(struct side *stack, const struct side *plain, const
 					      : stack->err == ENXIO && reads_as_zeros(fd, from, st.st_size);
 		return stack->rc == st.st_size || (stack->rc >= from && stack->rc < st.st_size && reads_as_zeros(fd, stack->rc, stack->rc + 1));
 	}
+	/* A directory that is not empty: which of the two errors says so is up to a filesystem. */
+	if (!strcmp(c->type->name, "rename") || !strcmp(c->type->name, "rmdir"))
+		return (stack->err == ENOTEMPTY && plain->err == EEXIST) || (stack->err == EEXIST && plain->err == ENOTEMPTY);
 	/* An ACL that a file of a lower layer does not have: to remove it is an error, as with any xattr. */
 	if (c->argc > 1 && strstr(c->type->name, "xattr") && strstr(c->argv[1], "posix_acl_"))
 		return stack->err == ENODATA && !plain->err;

@@ -17,14 +17,24 @@ struct trees {
 	const char *other;		/* another implementation of the same format, or NULL */
 	char base[PATH_MAX / 4];	/* holds layers/, work/, plain/ */
 	char mnt[PATH_MAX / 4];
+	char elsewhere[PATH_MAX / 4];	/* on another filesystem: holds the lowers with odd numbers; empty: all are in base */
 	char options[256];
 	int order[MAX_LAYERS], n;	/* the layers' numbers, the upper first */
 	int next;			/* the number of the next upper */
+	int first_lowers;		/* how many lowers there were at the beginning */
 	bool mounted;
 	struct timespec born;		/* the trees were complete at this time */
 	ino_t *lower_dirs;		/* directories of the plain tree that a lower layer has part in */
 	size_t lower_dirs_n;
 };
+
+/* Where layer N is. Those made later, by trees_rotate, have been uppers and so are in base. */
+static struct path layer_dir(const struct trees *t, int n)
+{
+	bool other = t->elsewhere[0] && n % 2 && n <= t->first_lowers;
+
+	return path_of("%s/layers/%d", other ? t->elsewhere : t->base, n);
+}
 
 static bool has_option(const struct trees *t, const char *option)
 {
@@ -89,7 +99,7 @@ static void build_line(struct trees *t, const char *line, bool times)
 			word[n++] = w;
 	if (n < 3 || sscanf(word[0], "L%d", &layer) != 1 || layer < 0 || layer >= MAX_LAYERS)
 		die("not a line that describes a layer: %s", line);
-	p = path_of("%s/layers/%d/%s", t->base, layer, word[2]);
+	p = path_of("%s/%s", layer_dir(t, layer).s, word[2]);
 	kind = word[1];
 #define WANT(count) do { if (n < (count)) die("too few words: %s", line); } while (0)
 #define OCT(i) ((mode_t)strtol(word[i], NULL, 8))
@@ -120,7 +130,7 @@ static void build_line(struct trees *t, const char *line, bool times)
 			set_time(p.s, INT(7));
 	} else if (!strcmp(kind, "link")) {
 		WANT(4);
-		if (link(path_of("%s/layers/%d/%s", t->base, layer, word[3]).s, p.s))
+		if (link(path_of("%s/%s", layer_dir(t, layer).s, word[3]).s, p.s))
 			return;
 	} else if (!strcmp(kind, "whiteout")) {
 		if (mknod(p.s, S_IFCHR, makedev(0, 0)))
@@ -161,7 +171,7 @@ static void mark_impure(const struct trees *t, const char *dir)
 
 static void make_layer_root(const struct trees *t, int layer)
 {
-	struct path p = path_of("%s/layers/%d", t->base, layer);
+	struct path p = layer_dir(t, layer);
 
 	if (mkdir(p.s, 0755) || chmod(p.s, 0777))
 		die("cannot make %s: %s", p.s, errno_name(errno));
@@ -173,13 +183,17 @@ static void make_layer_root(const struct trees *t, int layer)
 static void copy_xattrs(const struct trees *t, const char *from, const char *to)
 {
 	const char *prefix = xattr_prefix(t);
+	bool from_plain = !strncmp(from, t->base, strlen(t->base)) && !strncmp(from + strlen(t->base), "/plain", 6);
+	bool to_layer = !strncmp(to, t->base, strlen(t->base)) && !strncmp(to + strlen(t->base), "/layers/", 8);
 	char list[4096], value[1024];
 	ssize_t n = llistxattr(from, list, sizeof(list)), v;
 
 	for (char *name = list; n > 0 && name < list + n; name += strlen(name) + 1) {
 		struct path as = path_of("%s", name);
 
-		if (!strncmp(name, prefix, strlen(prefix))) {
+		if (from_plain && to_layer && !strncmp(name, prefix, strlen(prefix))) {
+			as = path_of("%soverlay.%s", prefix, name + strlen(prefix));
+		} else if (!from_plain && !strncmp(name, prefix, strlen(prefix))) {
 			/* The format's own are not part of the merge, except those that are escaped. */
 			if (strncmp(name + strlen(prefix), "overlay.", 8))
 				continue;
@@ -263,13 +277,13 @@ static void note_lower_dir(struct trees *t, const char *plain)
 static void merge_dirs(struct trees *t, const int *order, int n, const char *rel, const char *to)
 {
 	struct listing seen[MAX_LAYERS];
-	struct path last = path_of("%s/layers/%d/%s", t->base, order[n - 1], rel);
+	struct path last = path_of("%s/%s", layer_dir(t, order[n - 1]).s, rel);
 	struct stat was;
 
 	if (lstat(last.s, &was))
 		die("cannot stat %s: %s", last.s, errno_name(errno));
 	for (int i = 0; i < n; i++)
-		if (!list_path(path_of("%s/layers/%d/%s", t->base, order[i], rel).s, &seen[i]))
+		if (!list_path(path_of("%s/%s", layer_dir(t, order[i]).s, rel).s, &seen[i]))
 			die("cannot list layer %d at %s: %s", order[i], rel, errno_name(errno));
 	for (int i = 0; i < n; i++)
 		for (size_t k = 0; k < seen[i].n; k++) {
@@ -281,7 +295,7 @@ static void merge_dirs(struct trees *t, const int *order, int n, const char *rel
 
 			for (int j = 0; j < i && !above; j++)
 				above = bsearch(&seen[i].entry[k], seen[j].entry, seen[j].n, sizeof(struct entry), entry_order);
-			from = path_of("%s/layers/%d/%s", t->base, order[i], sub.s);
+			from = path_of("%s/%s", layer_dir(t, order[i]).s, sub.s);
 			if (lstat(from.s, &st))
 				die("cannot stat %s: %s", from.s, errno_name(errno));
 			/* A whiteout in a directory that is not merged is listed: nothing leaves any there. */
@@ -294,7 +308,7 @@ static void merge_dirs(struct trees *t, const int *order, int n, const char *rel
 				continue;
 			}
 			for (int j = i; j < n; j++) {
-				struct path there = path_of("%s/layers/%d/%s", t->base, order[j], sub.s);
+				struct path there = path_of("%s/%s", layer_dir(t, order[j]).s, sub.s);
 
 				if (lstat(there.s, &lower))
 					continue;
@@ -338,9 +352,9 @@ static int trees_mount(struct trees *t, const char *fstyp)
 
 	/* A volatile mount leaves a mark that forbids the next one: here nothing has been lost. */
 	remove_tree(path_of("%s/work/work/incompat", t->base).s);
-	text_add(&o, "upperdir=%s/layers/%d,workdir=%s/work,lowerdir=", t->base, t->order[0], t->base);
+	text_add(&o, "upperdir=%s,workdir=%s/work,lowerdir=", layer_dir(t, t->order[0]).s, t->base);
 	for (int i = 1; i < t->n; i++)
-		text_add(&o, "%s%s/layers/%d", i > 1 ? ":" : "", t->base, t->order[i]);
+		text_add(&o, "%s%s", i > 1 ? ":" : "", layer_dir(t, t->order[i]).s);
 	if (t->options[0])
 		text_add(&o, ",%s", t->options);
 	if (mount("fsmodel", t->mnt, fstyp, 0, text_str(&o)))
@@ -370,13 +384,20 @@ static void trees_note_birth(struct trees *t)
 	nanosleep(&tick, NULL);
 }
 
+static void trees_remove(const struct trees *t)
+{
+	remove_tree(t->base);
+	if (t->elsewhere[0])
+		remove_tree(t->elsewhere);
+}
+
 /* Everything from the lines of SETUP, not yet mounted. */
 static void trees_build(struct trees *t, const struct lines *setup)
 {
 	struct path plain = path_of("%s/plain", t->base);
 	int lowers = 1;
 
-	remove_tree(t->base);
+	trees_remove(t);
 	t->options[0] = 0;
 	for (size_t i = 0; i < setup->n; i++) {
 		sscanf(setup->line[i], "mount %255s", t->options);
@@ -387,6 +408,9 @@ static void trees_build(struct trees *t, const struct lines *setup)
 	if (mkdir(t->base, 0755) || mkdir(path_of("%s/layers", t->base).s, 0755) ||
 	    mkdir(path_of("%s/work", t->base).s, 0755) || mkdir(plain.s, 0700))
 		die("cannot make %s: %s", t->base, errno_name(errno));
+	if (t->elsewhere[0] && (mkdir(t->elsewhere, 0755) || mkdir(path_of("%s/layers", t->elsewhere).s, 0755)))
+		die("cannot make %s: %s", t->elsewhere, errno_name(errno));
+	t->first_lowers = lowers;
 	t->n = t->next = lowers + 1;
 	for (int i = 0; i < t->n; i++) {
 		t->order[i] = i;
@@ -395,6 +419,8 @@ static void trees_build(struct trees *t, const struct lines *setup)
 	compare_nlink = true;
 	compare_file_mtime = strcmp(t->fstyp, "overlay") || !has_option(t, "metacopy=on");
 	compare_link_ino = strcmp(t->fstyp, "overlay");
+	compare_ino = !t->elsewhere[0];
+	compare_special_ino = !has_option(t, "userxattr");
 	for (int times = 0; times < 2; times++)
 		for (size_t i = 0; i < setup->n; i++)
 			if (setup->line[i][0] == 'L') {
@@ -403,8 +429,8 @@ static void trees_build(struct trees *t, const struct lines *setup)
 					compare_nlink = false;
 			}
 	for (int i = 0; i < t->n; i++)
-		set_time(path_of("%s/layers/%d", t->base, i).s, ROOT_TIME);
-	mark_impure(t, path_of("%s/layers/0", t->base).s);
+		set_time(layer_dir(t, i).s, ROOT_TIME);
+	mark_impure(t, layer_dir(t, 0).s);
 	t->lower_dirs_n = 0;
 	merge_dirs(t, t->order, t->n, ".", plain.s);
 	if (chmod(plain.s, 0777))
@@ -429,6 +455,48 @@ static void note_all_dirs(struct trees *t, const char *dir)
 	free(l.entry);
 }
 
+/*
+ * In a lower layer, the names of one file are files of their own as soon as one is changed (known.h: lower hard
+ * links): in the plain tree they are from now on. And what protects a file (chattr +i, +a) is an xattr that counts
+ * in an upper only.
+ */
+static void become_lower(const struct trees *t, const char *dir)
+{
+	struct path temp = path_of("%s/link-being-broken", t->base);
+	struct timespec times[2];
+	struct listing l;
+	struct stat st;
+	int flags;
+
+	set_flags(dir, FS_IMMUTABLE_FL | FS_APPEND_FL, 0);
+	if (!list_path(dir, &l) || lstat(dir, &st))
+		die("cannot list %s: %s", dir, errno_name(errno));
+	times[0] = st.st_atim;
+	times[1] = st.st_mtim;
+	for (size_t i = 0; i < l.n; i++) {
+		struct path p = path_of("%s/%s", dir, l.entry[i].name);
+
+		if (l.entry[i].type == DT_DIR) {
+			become_lower(t, p.s);
+			continue;
+		}
+		if (lstat(p.s, &st))
+			die("cannot stat %s: %s", p.s, errno_name(errno));
+		if (S_ISREG(st.st_mode))
+			set_flags(p.s, FS_IMMUTABLE_FL | FS_APPEND_FL, 0);
+		if (st.st_nlink < 2)
+			continue;
+		compare_nlink = false;
+		copy_object(t, p.s, temp.s, &st);
+		if (S_ISREG(st.st_mode) && !get_flags(p.s, &flags) && (flags & FS_NOATIME_FL))
+			set_flags(temp.s, 0, FS_NOATIME_FL);
+		if (rename(temp.s, p.s))
+			die("cannot replace %s: %s", p.s, errno_name(errno));
+	}
+	free(l.entry);
+	utimensat(AT_FDCWD, dir, times, 0);
+}
+
 /* The upper becomes the topmost lower; the stack is not mounted. */
 static bool trees_rotate(struct trees *t)
 {
@@ -441,11 +509,12 @@ static bool trees_rotate(struct trees *t)
 	t->order[0] = t->next++;
 	t->n++;
 	make_layer_root(t, t->order[0]);
-	upper = path_of("%s/layers/%d", t->base, t->order[0]);
+	upper = layer_dir(t, t->order[0]);
 	copy_attributes(t, plain.s, upper.s, &st);
 	remove_tree(path_of("%s/work", t->base).s);
 	if (mkdir(path_of("%s/work", t->base).s, 0755))
 		die("cannot make the work directory: %s", errno_name(errno));
+	become_lower(t, plain.s);
 	t->lower_dirs_n = 0;
 	note_all_dirs(t, plain.s);
 	trees_note_birth(t);

@@ -177,7 +177,7 @@ static void tell_value(struct side *s, const char *value, ssize_t n)
 enum { TIME_OF_NOW = 1600000000 };
 
 /* What is not compared in this episode; known.h says why. */
-static bool compare_nlink = true, compare_file_mtime = true, compare_link_ino = true;
+static bool compare_nlink = true, compare_file_mtime = true, compare_link_ino = true, compare_special_ino = true, compare_ino = true;
 
 static void tell_stat(struct text *t, const struct stat *st)
 {
@@ -325,6 +325,58 @@ static long run_listxattr(struct side *s, const struct call *c)
 
 	tell_names(&s->text, list, n);
 	return n;
+}
+
+/* Of the flags of chattr(1) those that every filesystem here has and that a directory does not hand down. */
+enum { COMPARED_FLAGS = FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NOATIME_FL };
+
+static int get_flags(const char *path, int *flags)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC), rc, err;
+	struct stat st;
+
+	if (fd < 0)
+		return -1;
+	errno = ENOTTY;
+	rc = !fstat(fd, &st) && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) ? ioctl(fd, FS_IOC_GETFLAGS, flags) : -1;
+	err = errno;
+	close(fd);
+	errno = err;
+	return rc;
+}
+
+static int set_flags(const char *path, int clear, int set)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC), rc = -1, err, flags;
+	struct stat st;
+
+	if (fd < 0)
+		return -1;
+	errno = ENOTTY;
+	if (!fstat(fd, &st) && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) && !ioctl(fd, FS_IOC_GETFLAGS, &flags)) {
+		if (S_ISDIR(st.st_mode))
+			set &= ~FS_NOATIME_FL;
+		flags = (flags & ~clear) | set;
+		rc = ioctl(fd, FS_IOC_SETFLAGS, &flags);
+	}
+	err = errno;
+	close(fd);
+	errno = err;
+	return rc;
+}
+
+static long run_chattr(struct side *s, const struct call *c)
+{
+	static const struct word words[] = {
+		{ "none", 0 }, { "i", FS_IMMUTABLE_FL }, { "a", FS_APPEND_FL }, { "A", FS_NOATIME_FL }, { NULL, 0 },
+	};
+	struct stat st;
+
+	/* Devices and fifos are not opened for this. */
+	if (lstat(PATH(0), &st))
+		return -1;
+	errno = ENOTTY;
+	return S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) ? set_flags(PATH(0), COMPARED_FLAGS, arg_words(c, 1, words)) : -1;
 }
 
 /* --- descriptors ------------------------------------------------------------------------------ */
@@ -560,6 +612,20 @@ static long run_fls(struct side *s, const struct call *c)
 	return 0;
 }
 
+/* A difference made on purpose, to show that one is found. */
+static long run_spoil(struct side *s, const struct call *c)
+{
+	return strcmp(s->name, "plain") ? 0 : chmod(PATH(0), 01234);
+}
+
+/* Only in the stack: see stream.h. */
+static long run_stream(struct side *s, const struct call *c)
+{
+	(void)s;
+	(void)c;
+	return 0;
+}
+
 /* What is done to the stack as a whole is done by the episode, not on each side. */
 static long run_nothing(struct side *s, const struct call *c)
 {
@@ -596,6 +662,8 @@ static const struct op_type op_types[] = {
 	{ "fsetxattr", "swww", run_fsetxattr, "SLOT NAME VALUE any|create|replace" },
 	{ "fgetxattr", "sw", run_fgetxattr, "SLOT NAME" },
 	{ "fls", "s", run_fls, "SLOT: list the directory that is open" },
+	{ "stream", "sn", run_stream, "SLOT BYTES: list some more of the open directory, from the beginning after its end" },
+	{ "chattr", "pw", run_chattr, "PATH none|i|a|A|..." },
 	{ "mkdir", "pn", run_mkdir, "PATH MODE" },
 	{ "mknod", "pwnnn", run_mknod, "PATH reg|fifo|sock|chr|blk|dir MODE MAJOR MINOR" },
 	{ "symlink", "pw", run_symlink, "PATH TARGET" },
@@ -616,6 +684,7 @@ static const struct op_type op_types[] = {
 	{ "removexattr", "pw", run_removexattr, "PATH NAME" },
 	{ "getxattr", "pw", run_getxattr, "PATH NAME" },
 	{ "listxattr", "p", run_listxattr, "PATH" },
+	{ "spoil", "p", run_spoil, "PATH: change the plain tree only, to test the test" },
 	{ "remount", "", run_nothing, "umount, forget what is cached, mount" },
 	{ "rotate", "", run_nothing, "the upper becomes the topmost lower, under a new, empty upper" },
 	{ "other", "", run_nothing, "mount the layers with the other implementation (layerfs, overlay), compare, mount again" },

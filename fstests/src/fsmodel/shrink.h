@@ -33,8 +33,7 @@ static bool still_fails(struct shrinker *s, const struct lines *setup, const str
 		same = episode_step(e, ops->line[i]) && (!s->check_each || episode_check(e));
 	if (same)
 		same = episode_end(e);
-	side_close_slots(&e->stack);
-	side_close_slots(&e->plain);
+	episode_close_slots(e);
 	return !same && !strcmp(e->diff.kind, s->kind);
 }
 
