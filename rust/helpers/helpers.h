@@ -33,6 +33,11 @@ bool vfs_helper_is_being_killed(void);
 bool vfs_helper_verity_is_loaded(const struct inode *inode);
 int vfs_helper_verity_digest(struct inode *inode, u8 *digest, u8 *algorithm);
 
+/* lockdep.c; only with CONFIG_LOCKDEP */
+void vfs_helper_lockdep_inode(struct inode *inode);
+void vfs_helper_lockdep_word_acquire(unsigned int depth);
+void vfs_helper_lockdep_word_release(unsigned int depth);
+
 /* posix_acl.c */
 void vfs_helper_posix_acl_release(struct posix_acl *acl);
 void vfs_helper_posix_acl_get(struct posix_acl *acl);

@@ -691,6 +691,8 @@ impl<F: FileSystem> New<F> {
             (*ptr).i_default_acl = ACL_DONT_CACHE;
             (((*ptr).i_uid), ((*ptr).i_gid)) = idmap.owner_of(real);
             copy_attributes(ptr, from);
+            #[cfg(CONFIG_LOCKDEP)]
+            bindings::vfs_helper_lockdep_inode(ptr);
             bindings::set_nlink(ptr, if real.is_dir() { 1 } else { real.nlink() });
             match mode & mode::FORMAT {
                 mode::DIRECTORY => {

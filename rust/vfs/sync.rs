@@ -8,6 +8,7 @@
 use crate::bindings;
 use crate::errno::to_result;
 use core::cell::UnsafeCell;
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::pin::Pin;
 use core::sync::atomic::AtomicPtr;
@@ -23,29 +24,35 @@ use kernel::sync::Mutex;
 pub struct Locked<T>(Pin<KBox<Mutex<T>>>);
 
 impl<T> Locked<T> {
-    /// Allocates it.
+    /// Allocates it, for a filesystem of this stacking depth: to lockdep the locks of different depths are of
+    /// different kinds, since one may be held while the filesystem below takes another.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new(value: T) -> Result<Self> {
-        Ok(Self(KBox::pin_init(
-            kernel::new_mutex!(value, "vfs::Locked"),
-            GFP_KERNEL,
-        )?))
+    pub fn new(value: T, depth: u32) -> Result<Self> {
+        Ok(Self(match depth {
+            0 | 1 => KBox::pin_init(kernel::new_mutex!(value, "vfs::Locked/1"), GFP_KERNEL),
+            _ => KBox::pin_init(kernel::new_mutex!(value, "vfs::Locked/2"), GFP_KERNEL),
+        }?))
     }
 
-    /// As [`Locked::new`], for one that is held while another is taken. (To lockdep they are different
-    /// kinds.)
+    /// As [`Locked::new`], for one that is held while another of the same depth is taken.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new_outer(value: T) -> Result<Self> {
-        Ok(Self(KBox::pin_init(
-            kernel::new_mutex!(value, "vfs::Locked (outer)"),
-            GFP_KERNEL,
-        )?))
+    pub fn new_outer(value: T, depth: u32) -> Result<Self> {
+        Ok(Self(match depth {
+            0 | 1 => KBox::pin_init(
+                kernel::new_mutex!(value, "vfs::Locked/1 (outer)"),
+                GFP_KERNEL,
+            ),
+            _ => KBox::pin_init(
+                kernel::new_mutex!(value, "vfs::Locked/2 (outer)"),
+                GFP_KERNEL,
+            ),
+        }?))
     }
 
     /// Locks it.
@@ -259,7 +266,13 @@ pub struct LockWord(AtomicUsize);
 
 /// The lock of a [`LockWord`] is held.
 #[must_use = "the lock is released when the guard is dropped"]
-pub struct WordGuard<'a>(&'a LockWord);
+pub struct WordGuard<'a> {
+    word: &'a LockWord,
+    #[cfg(CONFIG_LOCKDEP)]
+    depth: u32,
+    // To lockdep a lock belongs to a task.
+    _not_send: PhantomData<*const ()>,
+}
 
 impl LockWord {
     const LOCK: u32 = usize::BITS - 1;
@@ -286,7 +299,8 @@ impl LockWord {
         self.0.fetch_and(!bits | 1 << Self::LOCK, Ordering::Release);
     }
 
-    /// Locks it (wraps `wait_on_bit_lock()`).
+    /// Locks it (wraps `wait_on_bit_lock()`), for a filesystem of this stacking depth (see
+    /// [`Locked::new`]). A task may hold one of each depth.
     ///
     /// # Errors
     ///
@@ -295,21 +309,43 @@ impl LockWord {
     /// # Context
     ///
     /// Sleeps until it is free.
-    pub fn lock(&self) -> Result<WordGuard<'_>> {
+    pub fn lock(&self, depth: u32) -> Result<WordGuard<'_>> {
+        #[cfg(not(CONFIG_LOCKDEP))]
+        let _ = depth;
+        // SAFETY: No requirement; it tells lockdep what is about to be waited for.
+        #[cfg(CONFIG_LOCKDEP)]
+        unsafe {
+            bindings::vfs_helper_lockdep_word_acquire(depth)
+        };
         // SAFETY: The word lives as long as the borrow, the bit is within it.
         let result =
             unsafe { bindings::vfs_helper_bit_lock_killable(self.0.as_ptr(), Self::LOCK as i32) };
         if result != 0 {
+            // SAFETY: It was acquired above.
+            #[cfg(CONFIG_LOCKDEP)]
+            unsafe {
+                bindings::vfs_helper_lockdep_word_release(depth)
+            };
             return Err(EINTR);
         }
         // INVARIANT: The bit was just set by us.
-        Ok(WordGuard(self))
+        Ok(WordGuard {
+            word: self,
+            #[cfg(CONFIG_LOCKDEP)]
+            depth,
+            _not_send: PhantomData,
+        })
     }
 }
 
 impl Drop for WordGuard<'_> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant of the word the bit is ours.
-        unsafe { bindings::vfs_helper_bit_unlock(self.0 .0.as_ptr(), LockWord::LOCK as i32) };
+        unsafe { bindings::vfs_helper_bit_unlock(self.word.0.as_ptr(), LockWord::LOCK as i32) };
+        // SAFETY: It was acquired with the bit, by this task.
+        #[cfg(CONFIG_LOCKDEP)]
+        unsafe {
+            bindings::vfs_helper_lockdep_word_release(self.depth)
+        };
     }
 }

@@ -15,6 +15,8 @@ use super::inode::Found;
 use super::listing;
 use super::lookup;
 use super::work;
+use super::work::Temp;
+use super::work::Write;
 use crate::marks;
 use crate::state::config;
 use crate::state::instance::Instance;
@@ -149,6 +151,10 @@ impl Job<'_> {
         work::set_impure(self.instance, self.c, self.writing, object, upper)
     }
 
+    fn make_in_work(&self, what: &What<'_>) -> Result<Temp<'_>> {
+        Temp::create(self.upper, self.c, Write::Held(self.writing), what)
+    }
+
     fn cleanup(&self, dir: &Real, victim: &Real) {
         work::cleanup(self.c, self.writing, dir, victim);
     }
@@ -220,45 +226,38 @@ impl Job<'_> {
         if !marks::is_whiteout(&self.instance.config, self.c, path) {
             return Err(ESTALE);
         }
-        let made = work::create(self.upper, self.c, self.writing, &what)?;
-        let placed = (|| {
-            let mut renaming = Renaming::begin(
-                self.c,
-                self.writing,
-                (self.upper.work()?, End::Object(&made)),
-                (upper_dir, End::Object(&whiteout)),
-                RenameFlags::NONE,
-            )?;
-            if let Some(&mut mode) = what.mode_mut() {
-                // The work directory may have taken bits away.
-                if made.inode().mode() != mode {
-                    Change::mode(mode).apply(self.c, self.writing, &made)?;
-                }
+        let made = self.make_in_work(&what)?;
+        let mut renaming = Renaming::begin(
+            self.c,
+            self.writing,
+            (self.upper.work()?, End::Object(&made)),
+            (upper_dir, End::Object(&whiteout)),
+            RenameFlags::NONE,
+        )?;
+        if let Some(&mut mode) = what.mode_mut() {
+            // The work directory may have taken bits away.
+            if made.inode().mode() != mode {
+                Change::mode(mode).apply(self.c, self.writing, &made)?;
             }
-            for (acl, kind) in [
-                (&access_acl, acl::Kind::Access),
-                (&default_acl, acl::Kind::Default),
-            ] {
-                if let Some(acl) = acl {
-                    acl.set_on(self.c, self.writing, &made, kind)?;
-                }
-            }
-            if matches!(what, What::Directory(_)) {
-                self.mark(&made, Mark::Opaque, b"y", Err(EIO))?;
-                set_hides_lower(&name, true);
-                renaming.set_flags(RenameFlags::EXCHANGE);
-                renaming.rename(self.c)?;
-                self.cleanup_in_work(&whiteout);
-                Ok(())
-            } else {
-                renaming.rename(self.c)
-            }
-        })();
-        if let Err(e) = placed {
-            self.cleanup_in_work(&made);
-            return Err(e);
         }
-        Ok(made)
+        for (acl, kind) in [
+            (&access_acl, acl::Kind::Access),
+            (&default_acl, acl::Kind::Default),
+        ] {
+            if let Some(acl) = acl {
+                acl.set_on(self.c, self.writing, &made, kind)?;
+            }
+        }
+        if matches!(what, What::Directory(_)) {
+            self.mark(&made, Mark::Opaque, b"y", Err(EIO))?;
+            set_hides_lower(&name, true);
+            renaming.set_flags(RenameFlags::EXCHANGE);
+            renaming.rename(self.c)?;
+            self.cleanup_in_work(&whiteout);
+        } else {
+            renaming.rename(self.c)?;
+        }
+        Ok(made.published())
     }
 
     /// Replaces an upper directory that only has whiteouts by an empty opaque one, so that it can be
@@ -272,24 +271,19 @@ impl Job<'_> {
             return Err(ESTALE);
         }
         let what = What::Directory(stat.mode());
-        let empty = work::create(self.upper, self.c, self.writing, &what)?;
-        let placed = (|| {
-            let renaming = Renaming::begin(
-                self.c,
-                self.writing,
-                (self.upper.work()?, End::Object(&empty)),
-                (upper_dir, End::Object(old.dentry)),
-                RenameFlags::EXCHANGE,
-            )?;
-            copy_up::copy_xattrs(self.instance, self.c, self.writing, old, &empty)?;
-            self.mark(&empty, Mark::Opaque, b"y", Err(EIO))?;
-            copy_up::set_attributes(self.c, self.writing, &empty, &stat)?;
-            renaming.rename(self.c)
-        })();
-        if let Err(e) = placed {
-            self.cleanup_in_work(&empty);
-            return Err(e);
-        }
+        let empty = self.make_in_work(&what)?;
+        let renaming = Renaming::begin(
+            self.c,
+            self.writing,
+            (self.upper.work()?, End::Object(&empty)),
+            (upper_dir, End::Object(old.dentry)),
+            RenameFlags::EXCHANGE,
+        )?;
+        copy_up::copy_xattrs(self.instance, self.c, self.writing, old, &empty)?;
+        self.mark(&empty, Mark::Opaque, b"y", Err(EIO))?;
+        copy_up::set_attributes(self.c, self.writing, &empty, &stat)?;
+        renaming.rename(self.c)?;
+        let empty = empty.published();
         for whiteout in whiteouts {
             if let Ok(Some(whiteout)) = old.dentry.lookup(self.c, old.mount, whiteout) {
                 self.cleanup(old.dentry, &whiteout);

@@ -12,6 +12,8 @@
 use super::data;
 use super::origin;
 use super::work;
+use super::work::Temp;
+use super::work::Write;
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::Upper;
@@ -144,7 +146,8 @@ fn copy_up_one(
     if need == Need::Empty && dentry.inode().is_regular() {
         stat.set_size(0);
     }
-    let _lock = object.get().lock()?;
+    let depth = dentry.inode().super_block().stack_depth();
+    let _lock = object.get().lock(depth)?;
     if is_done(dentry, need) {
         // Somebody was faster.
         return Ok(());
@@ -264,15 +267,10 @@ impl Job<'_> {
         };
         let temp = {
             let _creds = Borrowed::to_copy_up(self.c, self.dentry)?;
-            let writing = self.access.start();
-            work::create(self.upper, self.c, &writing, &what)?
+            Temp::create(self.upper, self.c, Write::Start(&self.access), &what)?
         };
-        let result = self.finish_in_work(&temp, origin);
-        if result.is_err() {
-            let writing = self.access.start();
-            work::cleanup(self.c, &writing, self.upper.work()?, &temp);
-        }
-        result.map(|()| temp)
+        self.finish_in_work(&temp, origin)?;
+        Ok(temp.published())
     }
 
     fn finish_in_work(&self, temp: &Real, origin: Option<&[u8]>) -> Result {

@@ -36,7 +36,7 @@ fn prepare(instance: &Instance, inode: &Inode) -> Result {
     let c = instance.as_mounter();
     if object::data_path(instance, object).is_none() {
         // One looks, others wait.
-        let _lock = object.get().lock()?;
+        let _lock = object.get().lock(inode.super_block().stack_depth())?;
         if object::data_path(instance, object).is_none() {
             lookup::find_lazy_data(instance, &c, &object)?;
         }

@@ -11,6 +11,7 @@ use crate::state::layer::Upper;
 use crate::state::object::Object;
 use crate::state::object::Trait;
 use crate::state::Real;
+use core::ops::Deref;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::str::BStr;
@@ -26,6 +27,7 @@ use vfs::dir_op::What;
 use vfs::errno::*;
 use vfs::file::OwnedFile;
 use vfs::inode::mode;
+use vfs::write::WriteAccess;
 use vfs::write::Writing;
 use vfs::Override;
 use vfs::Path;
@@ -46,12 +48,82 @@ pub(crate) fn temp_name(upper: &Upper) -> Result<CString> {
     CString::try_from_fmt(fmt!("#{:x}", n))
 }
 
-/// Makes an object under a temporary name.
+/// An object in the work directory under a temporary name. Dropped, it is removed again, unless it was
+/// said to be [`published`](Temp::published).
+pub(crate) struct Temp<'a> {
+    upper: &'a Upper,
+    c: &'a Override<'a>,
+    write: Write<'a>,
+    object: ARef<Real>,
+    published: bool,
+}
+
+/// With what right to write a [`Temp`] is removed.
+pub(crate) enum Write<'a> {
+    /// It lives no longer than this.
+    Held(&'a Writing<'a>),
+    /// It outlives the right it was made with, so that freezing need not wait for it.
+    Start(&'a WriteAccess<'a>),
+}
+
+impl<'a> Temp<'a> {
+    /// Makes one.
+    ///
+    /// # Errors
+    ///
+    /// `EROFS`; `ENOSPC`, `EDQUOT`, …
+    pub(crate) fn create(
+        upper: &'a Upper,
+        c: &'a Override<'a>,
+        write: Write<'a>,
+        what: &What<'_>,
+    ) -> Result<Self> {
+        let object = match &write {
+            Write::Held(writing) => create(upper, c, writing, what),
+            Write::Start(access) => create(upper, c, &access.start(), what),
+        }?;
+        Ok(Self {
+            upper,
+            c,
+            write,
+            object,
+            published: false,
+        })
+    }
+
+    /// It is in its place now, and not in the work directory any more.
+    pub(crate) fn published(mut self) -> ARef<Real> {
+        self.published = true;
+        self.object.clone()
+    }
+}
+
+impl Deref for Temp<'_> {
+    type Target = Real;
+
+    fn deref(&self) -> &Real {
+        &self.object
+    }
+}
+
+impl Drop for Temp<'_> {
+    fn drop(&mut self) {
+        let (false, Ok(work)) = (self.published, self.upper.work()) else {
+            return;
+        };
+        match &self.write {
+            Write::Held(writing) => cleanup(self.c, writing, work, &self.object),
+            Write::Start(access) => cleanup(self.c, &access.start(), work, &self.object),
+        }
+    }
+}
+
+/// Makes an object under a temporary name, which stays there.
 ///
 /// # Errors
 ///
 /// `EROFS`; `ENOSPC`, `EDQUOT`, …
-pub(crate) fn create(
+fn create(
     upper: &Upper,
     c: &Override<'_>,
     writing: &Writing<'_>,
@@ -79,26 +151,33 @@ pub(crate) fn cleanup(c: &Override<'_>, writing: &Writing<'_>, dir: &Real, victi
 /// # Errors
 ///
 /// `EROFS`; `ENOSPC`, `EDQUOT`, …
-pub(crate) fn whiteout(
-    upper: &Upper,
-    c: &Override<'_>,
-    writing: &Writing<'_>,
-) -> Result<ARef<Real>> {
+fn whiteout<'a>(
+    upper: &'a Upper,
+    c: &'a Override<'a>,
+    writing: &'a Writing<'a>,
+) -> Result<Temp<'a>> {
+    let temp = |object| Temp {
+        upper,
+        c,
+        write: Write::Held(writing),
+        object,
+        published: false,
+    };
     let mut cache = upper.whiteout.lock();
     let shared = match cache.shared.take() {
         Some(shared) => shared,
         None => create(upper, c, writing, &WHITEOUT)?,
     };
     if cache.unshared {
-        return Ok(shared);
+        return Ok(temp(shared));
     }
     match create(upper, c, writing, &What::Link(&shared)) {
         Ok(link) => {
             cache.shared = Some(shared);
-            Ok(link)
+            Ok(temp(link))
         }
         // It has as many names as it can have: the next one is shared instead.
-        Err(e) if e == EMLINK => Ok(shared),
+        Err(e) if e == EMLINK => Ok(temp(shared)),
         Err(e) => {
             pr_warn!(
                 "whiteouts in '{}' can't be linked, so they are not shared: {:?}\n",
@@ -106,7 +185,7 @@ pub(crate) fn whiteout(
                 e
             );
             cache.unshared = true;
-            Ok(shared)
+            Ok(temp(shared))
         }
     }
 }
@@ -116,10 +195,10 @@ pub(crate) fn whiteout(
 /// # Errors
 ///
 /// `ENOSPC`, `EDQUOT`, …
-pub(crate) fn put_whiteout(
-    upper: &Upper,
-    c: &Override<'_>,
-    writing: &Writing<'_>,
+pub(crate) fn put_whiteout<'a>(
+    upper: &'a Upper,
+    c: &'a Override<'a>,
+    writing: &'a Writing<'a>,
     dir: &Real,
     victim: &vfs::Dentry<vfs::Foreign>,
 ) -> Result {
@@ -131,26 +210,19 @@ pub(crate) fn put_whiteout(
         RenameFlags::NONE
     };
     let work = upper.work()?;
-    let renamed = Renaming::begin(
+    Renaming::begin(
         c,
         writing,
         (work, End::Object(&whiteout)),
         (dir, End::Object(victim)),
         flags,
     )
-    .and_then(|it| it.rename(c));
-    match renamed {
-        Ok(()) => {
-            if let Some(victim) = victim_dir {
-                cleanup(c, writing, work, victim);
-            }
-            Ok(())
-        }
-        Err(e) => {
-            cleanup(c, writing, work, &whiteout);
-            Err(e)
-        }
+    .and_then(|it| it.rename(c))?;
+    whiteout.published();
+    if let Some(victim) = victim_dir {
+        cleanup(c, writing, work, victim);
     }
+    Ok(())
 }
 
 /// How deep the work directory is cleaned: what we leave there is not deeper.

@@ -102,10 +102,14 @@ impl DirOps<LayerFs> for Dir {
         };
         // A directory that may be copied up may become merged.
         let reading = if !is_read_directly(&object) || instance.upper.is_some() {
-            Some(Locked::new_outer(Reading {
+            let reading = Reading {
                 directly: is_read_directly(&object),
                 listing: None,
-            })?)
+            };
+            Some(Locked::new_outer(
+                reading,
+                inode.super_block().stack_depth(),
+            )?)
         } else {
             None
         };
@@ -250,7 +254,9 @@ impl Reading {
 
 /// Takes part in the directory's listing.
 fn join_listing(instance: &Instance, inode: &Inode) -> Result<(Arc<Listing>, u64)> {
-    let shared = inode.data().make_listing()?;
+    let shared = inode
+        .data()
+        .make_listing(inode.super_block().stack_depth())?;
     let mut shared = shared.lock();
     shared.join(|| {
         let c = instance.as_mounter();

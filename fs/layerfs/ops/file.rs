@@ -176,7 +176,8 @@ impl FileOps<LayerFs> for Regular {
         let instance = instance_of(file);
         let real = open.data(instance, file)?;
         // The user's position is the one that counts; only the real filesystem knows of holes.
-        let _lock = file.inode().data().lock()?;
+        let inode = file.inode();
+        let _lock = inode.data().lock(inode.super_block().stack_depth())?;
         real.take_position_of(file);
         let _c = instance.as_mounter();
         real.seek(offset, whence)

@@ -92,6 +92,7 @@ impl Upper {
     /// `ENOMEM`.
     pub(crate) fn new(parts: UpperParts) -> Result<Self> {
         let work = parts.work.as_ref().unwrap_or(&parts.base);
+        let depth = parts.root.super_block().stack_depth() + 1;
         Ok(Self {
             keys: [
                 parts.root.inode().key(),
@@ -106,7 +107,7 @@ impl Upper {
             work_name: parts.work_name,
             has_nameless: parts.has_nameless,
             no_xattrs: parts.no_xattrs,
-            whiteout: Locked::new(Whiteout::default())?,
+            whiteout: Locked::new(Whiteout::default(), depth)?,
             errors: parts.errors,
             last_temp: AtomicU32::new(0),
         })

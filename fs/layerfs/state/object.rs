@@ -181,13 +181,14 @@ impl Object {
         self.word.clear(one.0);
     }
 
-    /// Keeps others from copying it up, or waits until they have.
+    /// Keeps others from copying it up, or waits until they have. (`depth`: the stacking depth of its
+    /// super block.)
     ///
     /// # Errors
     ///
     /// `EINTR`: the task is being killed.
-    pub(crate) fn lock(&self) -> Result<WordGuard<'_>> {
-        self.word.lock()
+    pub(crate) fn lock(&self, depth: u32) -> Result<WordGuard<'_>> {
+        self.word.lock(depth)
     }
 
     /// Where it is in the upper layer.
@@ -302,10 +303,10 @@ impl Object {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn make_listing(&self) -> Result<&Locked<SharedListing>> {
+    pub(crate) fn make_listing(&self, depth: u32) -> Result<&Locked<SharedListing>> {
         let more = self.more.get_or_make(|| Ok(More::default()))?;
         more.listing
-            .get_or_make(|| Locked::new(SharedListing::default()))
+            .get_or_make(|| Locked::new(SharedListing::default(), depth))
     }
 }
 
