@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Making, linking, removing and renaming objects, with the whiteouts and marks that go with it.
+//! Making, linking and removing objects, with the whiteouts and marks that go with it; renaming is in
+//! [`rename`].
 //!
 //! The directories of the stack are locked by the VFS; those of upper are locked here, and what is found in
 //! them is compared with what is known: somebody may have changed upper behind our back, and then the
 //! answer is `ESTALE`. Whatever replaces something in one step is prepared in the work directory.
 
 #![forbid(unsafe_code)]
+
+pub(crate) mod rename;
 
 use super::copy_up;
 use super::copy_up::Need;
@@ -18,7 +21,6 @@ use super::work;
 use super::work::Temp;
 use super::work::Write;
 use crate::marks;
-use crate::state::config;
 use crate::state::instance::Instance;
 use crate::state::layer::Upper;
 use crate::state::object;
@@ -29,7 +31,6 @@ use crate::state::LayerFs;
 use crate::state::Positive;
 use crate::state::Real;
 use core::sync::atomic::Ordering;
-use format::options::RedirectDir;
 use format::xattr::Mark;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
@@ -500,266 +501,5 @@ fn is_lower_positive(instance: &Instance, name: Named<'_, LayerFs>) -> bool {
             let parent = name.directory().inode().held();
             lookup::is_in_lower(instance, &c, parent, name.name())
         }
-    }
-}
-
-/// Renames.
-///
-/// # Errors
-///
-/// `EXDEV`: a directory of the lower layers, and no redirects are made. `EINVAL`: flags. `ENOTEMPTY`,
-/// `EROFS`, `ESTALE`, `ENOSPC`, …
-pub(crate) fn rename(
-    instance: &Instance,
-    old: Named<'_, LayerFs>,
-    new: Named<'_, LayerFs>,
-    flags: RenameFlags,
-) -> Result {
-    let known = RenameFlags::EXCHANGE.union(RenameFlags::NOREPLACE);
-    if flags.without(known) != RenameFlags::NONE {
-        return Err(EINVAL);
-    }
-    let overwrites = !flags.contains(RenameFlags::EXCHANGE);
-    let mut flags = flags.without(RenameFlags::NOREPLACE);
-    let old_inode = old.dentry().positive().ok_or(ENOENT)?;
-    let new_inode = new.dentry().positive();
-
-    // A directory tree is not copied up to be moved.
-    let can_move = |dentry: &Positive| {
-        instance.config.features.redirect_dir == RedirectDir::On
-            || !dentry.inode().is_dir()
-            || !is_merged_or_lower(dentry.inode())
-    };
-    if !can_move(old_inode) {
-        return Err(EXDEV);
-    }
-    let mut whiteouts = KVec::new();
-    if let Some(new_inode) = new_inode {
-        if !overwrites && !can_move(new_inode) {
-            return Err(EXDEV);
-        }
-        let inode = new_inode.inode();
-        if overwrites && inode.is_dir() && !is_pure_upper(inode) {
-            let c = instance.as_mounter();
-            whiteouts = listing::check_empty(instance, &c, inode.held())?;
-        }
-    }
-    let mut clean_whiteout = false;
-    if overwrites {
-        if is_lower_positive(instance, old) {
-            // A whiteout has to be left; one that is at the new name can come here.
-            flags = flags.union(if is_whiteout(&new) {
-                RenameFlags::EXCHANGE
-            } else {
-                RenameFlags::WHITEOUT
-            });
-        } else if old_inode.inode().is_dir() && is_whiteout(&new) {
-            // A directory can't replace a whiteout otherwise.
-            flags = flags.union(RenameFlags::EXCHANGE);
-            clean_whiteout = true;
-        }
-    }
-    copy_up::copy_up(instance, old_inode, Need::Metadata)?;
-    copy_up::copy_up(instance, new.directory(), Need::Metadata)?;
-    if let (false, Some(new_inode)) = (overwrites, new_inode) {
-        copy_up::copy_up(instance, new_inode, Need::Metadata)?;
-    }
-    with_job(instance, |job| {
-        job.rename(old, new, flags, overwrites, &whiteouts, clean_whiteout)
-    })
-}
-
-impl Job<'_> {
-    fn rename(
-        &self,
-        old: Named<'_, LayerFs>,
-        new: Named<'_, LayerFs>,
-        flags: RenameFlags,
-        overwrites: bool,
-        whiteouts: &[KVec<u8>],
-        clean_whiteout: bool,
-    ) -> Result {
-        let (old_dir, new_dir) = (old.directory(), new.directory());
-        let old_upper_dir = upper_of(self.instance, old_dir)?;
-        let new_upper_dir = upper_of(self.instance, new_dir)?;
-        let same_dir = core::ptr::eq(old_dir, new_dir);
-        let old_inode = old.dentry().positive().ok_or(ENOENT)?.inode();
-        let new_inode = new.dentry().positive().map(|d| d.inode());
-        let replaced = self.clear_if_needed(new, whiteouts)?;
-        if !same_dir {
-            if has_origin(old_inode) {
-                self.set_impure(new_dir, new_upper_dir)?;
-            }
-            if !overwrites && new_inode.is_some_and(has_origin) {
-                self.set_impure(old_dir, old_upper_dir)?;
-            }
-        }
-        let renaming = Renaming::begin(
-            self.c,
-            self.writing,
-            (old_upper_dir, End::Name(old.name())),
-            (new_upper_dir, End::Name(new.name())),
-            flags,
-        )?;
-        let whiteout = {
-            let real_old = renaming.old().positive();
-            let real_new = renaming.new().positive();
-            if !self.matches(&old, real_old, None) {
-                return Err(ESTALE);
-            }
-            self.check_new_name(new, real_new, replaced.as_deref(), flags)?;
-            if real_old.map(|d| d.inode().key()) == real_new.map(|d| d.inode().key()) {
-                return Err(ESTALE);
-            }
-            self.mark_moved(old, real_old, new_dir, same_dir)?;
-            if !overwrites {
-                self.mark_moved(new, real_new, old_dir, same_dir)?;
-            }
-            real_new.filter(|_| clean_whiteout).map(ARef::from)
-        };
-        renaming.rename(self.c)?;
-        if let Some(whiteout) = whiteout {
-            self.cleanup(old_upper_dir, &whiteout);
-        }
-        if let (true, Some(new_inode)) = (overwrites, new_inode) {
-            if new_inode.is_dir() {
-                new_inode.drop_names();
-            } else {
-                new_inode.drop_name(&new);
-            }
-        }
-        changed(self.instance, old_dir);
-        changed(self.instance, new_dir);
-        inode::refresh(self.instance, old_inode);
-        if let Some(new_inode) = new_inode.filter(|i| i.data().upper().is_some()) {
-            inode::refresh(self.instance, new_inode);
-        }
-        Ok(())
-    }
-
-    /// Checks that upper has under the new name what the stack believes.
-    fn check_new_name(
-        &self,
-        new: Named<'_, LayerFs>,
-        real: Option<&Real>,
-        replaced: Option<&Real>,
-        flags: RenameFlags,
-    ) -> Result {
-        let in_upper = new
-            .dentry()
-            .positive()
-            .is_some_and(|d| d.inode().data().upper().is_some());
-        let fits = if in_upper {
-            self.matches(&new, real, replaced)
-        } else {
-            match real {
-                Some(real) => {
-                    let path = Path {
-                        mount: self.writing.mount(),
-                        dentry: real,
-                    };
-                    hides_lower(&new) && marks::is_whiteout(&self.instance.config, self.c, path)
-                }
-                None => !flags.contains(RenameFlags::EXCHANGE),
-            }
-        };
-        if fits {
-            Ok(())
-        } else {
-            Err(ESTALE)
-        }
-    }
-
-    /// Marks an object that is moved to another directory of the stack: where its lower part is, or
-    /// that it has none although there is something under its new name.
-    fn mark_moved(
-        &self,
-        name: Named<'_, LayerFs>,
-        real: Option<&Real>,
-        to: &Positive,
-        same_dir: bool,
-    ) -> Result {
-        let dentry = name.dentry().positive().ok_or(ENOENT)?;
-        let real = real.ok_or(ESTALE)?;
-        if is_merged_or_lower(dentry.inode()) {
-            return self.set_redirect(dentry, real, same_dir);
-        }
-        let is_dir = dentry.inode().is_dir();
-        if is_dir && !hides_lower(&name) && to.inode().data().is_merged() {
-            self.mark(real, Mark::Opaque, b"y", Err(EXDEV))?;
-            set_hides_lower(&name, true);
-        }
-        Ok(())
-    }
-
-    /// Keeps where the lower part of an object is: by name, if it stays in its directory, else by the
-    /// path from the root.
-    fn set_redirect(&self, dentry: &Positive, real: &Real, same_dir: bool) -> Result {
-        let object = dentry.inode().data();
-        // Hard links may be in different directories.
-        let absolute = !same_dir
-            || !dentry.inode().is_dir()
-                && object.lower().is_some_and(|pin| pin.inode().nlink() > 1);
-        let known = self.redirect_of(real)?;
-        if known.is_some_and(|path| !absolute || path.first() == Some(&b'/')) {
-            return Ok(());
-        }
-        let path = if absolute {
-            self.path_from_root(dentry)?
-        } else {
-            dentry.name_copy()?
-        };
-        self.mark(real, Mark::Redirect, &path, Err(EXDEV))
-            .map_err(|e| {
-                vfs::warn_limited!("'{}': the redirect can't be kept: {:?}\n", &**dentry, e);
-                EXDEV
-            })
-    }
-
-    fn redirect_of(&self, real: &Real) -> Result<Option<KVec<u8>>> {
-        let path = Path {
-            mount: self.writing.mount(),
-            dentry: real,
-        };
-        marks::redirect(&self.instance.config, self.c, path)
-    }
-
-    /// The path in the lower layers: names as they are, or as they were where a redirect says so.
-    fn path_from_root(&self, dentry: &Positive) -> Result<KVec<u8>> {
-        let mut names: KVec<KVec<u8>> = KVec::new();
-        let mut len = 0;
-        let mut at = ARef::from(dentry);
-        while !at.is_root() {
-            let upper = object::upper_path(self.instance, at.inode().held());
-            let redirect = match upper {
-                Some(upper) if at.inode().is_dir() || !at.inode().data().has(Trait::UPPER_DATA) => {
-                    self.redirect_of(upper.dentry)?
-                }
-                _ => None,
-            };
-            let name = match redirect {
-                Some(redirect) => redirect,
-                None => at.name_copy()?,
-            };
-            let ends = name.first() == Some(&b'/');
-            len += name.len() + usize::from(!ends);
-            names.push(name, GFP_KERNEL)?;
-            if ends {
-                break;
-            }
-            at = at.parent();
-        }
-        if len > config::redirect_max(self.instance.config.as_overlay) {
-            // Then it has to be copied.
-            return Err(EXDEV);
-        }
-        let mut path = KVec::with_capacity(len, GFP_KERNEL)?;
-        for name in names.iter().rev() {
-            if name.first() != Some(&b'/') {
-                path.push(b'/', GFP_KERNEL)?;
-            }
-            path.extend_from_slice(name, GFP_KERNEL)?;
-        }
-        Ok(path)
     }
 }

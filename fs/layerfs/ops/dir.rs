@@ -212,7 +212,7 @@ impl DirOps<LayerFs> for Dir {
 
     fn rename(old: Named<'_, LayerFs>, new: Named<'_, LayerFs>, flags: RenameFlags) -> Result {
         let instance = old.directory().super_block().data();
-        engine::change::rename(instance, old, new, flags)
+        engine::change::rename::rename(instance, old, new, flags)
     }
 
     fn create_nameless(request: Nameless<'_, LayerFs>) -> Result {
