@@ -14,7 +14,7 @@ KERNEL_NOW = $(or $(KERNEL),$(shell cat build/kernel-version 2>/dev/null))
 
 HELPERS := $(patsubst fstests/src/%.c,build/fstests-bin/%,$(wildcard fstests/src/*.c))
 
-.PHONY: all help module demo check host-check bench vm vm-files modules fmt clippy shellcheck \
+.PHONY: all help module demo check host-check bench profile vm vm-files modules fmt clippy shellcheck \
 	rust-project.json clean distclean
 .DELETE_ON_ERROR:
 
@@ -49,6 +49,19 @@ build/bench-bin/layerbench: $(wildcard bench/*.c) bench/bench.h
 	@mkdir -p $(@D)
 	@echo "[layerfs] the benchmark's program" >&2
 	@scripts/in-root gcc -static -O2 -Wall -Wextra -Werror -o $@.new $(filter %.c,$^)
+	@mv $@.new $@
+
+## profile: where the instructions of one row of the benchmark go, function by function: make profile BENCH=stat
+profile:
+	@scripts/setup vm
+	@scripts/module
+	@$(MAKE) -s --no-print-directory build/bench-bin/layerbench build/bench-bin/profile.so
+	@scripts/profile $(BENCH)
+
+build/bench-bin/profile.so: bench/profile/plugin.c
+	@mkdir -p $(@D)
+	@echo "[layerfs] the profiler's plugin" >&2
+	@scripts/in-root gcc -shared -fPIC -O2 -Wall -Wextra -Werror -fvisibility=hidden -o $@.new $<
 	@mv $@.new $@
 
 ## host-check: only the tests that need no kernel

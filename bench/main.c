@@ -92,7 +92,9 @@ static void run(const struct row *row)
 	for (int system = 0; system < SYSTEMS; system++)
 		stack_make(&stacks[system], system, row);
 	for (int round = 0; round <= rounds; round++) {
-		for (int system = 0; system < SYSTEMS; system++) {
+		for (int turn = 0; turn < SYSTEMS; turn++) {
+			/* Each is the first as often as the others: what one leaves in the allocators, the next one finds. */
+			int system = (round + turn) % SYSTEMS;
 			struct stack *s = &stacks[system];
 
 			if (row->remount && round > 0) {
