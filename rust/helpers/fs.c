@@ -7,11 +7,6 @@
 
 #include "helpers.h"
 
-bool vfs_helper_inode_has_casefold(const struct inode *inode)
-{
-	return sb_has_encoding(inode->i_sb) && IS_CASEFOLDED(inode);
-}
-
 void vfs_helper_init_sync_kiocb(struct kiocb *iocb, struct file *file)
 {
 	init_sync_kiocb(iocb, file);

@@ -10,7 +10,6 @@
 #include <linux/posix_acl.h>
 
 /* fs.c */
-bool vfs_helper_inode_has_casefold(const struct inode *inode);
 struct user_namespace *vfs_helper_current_user_ns(void);
 void vfs_helper_init_sync_kiocb(struct kiocb *iocb, struct file *file);
 void vfs_helper_file_set_flags(struct file *file, unsigned int flags, unsigned int mask);

@@ -18,19 +18,19 @@ use kernel::prelude::*;
 pub struct Change(bindings::iattr);
 
 impl Change {
+    #[inline]
     fn empty() -> Self {
         Self(pin_init::zeroed())
     }
 
     /// The permission bits (with the type, as `stat(2)` gives it).
+    #[inline]
     pub fn mode(mode: u16) -> Self {
-        let mut change = Self::empty();
-        change.0.ia_valid = bindings::ATTR_MODE;
-        change.0.ia_mode = mode;
-        change
+        Self::empty().and_mode(mode)
     }
 
     /// The size in bytes.
+    #[inline]
     pub fn size(size: u64) -> Self {
         let mut change = Self::empty();
         change.0.ia_valid = bindings::ATTR_SIZE;
@@ -39,6 +39,7 @@ impl Change {
     }
 
     /// The owner of `stat`.
+    #[inline]
     pub fn owner_of(stat: &Stat) -> Self {
         let mut change = Self::empty();
         change.0.ia_valid = bindings::ATTR_UID | bindings::ATTR_GID;
@@ -52,16 +53,30 @@ impl Change {
     }
 
     /// The times of `stat`.
+    #[inline]
     pub fn times_of(stat: &Stat) -> Self {
-        let mut change = Self::empty();
-        change.0.ia_valid = bindings::ATTR_ATIME
+        Self::empty().and_times_of(stat)
+    }
+
+    /// The permission bits as well.
+    #[inline]
+    pub fn and_mode(mut self, mode: u16) -> Self {
+        self.0.ia_valid |= bindings::ATTR_MODE;
+        self.0.ia_mode = mode;
+        self
+    }
+
+    /// The times of `stat` as well.
+    #[inline]
+    pub fn and_times_of(mut self, stat: &Stat) -> Self {
+        self.0.ia_valid |= bindings::ATTR_ATIME
             | bindings::ATTR_MTIME
             | bindings::ATTR_ATIME_SET
             | bindings::ATTR_MTIME_SET
             | bindings::ATTR_CTIME;
-        change.0.ia_atime = stat.0.atime;
-        change.0.ia_mtime = stat.0.mtime;
-        change
+        self.0.ia_atime = stat.0.atime;
+        self.0.ia_mtime = stat.0.mtime;
+        self
     }
 
     /// Does it (wraps `notify_change()`, under the lock of the inode).

@@ -22,6 +22,15 @@ use kernel::prelude::*;
 /// How much is copied between two looks at whether we are to be killed, in bytes.
 const CHUNK: u64 = 1 << 20;
 
+/// How data was copied.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Copied {
+    /// The two files share it, by a transaction of the filesystem: it is on disk before whatever is done to the file then.
+    Shared,
+    /// It was written, and may be in memory only.
+    Written,
+}
+
 impl OwnedFile {
     /// Opens the regular file at `path` to read (`write` false) or to write.
     ///
@@ -98,13 +107,13 @@ impl OwnedFile {
     /// # Context
     ///
     /// Sleeps; takes as long as it takes. Protection against freezing must not be held.
-    pub fn copy_from(&self, _c: &Override<'_>, from: &Self, len: u64) -> Result {
+    pub fn copy_from(&self, _c: &Override<'_>, from: &Self, len: u64) -> Result<Copied> {
         let len = i64::try_from(len).map_err(|_| EFBIG)?;
         // SAFETY: Both files are open.
         let cloned =
             unsafe { bindings::vfs_clone_file_range(from.as_ptr(), 0, self.as_ptr(), 0, len, 0) };
         if cloned == len {
-            return Ok(());
+            return Ok(Copied::Shared);
         }
         let (mut at, zero) = (0i64, 0i64);
         // SAFETY: Both files are open.
@@ -132,7 +141,7 @@ impl OwnedFile {
                 match from.seek(at, bindings::SEEK_DATA as i32) {
                     Ok(next) => data = next,
                     // Nothing but a hole up to the end.
-                    Err(e) if e == ENXIO => return Ok(()),
+                    Err(e) if e == ENXIO => return Ok(Copied::Written),
                     Err(_) => seeks = false,
                 }
                 if seeks && data > at {
@@ -158,10 +167,10 @@ impl OwnedFile {
             }
             if done == 0 {
                 // The file became shorter.
-                return Ok(());
+                return Ok(Copied::Written);
             }
         }
-        Ok(())
+        Ok(Copied::Written)
     }
 
     /// Waits until its data, and what is needed to find it, is on disk (wraps `vfs_fsync()`).

@@ -413,25 +413,32 @@ impl<F: FileSystem> Dentry<F> {
 }
 
 impl<F: Owner> Dentry<F> {
+    /// Shows `f` the name as it is now (wraps `take_dentry_name_snapshot()`).
+    pub fn with_name<R>(&self, f: impl FnOnce(&[u8]) -> R) -> R {
+        let mut snapshot = core::mem::MaybeUninit::<bindings::name_snapshot>::uninit();
+        // SAFETY: The dentry is valid. The snapshot stays where it is and keeps the name until it is released; a panic in
+        // `f` does not come back here.
+        unsafe {
+            bindings::take_dentry_name_snapshot(snapshot.as_mut_ptr(), self.as_ptr());
+            let name = &(*snapshot.as_ptr()).name;
+            let len = name.__bindgen_anon_1.__bindgen_anon_1.len as usize;
+            let result = f(core::slice::from_raw_parts(name.name, len));
+            bindings::release_dentry_name_snapshot(snapshot.as_mut_ptr());
+            result
+        }
+    }
+
     /// A copy of the name, as it is now.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
     pub fn name_copy(&self) -> Result<KVec<u8>> {
-        let mut snapshot = core::mem::MaybeUninit::<bindings::name_snapshot>::uninit();
-        let mut copy = KVec::new();
-        // SAFETY: The dentry is valid; the snapshot keeps the name for us until it is released.
-        unsafe {
-            bindings::take_dentry_name_snapshot(snapshot.as_mut_ptr(), self.as_ptr());
-            let name = &(*snapshot.as_ptr()).name;
-            let len = name.__bindgen_anon_1.__bindgen_anon_1.len as usize;
-            let result =
-                copy.extend_from_slice(core::slice::from_raw_parts(name.name, len), GFP_KERNEL);
-            bindings::release_dentry_name_snapshot(snapshot.as_mut_ptr());
-            result?;
-        }
-        Ok(copy)
+        self.with_name(|name| {
+            let mut copy = KVec::new();
+            copy.extend_from_slice(name, GFP_KERNEL)?;
+            Ok(copy)
+        })
     }
 }
 

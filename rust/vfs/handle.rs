@@ -12,6 +12,7 @@ use crate::errno::from_err_ptr;
 use crate::inode::RcuInode;
 use crate::mount::Mount;
 use crate::Foreign;
+use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use kernel::ffi;
 use kernel::prelude::*;
@@ -20,57 +21,74 @@ use kernel::sync::aref::ARef;
 /// The longest handle, in bytes.
 pub const MAX: usize = bindings::MAX_HANDLE_SZ as usize;
 
-/// A file handle as its filesystem encodes it.
+/// A file handle as its filesystem encodes it; at first an empty one. It is filled where it is, as it is too large to be moved
+/// about.
+///
+/// # Invariants
+///
+/// The first `len` of the words are initialized.
 pub struct Handle {
     /// The kind of encoding.
-    pub kind: u8,
-    words: [u32; MAX / 4],
+    kind: u8,
     len: usize,
+    words: [MaybeUninit<u32>; MAX / 4],
 }
 
 impl Handle {
-    /// A handle made of its parts; `None` if they can't be one.
-    pub fn from_parts(kind: u8, bytes: &[u8]) -> Option<Self> {
-        let mut words = [0; MAX / 4];
+    /// An empty one.
+    #[inline]
+    pub const fn new() -> Self {
+        // INVARIANT: None of the words counts.
+        Self {
+            kind: 0,
+            len: 0,
+            words: [MaybeUninit::uninit(); MAX / 4],
+        }
+    }
+
+    /// Makes it of its parts; false if they can't be a handle.
+    pub fn set(&mut self, kind: u8, bytes: &[u8]) -> bool {
+        self.len = 0;
         if bytes.len() > MAX || bytes.len() % 4 != 0 {
-            return None;
+            return false;
         }
-        for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(4)) {
-            *word = u32::from_ne_bytes(bytes.try_into().ok()?);
+        for (word, bytes) in self.words.iter_mut().zip(bytes.chunks_exact(4)) {
+            let Ok(bytes) = bytes.try_into() else {
+                return false;
+            };
+            word.write(u32::from_ne_bytes(bytes));
         }
-        Some(Self {
-            kind,
-            words,
-            len: bytes.len() / 4,
-        })
+        self.kind = kind;
+        // INVARIANT: As many were written.
+        self.len = bytes.len() / 4;
+        true
     }
 
-    /// Its bytes, into `buf`; gives how many.
-    pub fn bytes(&self, buf: &mut [u8; MAX]) -> usize {
-        for (bytes, word) in buf.chunks_exact_mut(4).zip(&self.words) {
-            bytes.copy_from_slice(&word.to_ne_bytes());
-        }
-        self.len * 4
+    /// The kind of encoding, as the filesystem calls it.
+    #[inline]
+    pub fn kind(&self) -> u8 {
+        self.kind
     }
 
-    /// Encodes the handle of an inode (wraps `exportfs_encode_inode_fh()`). It finds the inode, not
-    /// necessarily under a name.
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: By the type invariant so many words are initialized, and words are four bytes each.
+        unsafe { core::slice::from_raw_parts(self.words.as_ptr().cast(), self.len * 4) }
+    }
+
+    /// Makes it that of an inode (wraps `exportfs_encode_inode_fh()`). It finds the inode, not necessarily under a name.
     ///
     /// # Errors
     ///
     /// `EIO`: its filesystem can't.
-    pub fn of(inode: &RcuInode<Foreign>) -> Result<Self> {
-        let mut handle = Self {
-            kind: 0,
-            words: [0; MAX / 4],
-            len: 0,
-        };
+    pub fn encode(&mut self, inode: &RcuInode<Foreign>) -> Result {
+        self.len = 0;
         let mut len = (MAX / 4) as i32;
         // SAFETY: The buffer is as long as said, in words; the inode is valid.
         let kind = unsafe {
             bindings::exportfs_encode_inode_fh(
                 inode.as_ptr(),
-                handle.words.as_mut_ptr().cast(),
+                self.words.as_mut_ptr().cast(),
                 &mut len,
                 core::ptr::null_mut(),
                 0,
@@ -80,9 +98,10 @@ impl Handle {
         if kind < 0 || kind == bindings::fid_type_FILEID_INVALID as i32 || len > MAX / 4 {
             return Err(EIO);
         }
-        handle.kind = u8::try_from(kind).map_err(|_| EIO)?;
-        handle.len = len;
-        Ok(handle)
+        self.kind = u8::try_from(kind).map_err(|_| EIO)?;
+        // INVARIANT: The filesystem says that it wrote so many.
+        self.len = len;
+        Ok(())
     }
 
     /// Finds the object again in the filesystem of `mount` (wraps `exportfs_decode_fh()`); a
@@ -111,6 +130,12 @@ impl Handle {
         let found: ARef<Dentry<Foreign>> =
             unsafe { ARef::from_raw(NonNull::new(found).ok_or(EIO)?.cast()) };
         crate::dentry::into_positive(found).ok_or(crate::errno::ESTALE)
+    }
+}
+
+impl Default for Handle {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -45,6 +45,8 @@ pub mod mode {
     pub const SYMLINK: u16 = bindings::S_IFLNK as u16;
     /// A character device.
     pub const CHAR_DEVICE: u16 = bindings::S_IFCHR as u16;
+    /// The set-user-ID and the set-group-ID bit.
+    pub const SET_IDS: u16 = (bindings::S_ISUID | bindings::S_ISGID) as u16;
 }
 
 /// What access is wanted: the `MAY_*` bits, among them whether it is forbidden to sleep.
@@ -221,10 +223,17 @@ impl RcuInode<Foreign> {
         unsafe { bindings::inode_owner_or_capable(idmap.as_ptr(), self.as_ptr()) }
     }
 
-    /// Whether names in it are compared without regard to case.
+    /// Whether names in it are compared without regard to case (does what `sb_has_encoding()` and `IS_CASEFOLDED()` do).
+    #[inline]
     pub fn is_casefolded(&self) -> bool {
-        // SAFETY: The inode is valid.
-        unsafe { bindings::vfs_helper_inode_has_casefold(self.as_ptr()) }
+        #[cfg(CONFIG_UNICODE)]
+        // SAFETY: A word that may be read at any time; the super block is valid and its encoding constant.
+        unsafe {
+            (&raw const (*self.as_ptr()).i_flags).read_volatile() & bindings::S_CASEFOLD != 0
+                && !(*(*self.as_ptr()).i_sb).s_encoding.is_null()
+        }
+        #[cfg(not(CONFIG_UNICODE))]
+        false
     }
 
     /// Whether an overlay of some kind uses it as its upper or work directory.

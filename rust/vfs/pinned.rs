@@ -138,6 +138,13 @@ impl PinnedDentry {
         unsafe { RcuInode::from_raw(self.inode.as_ptr()) }
     }
 
+    /// The pin of somebody who has it for himself: it is in no inode that others can see, so nobody releases it.
+    #[inline]
+    pub fn unshared(&mut self) -> Held<'_, Self> {
+        // INVARIANT: The data of a published inode is only borrowed shared: by the exclusive borrow this is no part of one.
+        Held(self)
+    }
+
     /// Gives the dentry back; the inode can still be read under RCU.
     ///
     /// # Safety

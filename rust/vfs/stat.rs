@@ -11,6 +11,7 @@ use crate::errno::to_result;
 use crate::inode::RcuInode;
 use crate::path::Path;
 use crate::FileSystem;
+use core::mem::MaybeUninit;
 use kernel::prelude::*;
 
 /// Which attributes are asked for: `STATX_*` bits.
@@ -70,17 +71,6 @@ impl Stat {
         to_result(unsafe {
             bindings::vfs_getattr_nosec(&path.to_raw(), &mut self.0, request.mask, request.flags)
         })
-    }
-
-    /// The attributes of `path`; see [`Stat::fill`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Stat::fill`].
-    pub fn of(c: &Override<'_>, path: Path<'_>, request: Request) -> Result<Self> {
-        let mut stat = Self(bindings::kstat::default());
-        stat.fill(c, path, request)?;
-        Ok(stat)
     }
 
     /// Shows the immutable and append-only flags of `inode` (wraps `generic_fill_statx_attr()`).
@@ -160,6 +150,75 @@ impl Stat {
     #[inline]
     pub fn set_blocks(&mut self, blocks: u64) {
         self.0.blocks = blocks;
+    }
+}
+
+/// Room for attributes. They are too large to be moved about: whoever wants some makes room and has it filled.
+pub struct Room(MaybeUninit<bindings::kstat>);
+
+impl Room {
+    /// Room with nothing in it.
+    #[inline]
+    pub const fn new() -> Self {
+        Self(MaybeUninit::uninit())
+    }
+
+    /// The attributes of `path`; see [`Stat::fill`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Stat::fill`].
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn fill(
+        &mut self,
+        _c: &Override<'_>,
+        path: Path<'_>,
+        request: Request,
+    ) -> Result<&mut Stat> {
+        // SAFETY: The path is valid, the buffer is ours; it need not be initialized, as the function
+        // begins by clearing it.
+        to_result(unsafe {
+            bindings::vfs_getattr_nosec(
+                &path.to_raw(),
+                self.0.as_mut_ptr(),
+                request.mask,
+                request.flags,
+            )
+        })?;
+        // SAFETY: It was cleared and filled; `Stat` is transparent over it.
+        Ok(unsafe { &mut *self.0.as_mut_ptr().cast() })
+    }
+
+    /// As [`Room::fill`], if the LSMs let the credentials in force ask (wraps `vfs_getattr()`).
+    ///
+    /// # Errors
+    ///
+    /// As [`Stat::fill`]; `EACCES` by an LSM.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn fill_checked(
+        &mut self,
+        _c: &Override<'_>,
+        path: Path<'_>,
+        request: Request,
+    ) -> Result<&mut Stat> {
+        let path = path.to_raw();
+        let stat = self.0.as_mut_ptr();
+        // SAFETY: The path is valid, the buffer is ours.
+        to_result(unsafe { bindings::vfs_getattr(&path, stat, request.mask, request.flags) })?;
+        // SAFETY: It was cleared and filled; `Stat` is transparent over it.
+        Ok(unsafe { &mut *self.0.as_mut_ptr().cast() })
+    }
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

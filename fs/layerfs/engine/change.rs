@@ -52,7 +52,7 @@ use vfs::inode::mode;
 use vfs::ops::Nameless;
 use vfs::ops::New;
 use vfs::stat::Request;
-use vfs::stat::Stat;
+use vfs::stat::Room;
 use vfs::write::Writing;
 use vfs::Override;
 use vfs::Path;
@@ -267,7 +267,8 @@ impl Job<'_> {
         let inode = name.dentry().positive().ok_or(ENOENT)?.inode();
         let old = object::upper_path(self.instance, inode.held()).ok_or(EIO)?;
         let upper_dir = upper_of(self.instance, name.directory())?;
-        let stat = Stat::of(self.c, old, Request::BASIC)?;
+        let mut room = Room::new();
+        let stat = room.fill(self.c, old, Request::BASIC)?;
         if !old.dentry.is_dir() {
             return Err(ESTALE);
         }
@@ -282,7 +283,7 @@ impl Job<'_> {
         )?;
         copy_up::copy_xattrs(self.instance, self.c, self.writing, old, &empty)?;
         self.mark(&empty, Mark::Opaque, b"y", Err(EIO))?;
-        copy_up::set_attributes(self.c, self.writing, &empty, &stat)?;
+        copy_up::set_attributes(self.c, self.writing, &empty, stat)?;
         renaming.rename(self.c)?;
         let empty = empty.published();
         for whiteout in whiteouts {

@@ -29,6 +29,7 @@ use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use vfs::acl::Acl;
 use vfs::change::Change;
+use vfs::copy::Copied;
 use vfs::cred;
 use vfs::cred::Borrowed;
 use vfs::dir_op::Creating;
@@ -42,6 +43,7 @@ use vfs::fileattr::FileAttr;
 use vfs::inode::mode;
 use vfs::inode::Protection;
 use vfs::stat::Request;
+use vfs::stat::Room;
 use vfs::stat::Stat;
 use vfs::symlink;
 use vfs::write::WriteAccess;
@@ -118,10 +120,10 @@ struct Job<'a> {
     lower: Path<'a>,
     /// The directory it is copied to.
     upper_dir: &'a Real,
-    stat: Stat,
+    stat: &'a Stat,
     /// The times of the directory, to be restored: the change is not its user's.
-    dir_stat: Stat,
-    name: KVec<u8>,
+    dir_stat: &'a Stat,
+    name: &'a [u8],
 }
 
 fn copy_up_one(
@@ -137,12 +139,14 @@ fn copy_up_one(
     let Some(lower) = object::lower_path(instance, object) else {
         return Err(EIO);
     };
-    let mut stat = Stat::of(c, lower, Request::BASIC)?;
-    if !cred::can_own(c, &stat) {
+    let mut room = Room::new();
+    let stat = room.fill_checked(c, lower, Request::BASIC)?;
+    if !cred::can_own(c, stat) {
         return Err(EOVERFLOW);
     }
     let upper_dir = object::upper_path(instance, parent.inode().held()).ok_or(EIO)?;
-    let dir_stat = Stat::of(c, upper_dir, Request::BASIC)?;
+    let mut dir_room = Room::new();
+    let dir_stat = dir_room.fill_checked(c, upper_dir, Request::BASIC)?;
     if need == Need::Empty && dentry.inode().is_regular() {
         stat.set_size(0);
     }
@@ -152,32 +156,36 @@ fn copy_up_one(
         // Somebody was faster.
         return Ok(());
     }
-    let job = Job {
-        instance,
-        c,
-        upper,
-        access: upper.mount.get().write_access()?,
-        parent,
-        dentry,
-        lower,
-        upper_dir: upper_dir.dentry,
-        stat,
-        dir_stat,
-        // Renaming it takes copying it up first: the name does not change meanwhile.
-        name: dentry.name_copy()?,
-    };
-    if object.get().upper().is_some() {
-        job.add_data()
-    } else {
-        job.whole()
-    }
+    let access = upper.mount.get().write_access()?;
+    // Renaming it takes copying it up first: the name does not change meanwhile.
+    dentry.with_name(|name| {
+        let job = Job {
+            instance,
+            c,
+            upper,
+            access,
+            parent,
+            dentry,
+            lower,
+            upper_dir: upper_dir.dentry,
+            stat,
+            dir_stat,
+            name,
+        };
+        if object.get().upper().is_some() {
+            job.add_data()
+        } else {
+            job.whole()
+        }
+    })
 }
 
 impl Job<'_> {
     fn whole(&self) -> Result {
+        let mut room = [0; format::handle::MAX_LEN];
         let origin = if self.dentry.inode().is_dir() || self.stat.nlink() == 1 {
             // Hard links are broken by copy-up: then nothing ties it to the lower object.
-            Some(origin::encode(self.instance, self.lower.dentry)?)
+            Some(origin::encode(self.instance, self.lower.dentry, &mut room)?)
         } else {
             None
         };
@@ -188,14 +196,14 @@ impl Job<'_> {
             work::set_impure(instance, c, &writing, parent, self.upper_dir)?;
         }
         let made = if self.dentry.inode().is_regular() && self.upper.has_nameless {
-            self.without_name(origin.as_deref())?
+            self.without_name(origin)?
         } else {
-            self.in_work(origin.as_deref())?
+            self.in_work(origin)?
         };
         self.publish(made);
         let writing = self.access.start();
         // Not worth failing for.
-        let _ = Change::times_of(&self.dir_stat).apply(self.c, &writing, self.upper_dir);
+        let _ = Change::times_of(self.dir_stat).apply(self.c, &writing, self.upper_dir);
         Ok(())
     }
 
@@ -245,7 +253,7 @@ impl Job<'_> {
         let writing = self.access.start();
         let temp = file.dentry();
         self.copy_metadata(&writing, temp, origin)?;
-        let creating = Creating::begin(self.c, &writing, self.upper_dir, &self.name)?;
+        let creating = Creating::begin(self.c, &writing, self.upper_dir, self.name)?;
         if creating.existing().is_some() {
             return Err(ESTALE);
         }
@@ -287,7 +295,7 @@ impl Job<'_> {
             self.c,
             &writing,
             (self.upper.work()?, End::Object(temp)),
-            (self.upper_dir, End::Name(&self.name)),
+            (self.upper_dir, End::Name(self.name)),
             RenameFlags::NONE,
         )
         // Somebody else was in the work directory.
@@ -304,8 +312,8 @@ impl Job<'_> {
         let object = self.dentry.inode().held();
         let from = object::lower_data_path(self.instance, object).ok_or(EIO)?;
         let from = OwnedFile::open_data(self.c, from, false)?;
-        to.copy_from(self.c, &from, size)?;
-        if self.should_sync() && !self.syncs_metadata() {
+        let copied = to.copy_from(self.c, &from, size)?;
+        if copied == Copied::Written && self.should_sync() && !self.syncs_metadata() {
             to.sync(self.c)?;
         }
         Ok(())
@@ -336,10 +344,11 @@ impl Job<'_> {
                 result => result?,
             }
         }
-        if temp.is_regular() {
+        // A hole at the end was not written.
+        if temp.is_regular() && temp.inode().size() as u64 != self.stat.size() {
             Change::size(self.stat.size()).apply(c, writing, temp)?;
         }
-        set_attributes(c, writing, temp, &self.stat)?;
+        set_attributes(c, writing, temp, self.stat)?;
         if self.syncs_metadata() {
             if temp.is_dir() {
                 OwnedFile::open_dir(c, to)?.sync(c)?;
@@ -453,7 +462,19 @@ pub(crate) fn set_attributes(
     dentry: &Real,
     stat: &Stat,
 ) -> Result {
-    if stat.mode() & mode::FORMAT != mode::SYMLINK {
+    let has_mode = stat.mode() & mode::FORMAT != mode::SYMLINK;
+    if stat.mode() & mode::SET_IDS == 0 {
+        // All at once: one transaction of the filesystem instead of three. Not so with a set-group-ID
+        // bit: it would be lost if the mounter were not in that group.
+        let mut all = Change::owner_of(stat).and_times_of(stat);
+        if has_mode {
+            all = all.and_mode(stat.mode());
+        }
+        if all.apply(c, writing, dentry).is_ok() {
+            return Ok(());
+        }
+    }
+    if has_mode {
         Change::mode(stat.mode()).apply(c, writing, dentry)?;
     }
     Change::owner_of(stat).apply(c, writing, dentry)?;

@@ -7,6 +7,7 @@
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::object;
+use crate::state::object::Below;
 use crate::state::object::LazyData;
 use crate::state::object::Object;
 use crate::state::object::Places;
@@ -24,7 +25,6 @@ use vfs::errno::*;
 use vfs::inode::Cached;
 use vfs::inode::New;
 use vfs::Override;
-use vfs::Path;
 use vfs::PinnedDentry;
 
 /// Where an object is: dentries, in lower layers with their numbers, topmost first; and what else a
@@ -136,28 +136,26 @@ fn init(
         lazy,
         xattr_whiteouts,
     } = found;
-    let in_upper = upper.is_some();
-    let in_lower = top.is_some();
-    let mut below = KVec::with_capacity(found_below.len(), GFP_KERNEL)?;
+    let mut below = Below::with_capacity(found_below.len())?;
     for (dentry, index) in found_below {
-        below.push(PinnedDentry::new(dentry, index), GFP_KERNEL)?;
+        below.push(PinnedDentry::new(dentry, index))?;
     }
-    let is_merged = in_upper && in_lower || !below.is_empty();
-    let real = match (&upper, &top) {
-        (Some(upper), _) => (upper.clone(), UPPER),
-        (None, Some((lower, index))) => (lower.clone(), *index),
+    let mut upper = upper.map(|dentry| PinnedDentry::new(dentry, UPPER));
+    let mut top = top.map(|(dentry, index)| PinnedDentry::new(dentry, index));
+    let in_upper = upper.is_some();
+    let is_merged = in_upper && top.is_some() || !below.is_empty();
+    let numbered = match (&upper, &top) {
+        (Some(upper), _) if !by_lower => upper,
+        (_, Some(top)) => top,
+        (Some(upper), None) => upper,
         (None, None) => return Err(EIO),
     };
-    let numbered = match &top {
-        Some((lower, index)) if by_lower || !in_upper => (lower.clone(), *index),
-        _ => real.clone(),
-    };
-    let real_pin = PinnedDentry::new(real.0.clone(), real.1);
-    let path = Path {
-        mount: instance.mount_of(&real_pin)?,
-        dentry: &real.0,
-    };
-    let is_dir = real.0.is_dir();
+    let is_dir = numbered.inode().is_dir();
+    let fsid = instance.fsid_of(numbered)?;
+    let ino = instance.inode_number(numbered.inode().ino(), fsid, is_dir);
+    let real = upper.as_mut().or(top.as_mut()).ok_or(EIO)?;
+    let idmap = instance.mount_of(real)?.idmap();
+    let path = object::path(instance, real.unshared())?;
     let config = &instance.config;
     let may_have_whiteouts = is_dir && (is_merged || marks::has_origin(config, c, path));
     let traits = Traits::default()
@@ -170,24 +168,20 @@ fn init(
             in_upper && is_dir && marks::is_impure(config, c, path),
         )
         .with(Trait::MAY_HAVE_WHITEOUTS, may_have_whiteouts);
-    let number_pin = PinnedDentry::new(numbered.0.clone(), numbered.1);
-    let fsid = instance.fsid_of(&number_pin)?;
-    let ino = instance.inode_number(numbered.0.inode().ino(), fsid, is_dir);
-    let idmap = path.mount.idmap();
-    let places = Places {
-        upper: upper.map(|dentry| PinnedDentry::new(dentry, UPPER)),
-        top: top.map(|(dentry, index)| PinnedDentry::new(dentry, index)),
-        below,
-        lazy: lazy.map(LazyData::new),
-    };
     let protection = if in_upper {
         marks::protection(config, c, path)
     } else {
         Default::default()
     };
+    let real = ARef::from(path.dentry);
+    let places = Places {
+        upper,
+        top,
+        below,
+        lazy: lazy.map(LazyData::new).transpose()?,
+    };
     let object = Object::new(places, traits)?;
-    let inode = new.init(real.0.inode(), idmap, ino, protection, object);
-    Ok(inode)
+    Ok(new.init(real.inode(), idmap, ino, protection, object))
 }
 
 /// Shows what the real object shows now.

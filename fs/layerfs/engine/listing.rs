@@ -43,7 +43,7 @@ pub(crate) fn read(
     c: &Override<'_>,
     object: Held<'_, Object>,
 ) -> Result<Arc<Listing>> {
-    let mut merge = Merge::new()?;
+    let mut merge = Merge::new(instance)?;
     merge.read_all(instance, c, object)?;
     Ok(Arc::new(merge.finish()?, GFP_KERNEL)?)
 }
@@ -58,7 +58,7 @@ pub(crate) fn check_empty(
     c: &Override<'_>,
     object: Held<'_, Object>,
 ) -> Result<KVec<KVec<u8>>> {
-    let mut merge = Merge::new()?;
+    let mut merge = Merge::new(instance)?;
     merge.read_all(instance, c, object)?;
     let mut whiteouts = KVec::new();
     for (at, entry, fate) in merge.arena.iter() {
@@ -86,11 +86,11 @@ struct Merge {
 }
 
 impl Merge {
-    fn new() -> Result<Self> {
+    fn new(instance: &Instance) -> Result<Self> {
         Ok(Self {
             arena: Arena::new()?,
-            met: NameTable::new()?,
-            lowest: KVVec::new(),
+            met: NameTable::new(instance.name_seed)?,
+            lowest: KVVec::with_capacity(NameTable::INITIAL / 2, GFP_KERNEL)?,
             suspects: KVVec::new(),
             end_of_upper: 0,
         })
@@ -193,6 +193,9 @@ impl Merge {
             _ => whiteout::EntryType::Other,
         };
         if whiteout::must_look(kind, layer.marked) {
+            if self.suspects.capacity() == 0 {
+                self.suspects.reserve(NameTable::INITIAL / 2, GFP_KERNEL)?;
+            }
             self.suspects.push(record, GFP_KERNEL)?;
         }
         Ok(())
@@ -213,20 +216,30 @@ impl Merge {
     }
 
     fn finish(self) -> Result<Listing> {
+        let Self { arena, lowest, .. } = self;
         let behind = |(_, _, fate): &(u32, Entry<'_>, Fate)| *fate == Fate::Behind;
-        let extra = self.arena.iter().filter(behind).count();
-        let mut order = KVVec::with_capacity(self.lowest.len() + extra, GFP_KERNEL)?;
-        for &record in &self.lowest {
-            if self.arena.fate(record) == Fate::Lowest {
-                order.push(record, GFP_KERNEL)?;
+        let extra = arena.iter().filter(behind).count();
+        let len = lowest.len() + extra;
+        let mut order = if lowest.capacity() >= len && lowest.capacity() <= len + len / 8 + 16 {
+            // It has the room, and not much more.
+            let mut order = lowest;
+            order.retain(|record| arena.fate(*record) == Fate::Lowest);
+            order
+        } else {
+            let mut order = KVVec::with_capacity(len, GFP_KERNEL)?;
+            for &record in &lowest {
+                if arena.fate(record) == Fate::Lowest {
+                    order.push(record, GFP_KERNEL)?;
+                }
             }
-        }
+            order
+        };
         if extra > 0 {
-            for (record, _, _) in self.arena.iter().filter(behind) {
+            for (record, _, _) in arena.iter().filter(behind) {
                 order.push(record, GFP_KERNEL)?;
             }
         }
-        Ok(Listing::new(self.arena, order))
+        Ok(Listing::new(arena, order))
     }
 }
 
@@ -276,14 +289,13 @@ struct NameTable {
 
 impl NameTable {
     /// Slots of an empty table: for directories of up to so many names by half.
-    const INITIAL: usize = 128;
+    const INITIAL: usize = 32;
 
-    fn new() -> Result<Self> {
+    fn new(seed: u64) -> Result<Self> {
         Ok(Self {
             slots: KVVec::from_elem((0, 0), Self::INITIAL, GFP_KERNEL)?,
             used: 0,
-            // Whoever can make names can't choose them so that all fall into one place.
-            seed: vfs::sync::random(),
+            seed,
         })
     }
 

@@ -44,6 +44,10 @@ pub(crate) fn find(
     if handle.is_upper || !cred::capable(Capability::DacReadSearch) {
         return Ok(None);
     }
+    let mut real = Handle::new();
+    if !real.set(handle.fid_type, handle.fid) {
+        return Ok(None);
+    }
     let no_uuid = instance.config.features.uuid == Uuid::Off;
     for (index, layer) in instance.layers.iter().enumerate().take(instance.merged) {
         let mount = layer.mount.get();
@@ -55,9 +59,6 @@ pub(crate) fn find(
         if !fits {
             continue;
         }
-        let Some(mut real) = Handle::from_parts(handle.fid_type, handle.fid) else {
-            return Ok(None);
-        };
         match real.find(c, mount) {
             Ok(found) if found.unsuitable().is_some() => {}
             Ok(found) => {
@@ -73,31 +74,34 @@ pub(crate) fn find(
     Ok(None)
 }
 
+/// Room for an origin as it is written.
+pub(crate) type Room = [u8; format::handle::MAX_LEN];
+
 /// The origin as it is written on a copy of `lower`; empty where lower objects can't be found by handles.
 ///
 /// # Errors
 ///
-/// `EIO`: the filesystem can't make a handle. `ENOMEM`.
-pub(crate) fn encode(instance: &Instance, lower: &Real) -> Result<KVec<u8>> {
+/// `EIO`: the filesystem can't make a handle.
+pub(crate) fn encode<'b>(
+    instance: &Instance,
+    lower: &Real,
+    room: &'b mut Room,
+) -> Result<&'b [u8]> {
     let sb = lower.super_block();
     if sb.file_handles() == FileHandles::None || !cred::capable(Capability::DacReadSearch) {
-        return Ok(KVec::new());
+        return Ok(&[]);
     }
-    let handle = Handle::of(lower.inode())?;
-    let mut bytes = [0u8; vfs::handle::MAX];
-    let len = handle.bytes(&mut bytes);
+    let mut handle = Handle::new();
+    handle.encode(lower.inode())?;
     let with_uuid = instance.config.features.uuid != Uuid::Off;
     let handle = format::handle::Handle {
         endian: Endian::NATIVE,
         is_upper: false,
-        fid_type: handle.kind,
+        fid_type: handle.kind(),
         uuid: if with_uuid { sb.uuid() } else { [0; 16] },
-        fid: bytes.get(..len).ok_or(EIO)?,
+        fid: handle.bytes(),
     };
-    let mut buf = KVec::from_elem(0u8, format::handle::MAX_LEN, GFP_KERNEL)?;
-    let len = handle.encode(&mut buf).map_err(|_| EIO)?.len();
-    buf.truncate(len);
-    Ok(buf)
+    handle.encode(room).map_err(|_| EIO)
 }
 
 /// Writes the origin on a directory of upper that was put there by other means than copy-up, so that its
@@ -123,11 +127,12 @@ pub(crate) fn add_missing(
     if layer.no_xattrs || layer.is_read_only() || marks::has_origin(&instance.config, c, path) {
         return Ok(());
     }
-    let value = encode(instance, lower)?;
+    let mut room = [0; format::handle::MAX_LEN];
+    let value = encode(instance, lower, &mut room)?;
     let Ok(writing) = mount.want_write() else {
         // Upper has become read-only: nothing is lost without.
         return Ok(());
     };
-    marks::write(instance, c, &writing, upper, Mark::Origin, &value, Ok(()))?;
+    marks::write(instance, c, &writing, upper, Mark::Origin, value, Ok(()))?;
     work::set_impure(instance, c, &writing, parent, upper_parent)
 }

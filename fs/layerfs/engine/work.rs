@@ -15,7 +15,6 @@ use core::ops::Deref;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::str::BStr;
-use kernel::str::CString;
 use kernel::sync::aref::ARef;
 use vfs::dir_iter;
 use vfs::dir_op::Creating;
@@ -35,17 +34,45 @@ use vfs::Path;
 /// A character device 0/0: nothing is in its place.
 pub(crate) const WHITEOUT: What<'static> = What::Special(mode::CHAR_DEVICE, 0);
 
-/// A name that nothing else in the work directory has.
-///
-/// # Errors
-///
-/// `ENOMEM`.
-pub(crate) fn temp_name(upper: &Upper) -> Result<CString> {
-    let n = upper
-        .last_temp
-        .fetch_add(1, Ordering::Relaxed)
-        .wrapping_add(1);
-    CString::try_from_fmt(fmt!("#{:x}", n))
+/// A name in the work directory: `#` and a number in hexadecimal.
+pub(crate) struct TempName {
+    bytes: [u8; 9],
+    /// Where the name begins.
+    start: usize,
+}
+
+impl TempName {
+    /// A name that nothing else in the work directory has.
+    pub(crate) fn new(upper: &Upper) -> Self {
+        let mut n = upper
+            .last_temp
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_add(1);
+        let mut name = Self {
+            bytes: [b'#'; 9],
+            start: 9,
+        };
+        for place in name.bytes.iter_mut().rev().take(8) {
+            let digit = (n & 0xf) as u8;
+            *place = if digit < 10 {
+                b'0' + digit
+            } else {
+                b'a' + digit - 10
+            };
+            name.start -= 1;
+            n >>= 4;
+            if n == 0 {
+                break;
+            }
+        }
+        name.start -= 1;
+        name
+    }
+
+    /// Its bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or(&self.bytes)
+    }
 }
 
 /// An object in the work directory under a temporary name. Dropped, it is removed again, unless it was
@@ -129,8 +156,8 @@ fn create(
     writing: &Writing<'_>,
     what: &What<'_>,
 ) -> Result<ARef<Real>> {
-    let name = temp_name(upper)?;
-    let creating = Creating::begin(c, writing, upper.work()?, name.to_bytes())?;
+    let name = TempName::new(upper);
+    let creating = Creating::begin(c, writing, upper.work()?, name.as_bytes())?;
     if creating.existing().is_some() {
         return Err(ESTALE);
     }

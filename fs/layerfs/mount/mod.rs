@@ -575,6 +575,7 @@ impl Setup {
             name_max: facts.name_max,
             mounter,
             no_idmaps,
+            name_seed: vfs::sync::random(),
             last_made_up: AtomicU64::new(0),
         })
     }
@@ -586,23 +587,25 @@ fn sorted_roots(
     upper: Option<&Upper>,
     layers: &[Layer],
 ) -> Result<KVec<InodeKey>> {
-    let mut roots = KVec::with_capacity(layers.len() + 3, GFP_KERNEL)?;
-    if let Some(upper) = upper {
-        for key in upper.keys() {
-            roots.push(*key, GFP_KERNEL)?;
+    let mut roots: KVec<InodeKey> = KVec::with_capacity(layers.len() + 3, GFP_KERNEL)?;
+    // Inserted in order rather than sorted in the end: there are at most some hundreds.
+    for key in upper.map_or(&[][..], |upper| upper.keys()) {
+        // Without a work directory upper names the one it would be in twice.
+        if let Err(place) = roots.binary_search(key) {
+            roots
+                .insert_within_capacity(place, *key)
+                .map_err(|_| ENOMEM)?;
         }
     }
     for layer in layers {
-        roots.push(layer.root, GFP_KERNEL)?;
-    }
-    roots.sort_unstable();
-    for pair in roots.windows(2) {
-        let &[first, second] = pair else { continue };
-        // Without a work directory upper names the one it would be in twice.
-        let lower = layers.iter().find(|layer| layer.root == first);
-        if let (true, Some(layer)) = (first == second, lower) {
-            fc.error(fmt!("'{}' is a layer twice", &*layer.name));
-            return Err(ELOOP);
+        match roots.binary_search(&layer.root) {
+            Err(place) => roots
+                .insert_within_capacity(place, layer.root)
+                .map_err(|_| ENOMEM)?,
+            Ok(_) => {
+                fc.error(fmt!("'{}' is a layer twice", &*layer.name));
+                return Err(ELOOP);
+            }
         }
     }
     Ok(roots)

@@ -31,6 +31,7 @@ use vfs::fileattr::FileAttr;
 use vfs::inode::Access;
 use vfs::ops::AttrOps;
 use vfs::stat::Request;
+use vfs::stat::Room;
 use vfs::stat::Stat;
 
 /// Attribute operations.
@@ -70,7 +71,9 @@ impl AttrOps<LayerFs> for Attr {
             if object.is_metacopy() {
                 // The size is the whole file's, but the blocks are where the data is.
                 let blocks = match object::data_path(instance, object) {
-                    Some(data) => Stat::of(&c, data, Request::blocks(request))?.blocks(),
+                    Some(data) => Room::new()
+                        .fill(&c, data, Request::blocks(request))?
+                        .blocks(),
                     // Not worth looking for: a guess by the size.
                     None => {
                         let unit = u64::from(stat.block_size().max(512));
@@ -249,7 +252,8 @@ fn number(instance: &Instance, inode: &Inode, stat: &mut Stat, request: Request)
             // It was copied up: the number is what it was.
             let path = object::lower_path(instance, object).ok_or(EIO)?;
             let c = instance.as_mounter();
-            let below = Stat::of(&c, path, Request::ino_and_nlink(request))?;
+            let mut room = Room::new();
+            let below = room.fill(&c, path, Request::ino_and_nlink(request))?;
             if is_dir || below.nlink() == 1 {
                 pin = lower;
                 stat.set_ino(below.ino());

@@ -50,6 +50,8 @@ pub(crate) struct Instance {
     pub(crate) mounter: ARef<Credential>,
     /// No layer's mount maps ids.
     pub(crate) no_idmaps: bool,
+    /// Whoever can make names can't choose them so that all fall into one place of a hash table.
+    pub(crate) name_seed: u64,
     /// The last inode number that was made up.
     pub(crate) last_made_up: AtomicU64,
 }

@@ -44,11 +44,73 @@ pub(crate) struct Object {
 struct More {
     /// The lower layers below the top one, in order: those that a directory is merged of, or the one
     /// that has the data of a metacopy file.
-    below: KVec<PinnedDentry>,
+    below: Below,
     /// The merged names of a directory, while somebody has it open.
     listing: LateBox<Locked<SharedListing>>,
     /// The data of a metacopy file that is in the data-only layers.
-    lazy: Option<LazyData>,
+    lazy: Option<KBox<LazyData>>,
+}
+
+/// Places in lower layers, below the top one, in order. Most have but one.
+#[derive(Default)]
+pub(crate) struct Below {
+    first: Option<PinnedDentry>,
+    rest: KVec<PinnedDentry>,
+}
+
+impl Below {
+    /// No places yet, with room for so many.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn with_capacity(len: usize) -> Result<Self> {
+        Ok(Self {
+            first: None,
+            rest: KVec::with_capacity(len.saturating_sub(1), GFP_KERNEL)?,
+        })
+    }
+
+    /// One more, below the others.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn push(&mut self, place: PinnedDentry) -> Result {
+        if self.first.is_none() {
+            self.first = Some(place);
+        } else {
+            self.rest.push(place, GFP_KERNEL)?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.len()
+    }
+
+    #[inline]
+    fn get(&self, i: usize) -> Option<&PinnedDentry> {
+        match i.checked_sub(1) {
+            None => self.first.as_ref(),
+            Some(i) => self.rest.get(i),
+        }
+    }
+
+    #[inline]
+    fn last(&self) -> Option<&PinnedDentry> {
+        self.rest.last().or(self.first.as_ref())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &PinnedDentry> {
+        Iterator::chain(self.first.iter(), &self.rest)
+    }
 }
 
 /// Data that nobody looks for before it is needed.
@@ -60,11 +122,16 @@ pub(crate) struct LazyData {
 
 impl LazyData {
     /// Data that was not looked for yet.
-    pub(crate) fn new(path: CString) -> Self {
-        Self {
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(path: CString) -> Result<KBox<Self>> {
+        let lazy = Self {
             path,
             found: SetOnce::new(),
-        }
+        };
+        Ok(KBox::new(lazy, GFP_KERNEL)?)
     }
 }
 
@@ -123,8 +190,8 @@ impl vfs::inode::InodeData for Object {
 pub(crate) struct Places {
     pub(crate) upper: Option<PinnedDentry>,
     pub(crate) top: Option<PinnedDentry>,
-    pub(crate) below: KVec<PinnedDentry>,
-    pub(crate) lazy: Option<LazyData>,
+    pub(crate) below: Below,
+    pub(crate) lazy: Option<KBox<LazyData>>,
 }
 
 impl Object {
@@ -249,7 +316,7 @@ impl Object {
 
     /// The data in data-only layers.
     pub(crate) fn lazy(&self) -> Option<&LazyData> {
-        self.more.get()?.lazy.as_ref()
+        self.more.get()?.lazy.as_deref()
     }
 
     /// Says where the data is. Whoever comes second has found the same.
@@ -261,7 +328,11 @@ impl Object {
 
     /// Every place it is in the lower layers, topmost first, but for lazy data.
     pub(crate) fn lower_stack(&self) -> impl Iterator<Item = &PinnedDentry> {
-        let below = self.more.get().map_or(&[][..], |more| &more.below);
+        let below = self
+            .more
+            .get()
+            .into_iter()
+            .flat_map(|more| more.below.iter());
         Iterator::chain(self.top.iter(), below)
     }
 
