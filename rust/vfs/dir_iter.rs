@@ -164,17 +164,16 @@ impl Emitter<'_> {
         self.0.pos
     }
 
-    /// Sets the position of the next entry.
+    /// Gives the user an entry at the current position, and goes on to the next one if there was room for it (does what
+    /// `dir_emit()` does).
     #[inline]
-    pub fn set_position(&mut self, pos: i64) {
-        self.0.pos = pos;
-    }
-
-    /// Gives the user an entry at the current position (does what `dir_emit()` does).
-    #[inline]
-    pub fn emit(&mut self, entry: Entry<'_>) -> Next {
-        let pos = self.0.pos;
-        self.emit_at(entry, pos)
+    pub fn emit_next(&mut self, entry: Entry<'_>) -> Next {
+        let position = self.0.pos;
+        let next = self.emit_at(entry, position);
+        if next == Next::Continue {
+            self.0.pos = position + 1;
+        }
+        next
     }
 
     #[inline]

@@ -10,6 +10,7 @@ use crate::errno::to_result;
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
+use core::ops::Deref;
 use core::pin::Pin;
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::AtomicU32;
@@ -37,24 +38,6 @@ impl<T> Locked<T> {
         }?))
     }
 
-    /// As [`Locked::new`], for one that is held while another of the same depth is taken.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub fn new_outer(value: T, depth: u32) -> Result<Self> {
-        Ok(Self(match depth {
-            0 | 1 => KBox::pin_init(
-                kernel::new_mutex!(value, "vfs::Locked/1 (outer)"),
-                GFP_KERNEL,
-            ),
-            _ => KBox::pin_init(
-                kernel::new_mutex!(value, "vfs::Locked/2 (outer)"),
-                GFP_KERNEL,
-            ),
-        }?))
-    }
-
     /// Locks it.
     ///
     /// # Context
@@ -62,6 +45,58 @@ impl<T> Locked<T> {
     /// Sleeps until it is free.
     pub fn lock(&self) -> Guard<'_, T, MutexBackend> {
         self.0.lock()
+    }
+}
+
+/// Something with a lock beside it that guards something else, in memory of its own: one allocation for both.
+#[pin_data]
+pub struct WithLock<A, T> {
+    beside: A,
+    #[pin]
+    lock: Mutex<T>,
+}
+
+impl<A, T> WithLock<A, T> {
+    /// Allocates it. The lock is held while another of the same stacking depth is taken; see [`Locked::new`].
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new_outer(beside: A, value: T, depth: u32) -> Result<Pin<KBox<Self>>> {
+        match depth {
+            0 | 1 => KBox::pin_init(
+                pin_init!(Self {
+                    beside,
+                    lock <- kernel::new_mutex!(value, "vfs::WithLock/1 (outer)"),
+                }),
+                GFP_KERNEL,
+            ),
+            _ => KBox::pin_init(
+                pin_init!(Self {
+                    beside,
+                    lock <- kernel::new_mutex!(value, "vfs::WithLock/2 (outer)"),
+                }),
+                GFP_KERNEL,
+            ),
+        }
+    }
+
+    /// Locks what is guarded.
+    ///
+    /// # Context
+    ///
+    /// Sleeps until it is free.
+    pub fn lock(&self) -> Guard<'_, T, MutexBackend> {
+        self.lock.lock()
+    }
+}
+
+impl<A, T> Deref for WithLock<A, T> {
+    type Target = A;
+
+    #[inline]
+    fn deref(&self) -> &A {
+        &self.beside
     }
 }
 

@@ -16,6 +16,7 @@ mod bindings;
 
 pub mod acl;
 pub mod backing;
+pub mod backing_pair;
 pub mod change;
 pub mod copy;
 pub mod cred;

@@ -89,7 +89,7 @@ impl Merge {
     fn new(instance: &Instance) -> Result<Self> {
         Ok(Self {
             arena: Arena::new()?,
-            met: NameTable::new(instance.name_seed)?,
+            met: NameTable::new(instance.name_seed),
             lowest: KVVec::with_capacity(NameTable::INITIAL / 2, GFP_KERNEL)?,
             suspects: KVVec::new(),
             end_of_upper: 0,
@@ -167,7 +167,13 @@ impl Merge {
     /// Takes an entry of the layer that is being read.
     #[inline]
     fn add(&mut self, entry: Entry<'_>, layer: &LayerDir<'_>) -> Result {
-        let hash = self.met.hash(entry.name);
+        // Of the lowest layer nothing need be remembered: its names are all different.
+        let remembers = !layer.is_lowest;
+        let hash = if remembers || !self.met.is_empty() {
+            self.met.hash(entry.name)
+        } else {
+            0
+        };
         if let Some(met) = self.met.find(&self.arena, hash, entry.name) {
             // It is shown as it was met, in the place it has in the lowest layer.
             if layer.is_lowest && self.arena.fate(met) == Fate::Behind {
@@ -185,7 +191,9 @@ impl Merge {
         if layer.is_lowest {
             self.lowest.push(record, GFP_KERNEL)?;
         }
-        self.met.insert(hash, record)?;
+        if remembers {
+            self.met.insert(hash, record)?;
+        }
         let kind = match entry.kind {
             Type::CHAR_DEVICE => whiteout::EntryType::CharDevice,
             Type::REGULAR => whiteout::EntryType::Regular,
@@ -288,15 +296,20 @@ struct NameTable {
 }
 
 impl NameTable {
-    /// Slots of an empty table: for directories of up to so many names by half.
+    /// Slots of the smallest table, for half as many names.
     const INITIAL: usize = 32;
 
-    fn new(seed: u64) -> Result<Self> {
-        Ok(Self {
-            slots: KVVec::from_elem((0, 0), Self::INITIAL, GFP_KERNEL)?,
+    fn new(seed: u64) -> Self {
+        Self {
+            slots: KVVec::new(),
             used: 0,
             seed,
-        })
+        }
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.used == 0
     }
 
     #[inline]
@@ -308,16 +321,18 @@ impl NameTable {
             hash ^ hash >> 29
         };
         let mut hash = self.seed ^ name.len() as u64;
-        let mut words = name.chunks_exact(8);
-        for word in &mut words {
+        let words = name.chunks_exact(8);
+        let rest = words.remainder();
+        for word in words {
             if let Ok(word) = word.try_into() {
                 hash = mix(hash, u64::from_ne_bytes(word));
             }
         }
-        let rest = words
-            .remainder()
-            .iter()
-            .fold(0, |w, b| w << 8 | u64::from(*b));
+        // What is left over, or the last eight bytes, which cost less to get.
+        let rest = match name.last_chunk() {
+            Some(last) => u64::from_ne_bytes(*last),
+            None => rest.iter().fold(0, |w, b| w << 8 | u64::from(*b)),
+        };
         (mix(hash, rest) >> 32) as u32
     }
 
@@ -337,6 +352,9 @@ impl NameTable {
 
     #[inline]
     fn find(&self, arena: &Arena, hash: u32, name: &[u8]) -> Option<u32> {
+        if self.is_empty() {
+            return None;
+        }
         let at = self.probe(hash, |record| {
             arena.get(record).is_some_and(|entry| entry.name == name)
         })?;
@@ -364,7 +382,7 @@ impl NameTable {
 
     #[cold]
     fn grow(&mut self) -> Result {
-        let len = self.slots.len() * 4;
+        let len = (self.slots.len() * 4).max(Self::INITIAL);
         let new = KVVec::from_elem((0, 0), len, GFP_KERNEL)?;
         let old = core::mem::replace(&mut self.slots, new);
         for slot in &old {

@@ -19,6 +19,7 @@ use crate::state::File;
 use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::Positive;
+use core::pin::Pin;
 use format::ino;
 use format::ino::XinoBits;
 use kernel::prelude::*;
@@ -39,7 +40,7 @@ use vfs::file::OwnedFile;
 use vfs::ops::DirOps;
 use vfs::ops::Nameless;
 use vfs::ops::New;
-use vfs::sync::Locked;
+use vfs::sync::WithLock;
 
 /// Operations of directories.
 pub(crate) struct Dir;
@@ -50,12 +51,13 @@ pub(crate) struct OpenDir {
     real: OwnedFile,
     /// The one in upper, if it was copied up since.
     upper: LateFile,
-    /// How it is read, where that is not always through the real one.
-    reading: Option<Locked<Reading>>,
 }
 
+/// An open directory, and how it is read.
+pub(crate) type Open = WithLock<OpenDir, Reading>;
+
 /// How a directory is read. It changes only at the beginning of the directory.
-struct Reading {
+pub(crate) struct Reading {
     /// Through the real one, although that may end.
     directly: bool,
     /// The merged names, from when they were first asked for, and the version they are of.
@@ -64,7 +66,7 @@ struct Reading {
 
 #[vtable]
 impl DirOps<LayerFs> for Dir {
-    type Data = KBox<OpenDir>;
+    type Data = Pin<KBox<Open>>;
 
     fn lookup(dentry: Unhashed<'_, LayerFs>) -> Result<Option<ARef<vfs::Dentry<LayerFs>>>> {
         let parent = dentry.parent();
@@ -92,7 +94,7 @@ impl DirOps<LayerFs> for Dir {
         dentry.splice(inode)
     }
 
-    fn open(file: &File) -> Result<KBox<OpenDir>> {
+    fn open(file: &File) -> Result<Pin<KBox<Open>>> {
         let inode = file.inode();
         let instance = inode.super_block().data();
         let object = inode.held();
@@ -100,34 +102,21 @@ impl DirOps<LayerFs> for Dir {
             let c = instance.as_mounter();
             OwnedFile::open_dir(&c, object::real_path(instance, object)?)?
         };
-        // A directory that may be copied up may become merged.
-        let reading = if !is_read_directly(&object) || instance.upper.is_some() {
-            let reading = Reading {
-                directly: is_read_directly(&object),
-                listing: None,
-            };
-            Some(Locked::new_outer(
-                reading,
-                inode.super_block().stack_depth(),
-            )?)
-        } else {
-            None
-        };
         let open = OpenDir {
             real,
             upper: LateFile::default(),
-            reading,
         };
-        Ok(KBox::new(open, GFP_KERNEL)?)
+        let reading = Reading {
+            directly: is_read_directly(&object),
+            listing: None,
+        };
+        WithLock::new_outer(open, reading, inode.super_block().stack_depth())
     }
 
-    fn iterate(file: &File, dir: &KBox<OpenDir>, emitter: &mut Emitter<'_>) -> Result {
+    fn iterate(file: &File, dir: &Pin<KBox<Open>>, emitter: &mut Emitter<'_>) -> Result {
         let inode = file.inode();
         let instance = inode.super_block().data();
-        let Some(reading) = &dir.reading else {
-            return pass_on(instance, file, &dir.real, emitter);
-        };
-        let mut reading = reading.lock();
+        let mut reading = dir.lock();
         if emitter.position() == 0 {
             reading.restart(inode);
         }
@@ -145,22 +134,19 @@ impl DirOps<LayerFs> for Dir {
         Ok(())
     }
 
-    fn seek(file: &File, dir: &KBox<OpenDir>, offset: i64, whence: i32) -> Result<i64> {
+    fn seek(file: &File, dir: &Pin<KBox<Open>>, offset: i64, whence: i32) -> Result<i64> {
         const SEEK_SET: i32 = 0;
         const SEEK_CUR: i32 = 1;
 
         // The lock keeps a reader from seeing the position move.
         let _lock = file.inode().lock_exclusive();
-        match &dir.reading {
-            None => return dir.real.seek(offset, whence),
-            Some(reading) => {
-                let mut reading = reading.lock();
-                if file.position() == 0 {
-                    reading.restart(file.inode());
-                }
-                if reading.directly {
-                    return dir.real.seek(offset, whence);
-                }
+        {
+            let mut reading = dir.lock();
+            if file.position() == 0 {
+                reading.restart(file.inode());
+            }
+            if reading.directly {
+                return dir.real.seek(offset, whence);
             }
         }
         let position = match whence {
@@ -171,13 +157,11 @@ impl DirOps<LayerFs> for Dir {
         position.filter(|p| *p >= 0).ok_or(EINVAL)
     }
 
-    fn release(inode: &Inode, dir: KBox<OpenDir>) {
-        if let Some(reading) = &dir.reading {
-            reading.lock().leave(inode);
-        }
+    fn release(inode: &Inode, dir: Pin<KBox<Open>>) {
+        dir.lock().leave(inode);
     }
 
-    fn fsync(file: &File, dir: &KBox<OpenDir>, range: SyncRange) -> Result {
+    fn fsync(file: &File, dir: &Pin<KBox<Open>>, range: SyncRange) -> Result {
         let inode = file.inode();
         let instance = inode.super_block().data();
         if instance.is_volatile() {
@@ -218,7 +202,7 @@ impl DirOps<LayerFs> for Dir {
     fn create_nameless(request: Nameless<'_, LayerFs>) -> Result {
         let instance = request.dir().super_block().data();
         let (inode, real) = engine::change::create_nameless(instance, &request)?;
-        request.open(inode, OpenFile::new(real)?)
+        request.open(inode, OpenFile::new(real))
     }
 }
 
@@ -266,30 +250,28 @@ fn join_listing(instance: &Instance, inode: &Inode) -> Result<(Arc<Listing>, u64
 
 /// Gives the user the entries of a listing from the emitter's position on.
 fn emit_listing(file: &File, listing: &Listing, emitter: &mut Emitter<'_>) {
-    loop {
-        let Ok(position) = usize::try_from(emitter.position()) else {
-            return;
+    while let Some(name) = match emitter.position() {
+        0 => Some(&b"."[..]),
+        1 => Some(&b".."[..]),
+        _ => None,
+    } {
+        let ino = if name == b"." {
+            file.inode().ino()
+        } else {
+            file.dentry().parent().inode().ino()
         };
-        let entry = match position {
-            0 => Entry {
-                name: b".",
-                ino: file.inode().ino(),
-                kind: Type::DIRECTORY,
-            },
-            1 => Entry {
-                name: b"..",
-                ino: file.dentry().parent().inode().ino(),
-                kind: Type::DIRECTORY,
-            },
-            n => match listing.get(n - 2) {
-                Some(entry) => entry,
-                None => return,
-            },
-        };
-        if emitter.emit(entry) == Next::Stop {
+        let kind = Type::DIRECTORY;
+        if emitter.emit_next(Entry { name, ino, kind }) == Next::Stop {
             return;
         }
-        emitter.set_position(emitter.position() + 1);
+    }
+    let Ok(position) = usize::try_from(emitter.position() - 2) else {
+        return;
+    };
+    for entry in listing.iter_from(position) {
+        if emitter.emit_next(entry) == Next::Stop {
+            return;
+        }
     }
 }
 

@@ -28,9 +28,9 @@ use vfs::backing::Transfer;
 use vfs::backing::TransferRange;
 use vfs::backing::Write;
 use vfs::backing::WriteEnd;
+use vfs::backing_pair::BackingPair;
 use vfs::copy::SyncRange;
 use vfs::fiemap::Extents;
-use vfs::file::LateFile;
 use vfs::ops::FileOps;
 use vfs::Foreign;
 use vfs::Path;
@@ -38,26 +38,14 @@ use vfs::Path;
 /// Operations of regular files.
 pub(crate) struct Regular;
 
-/// An open file.
-pub(crate) struct OpenFile {
-    /// The real file as it was when the user opened his.
-    first: BackingFile,
-    /// The one in upper, if the file was copied up since.
-    upper: LateFile,
-}
+/// An open file: the real file as it was when the user opened his, and the one in upper, if it was copied up
+/// since.
+pub(crate) struct OpenFile(BackingPair);
 
 impl OpenFile {
     /// An open file whose real one is `first`.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn new(first: BackingFile) -> Result<KBox<Self>> {
-        let open = Self {
-            first,
-            upper: LateFile::default(),
-        };
-        Ok(KBox::new(open, GFP_KERNEL)?)
+    pub(crate) fn new(first: BackingFile) -> Self {
+        Self(BackingPair::new(first))
     }
 
     /// The real file for what is at `path`, with the flags the user's has now.
@@ -68,14 +56,13 @@ impl OpenFile {
         path: Path<'_>,
     ) -> Result<&vfs::file::File<Foreign>> {
         let wanted = path.dentry.inode().key();
-        let real: &vfs::file::File<Foreign> = if self.first.inode().key() == wanted {
-            &self.first
-        } else {
-            self.upper.get_or_open(|| {
+        let mut real = self.0.first();
+        if real.inode().key() != wanted {
+            real = self.0.second_or_open(|| {
                 let c = instance.as_mounter();
-                Ok(BackingFile::open(&c, file, path)?.into_owned())
-            })?
-        };
+                BackingFile::open(&c, file, path)
+            })?;
+        }
         if real.inode().key() != wanted {
             return Err(EIO);
         }
@@ -115,9 +102,9 @@ fn after_read(file: &File) {
 
 #[vtable]
 impl FileOps<LayerFs> for Regular {
-    type Data = KBox<OpenFile>;
+    type Data = OpenFile;
 
-    fn open(file: &File) -> Result<KBox<OpenFile>> {
+    fn open(file: &File) -> Result<OpenFile> {
         let inode = file.inode();
         let instance = inode.super_block().data();
         if file.opens_for_writing() {
@@ -134,10 +121,10 @@ impl FileOps<LayerFs> for Regular {
             let c = instance.as_mounter();
             BackingFile::open(&c, file, path)?
         };
-        OpenFile::new(real)
+        Ok(OpenFile::new(real))
     }
 
-    fn read(file: &File, open: &KBox<OpenFile>, read: Read<'_>) -> Result<usize> {
+    fn read(file: &File, open: &OpenFile, read: Read<'_>) -> Result<usize> {
         if read.is_empty() {
             return Ok(0);
         }
@@ -148,7 +135,7 @@ impl FileOps<LayerFs> for Regular {
         result
     }
 
-    fn splice_read(file: &File, open: &KBox<OpenFile>, splice: SpliceRead<'_>) -> Result<usize> {
+    fn splice_read(file: &File, open: &OpenFile, splice: SpliceRead<'_>) -> Result<usize> {
         let instance = instance_of(file);
         let real = open.data(instance, file)?;
         let result = splice.forward(real, &instance.mounter);
@@ -156,14 +143,14 @@ impl FileOps<LayerFs> for Regular {
         result
     }
 
-    fn mmap(file: &File, open: &KBox<OpenFile>, map: MapRequest<'_>) -> Result {
+    fn mmap(file: &File, open: &OpenFile, map: MapRequest<'_>) -> Result {
         // As it was opened: what is mapped does not change when it is copied up.
-        let result = map.forward(&open.first, &instance_of(file).mounter);
+        let result = map.forward(open.0.first(), &instance_of(file).mounter);
         after_read(file);
         result
     }
 
-    fn seek(file: &File, open: &KBox<OpenFile>, offset: i64, whence: i32) -> Result<i64> {
+    fn seek(file: &File, open: &OpenFile, offset: i64, whence: i32) -> Result<i64> {
         const SEEK_SET: i32 = 0;
         const SEEK_CUR: i32 = 1;
 
@@ -183,14 +170,14 @@ impl FileOps<LayerFs> for Regular {
         real.seek(offset, whence)
     }
 
-    fn advise(file: &File, open: &KBox<OpenFile>, offset: i64, len: i64, advice: i32) -> Result {
+    fn advise(file: &File, open: &OpenFile, offset: i64, len: i64, advice: i32) -> Result {
         let instance = instance_of(file);
         let real = open.data(instance, file)?;
         let c = instance.as_mounter();
         backing::advise(&c, real, offset, len, advice)
     }
 
-    fn flush(file: &File, open: &KBox<OpenFile>, owner: LockOwner) -> Result {
+    fn flush(file: &File, open: &OpenFile, owner: LockOwner) -> Result {
         let instance = instance_of(file);
         let real = open.data(instance, file)?;
         let c = instance.as_mounter();
@@ -204,7 +191,7 @@ impl FileOps<LayerFs> for Regular {
         extents.forward(&c, path.dentry.inode())
     }
 
-    fn write(file: &File, open: &KBox<OpenFile>, write: Write<'_>) -> Result<usize> {
+    fn write(file: &File, open: &OpenFile, write: Write<'_>) -> Result<usize> {
         if write.is_empty() {
             return Ok(0);
         }
@@ -216,7 +203,7 @@ impl FileOps<LayerFs> for Regular {
         write.forward::<LayerFs, Written>(real, &instance.mounter, !instance.is_volatile())
     }
 
-    fn splice_write(file: &File, open: &KBox<OpenFile>, splice: SpliceWrite<'_>) -> Result<usize> {
+    fn splice_write(file: &File, open: &OpenFile, splice: SpliceWrite<'_>) -> Result<usize> {
         let inode = file.inode();
         let instance = instance_of(file);
         let _lock = inode.lock_exclusive();
@@ -225,7 +212,7 @@ impl FileOps<LayerFs> for Regular {
         splice.forward::<LayerFs, Written>(real, &instance.mounter)
     }
 
-    fn fsync(file: &File, open: &KBox<OpenFile>, range: SyncRange) -> Result {
+    fn fsync(file: &File, open: &OpenFile, range: SyncRange) -> Result {
         let inode = file.inode();
         let instance = instance_of(file);
         if instance.is_volatile() {
@@ -244,7 +231,7 @@ impl FileOps<LayerFs> for Regular {
         real.sync_range(&c, range)
     }
 
-    fn allocate(file: &File, open: &KBox<OpenFile>, mode: i32, offset: i64, len: i64) -> Result {
+    fn allocate(file: &File, open: &OpenFile, mode: i32, offset: i64, len: i64) -> Result {
         let inode = file.inode();
         let instance = instance_of(file);
         let lock = inode.lock_exclusive();
@@ -261,8 +248,8 @@ impl FileOps<LayerFs> for Regular {
 
     fn transfer(
         how: Transfer,
-        from: (&File, &KBox<OpenFile>),
-        to: (&File, &KBox<OpenFile>),
+        from: (&File, &OpenFile),
+        to: (&File, &OpenFile),
         range: TransferRange,
     ) -> Result<i64> {
         let (inode, instance) = (to.0.inode(), instance_of(to.0));

@@ -28,9 +28,11 @@ impl Listing {
         Self { arena, order }
     }
 
-    /// The name at a position.
-    pub(crate) fn get(&self, position: usize) -> Option<Entry<'_>> {
-        self.arena.get(*self.order.get(position)?)
+    /// The names from a position on.
+    #[inline]
+    pub(crate) fn iter_from(&self, position: usize) -> impl Iterator<Item = Entry<'_>> {
+        let order = self.order.get(position..).unwrap_or(&[]);
+        order.iter().map_while(|record| self.arena.get(*record))
     }
 }
 
@@ -84,6 +86,7 @@ impl Arena {
     }
 
     /// The record at an offset, its fate, and the offset of the next.
+    #[inline]
     pub(crate) fn get_with_next(&self, at: u32) -> Option<(Entry<'_>, Fate, u32)> {
         let record = self.0.get(at as usize..)?;
         let (header, names) = record.split_first_chunk::<HEADER>()?;
@@ -147,6 +150,7 @@ impl Arena {
     }
 
     /// The record at an offset that [`Arena::push`] gave.
+    #[inline]
     pub(crate) fn get(&self, at: u32) -> Option<Entry<'_>> {
         self.get_with_next(at).map(|(entry, _, _)| entry)
     }
