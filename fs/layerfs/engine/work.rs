@@ -91,6 +91,11 @@ impl<'a> Temp<'a> {
         })
     }
 
+    /// The object, which is removed as said.
+    pub(crate) fn object(&self) -> ARef<Real> {
+        self.object.clone()
+    }
+
     /// It is in its place now, and not in the work directory any more.
     pub(crate) fn published(mut self) -> ARef<Real> {
         self.published = true;

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 use crate::engine;
+use crate::engine::lookup::MissingOrigin;
 use crate::ops::file::OpenFile;
 use crate::state::instance::Instance;
 use crate::state::listing::Listing;
@@ -77,7 +78,14 @@ impl DirOps<LayerFs> for Dir {
         let inode = {
             let c = instance.as_mounter();
             let root = sb.root().inode().held();
-            let outcome = engine::lookup::lookup(instance, &c, parent.inode().held(), root, name)?;
+            let outcome = engine::lookup::lookup(
+                instance,
+                &c,
+                parent.inode().held(),
+                root,
+                name,
+                MissingOrigin::Add,
+            )?;
             engine::change::set_hides_lower(dentry.dentry(), outcome.upper_hides);
             match outcome.found {
                 Some(found) => Some(engine::inode::get(sb, instance, &c, found)?),
@@ -137,7 +145,7 @@ impl DirOps<LayerFs> for Dir {
         let listing = match &reading.listing {
             Some((listing, _)) => listing.clone(),
             None => {
-                let joined = join_listing(instance, inode)?;
+                let joined = join_listing(instance, file.dentry())?;
                 reading.listing.insert(joined).0.clone()
             }
         };
@@ -253,14 +261,15 @@ impl Reading {
 }
 
 /// Takes part in the directory's listing.
-fn join_listing(instance: &Instance, inode: &Inode) -> Result<(Arc<Listing>, u64)> {
+fn join_listing(instance: &Instance, dir: &Positive) -> Result<(Arc<Listing>, u64)> {
+    let inode = dir.inode();
     let shared = inode
         .data()
         .make_listing(inode.super_block().stack_depth())?;
     let mut shared = shared.lock();
     shared.join(|| {
         let c = instance.as_mounter();
-        engine::listing::read(instance, &c, inode.held())
+        engine::listing::read(instance, &c, dir)
     })
 }
 
