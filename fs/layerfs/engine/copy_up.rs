@@ -223,6 +223,9 @@ impl Job<'_> {
         self.publish(made);
         if let Some(place) = &self.place {
             let writing = self.access.start();
+            // A listing that did not see it yet may have taken the mark away meanwhile.
+            let parent = place.parent.inode().data();
+            let _ = work::set_impure(self.instance, self.c, &writing, parent, place.upper_dir);
             // Not worth failing for.
             let _ = Change::times_of(&place.dir_stat).apply(self.c, &writing, place.upper_dir);
         }

@@ -46,6 +46,8 @@ pub(crate) fn read(instance: &Instance, c: &Override<'_>, dir: &Positive) -> Res
     merge.read_all(instance, c, dir.inode().held())?;
     if instance.xino.same_dev() {
         merge.renumber(instance, c, dir);
+    } else {
+        merge.renumbered = true;
     }
     Ok(Arc::new(merge.finish()?, GFP_KERNEL)?)
 }
@@ -87,6 +89,8 @@ struct Merge {
     merged_dirs: KVVec<u32>,
     /// Where the records of upper end.
     end_of_upper: u32,
+    /// An entry of upper has another number than there, or that was not asked.
+    renumbered: bool,
 }
 
 impl Merge {
@@ -98,6 +102,7 @@ impl Merge {
             suspects: KVVec::new(),
             merged_dirs: KVVec::new(),
             end_of_upper: 0,
+            renumbered: false,
         })
     }
 
@@ -212,7 +217,9 @@ impl Merge {
                     break;
                 };
                 if fate != Fate::Hidden {
-                    if let Some(number) = number(instance, c, dir, entry.name) {
+                    let number = number(instance, c, dir, entry.name);
+                    self.renumbered |= number != Some(entry.ino);
+                    if let Some(number) = number {
                         self.arena.set_ino(at, number);
                     }
                 }
@@ -243,7 +250,7 @@ impl Merge {
                 order.push(record, GFP_KERNEL)?;
             }
         }
-        Ok(Listing::new(self.arena, order))
+        Ok(Listing::new(self.arena, order, !self.renumbered))
     }
 }
 

@@ -146,6 +146,9 @@ impl DirOps<LayerFs> for Dir {
             Some((listing, _)) => listing.clone(),
             None => {
                 let joined = join_listing(instance, file.dentry())?;
+                if joined.0.keeps_numbers() {
+                    make_pure(instance, inode, joined.1);
+                }
                 reading.listing.insert(joined).0.clone()
             }
         };
@@ -271,6 +274,23 @@ fn join_listing(instance: &Instance, dir: &Positive) -> Result<(Arc<Listing>, u6
         let c = instance.as_mounter();
         engine::listing::read(instance, &c, dir)
     })
+}
+
+/// A directory of upper alone that is marked to hold objects with an origin, but was found to hold none
+/// in the given version, can be passed on as it is again.
+fn make_pure(instance: &Instance, inode: &Inode, version: u64) {
+    let object = inode.held();
+    if !object.has(Trait::IMPURE) || object.has(Trait::MAY_HAVE_WHITEOUTS) {
+        return;
+    }
+    let Some(upper) = object::upper_path(instance, object) else {
+        return;
+    };
+    let c = instance.as_mounter();
+    engine::work::clear_impure(instance, &c, object.get(), upper, || {
+        let listing = object.listing();
+        listing.is_some_and(|shared| shared.lock().version() == version)
+    });
 }
 
 /// Gives the user the entries of a listing from the emitter's position on.

@@ -68,21 +68,6 @@ static bool ends_with(const char *s, const char *end)
 	return n >= m && !strcmp(s + n - m, end);
 }
 
-/* Does a directory of an upper that is marked impure, by the xattr IMPURE, hold anything with an origin (one that is known)? */
-static bool needs_impure(const char *dir, const char *impure)
-{
-	struct path origin = path_of("%.*sorigin", (int)(strlen(impure) - strlen("impure")), impure);
-	struct listing l;
-	bool needed = false;
-
-	if (!list_path(dir, &l))
-		return true;
-	for (size_t i = 0; i < l.n && !needed; i++)
-		needed = lgetxattr(path_of("%s/%s", dir, l.entry[i].name).s, origin.s, NULL, 0) > 0;
-	free(l.entry);
-	return needed;
-}
-
 static void dump_xattrs(struct text *t, const char *path)
 {
 	char list[4096], value[1024], *names[64];
@@ -99,9 +84,6 @@ static void dump_xattrs(struct text *t, const char *path)
 	for (int i = 0; i < count; i++) {
 		/* How xfs keeps ACLs, shown beside them. */
 		if (!strncmp(names[i], "trusted.SGI_ACL_", 16))
-			continue;
-		/* Overlayfs takes the mark away when it lists such a directory; layerfs leaves it. */
-		if (ends_with(names[i], ".overlay.impure") && !needs_impure(path, names[i]))
 			continue;
 		v = lgetxattr(path, names[i], value, sizeof(value));
 		text_add(t, " [%s]=", names[i]);

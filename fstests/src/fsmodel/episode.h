@@ -19,6 +19,7 @@ struct episode {
 	struct stream stream[SLOTS];
 	struct difference diff;	/* what ended it, if kind is not empty */
 	struct side raw[2];	/* the two uppers themselves, where there is a twin */
+	bool one_of_many;	/* others are at work in the same trees */
 	bool trace;		/* print each operation before it is done */
 };
 
@@ -230,6 +231,9 @@ static bool compare_around(struct episode *e, const struct call *c)
 		slash = strrchr(parent, '/');
 		if (slash)
 			*slash = 0;
+		/* The root is not a task's own: the times that copy-up restores there are seen by others before. */
+		if (!slash && e->one_of_many)
+			continue;
 		if (paths_differ(&e->stack, &e->plain, slash ? parent : ".", op, &e->diff))
 			return false;
 	}
