@@ -155,7 +155,11 @@ static int cmd_run(int argc, char **argv)
 		episode_free(&e);
 		generator_free(&g);
 	}
-	fprintf(stderr, "# %lu operations done\n", done);
+	fprintf(stderr, "# %lu operations done; of each, and how many succeeded:\n#", done);
+	for (size_t i = 0; op_types[i].name; i++)
+		if (op_types[i].run != run_nothing && op_types[i].run != run_stream)
+			fprintf(stderr, " %s %lu/%lu", op_types[i].name, op_done[i], op_good[i]);
+	fprintf(stderr, "\n");
 	if (seen)
 		printf("%d differences\n", seen);
 	lines_free(&kinds);

@@ -790,6 +790,17 @@ static void become(int uid)
 		die("cannot become user %d: %s (fsmodel runs as root)", uid, errno_name(errno));
 }
 
+/* How often each operation was done on the stack, and how often it succeeded. */
+static unsigned long op_done[ARRAY_SIZE(op_types)], op_good[ARRAY_SIZE(op_types)];
+
+static void count_call(const struct side *s, const struct call *c)
+{
+	if (!strcmp(s->name, "plain"))
+		return;
+	op_done[c->type - op_types]++;
+	op_good[c->type - op_types] += s->rc >= 0;
+}
+
 static void run_call(struct side *s, const struct call *c)
 {
 	text_clear(&s->text);
@@ -800,6 +811,7 @@ static void run_call(struct side *s, const struct call *c)
 	errno = 0;
 	s->rc = c->type->run(s, c);
 	s->err = s->rc < 0 ? errno : 0;
+	count_call(s, c);
 	if (c->uid)
 		become(0);
 	umask(0);
