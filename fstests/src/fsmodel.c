@@ -10,6 +10,9 @@
  *   fsmodel shrink FSTYP DIR MNT FILE		the same, shrunk
  *   fsmodel ops					lists the operations
  *
+ * With twin=MNT2 the other implementation, mounted there on the same lowers under an upper that begins the same, is in the place of
+ * the plain tree, and the two uppers are compared as well: marks, whiteouts, link counts. "other" then exchanges the uppers.
+ *
  * DIR/fsmodel is made anew for each episode and removed at the end; MNT is an empty directory.
  * Operations done are counted on standard error; what is found goes to standard output. The exit status is 0
  * if nothing differs, 1 if something does, 2 if the program can't do its work.
@@ -47,6 +50,17 @@ static const char *other_than(const char *fstyp)
 	return found ? other : NULL;
 }
 
+static void set_modes(struct episode *e, int argc, char **argv)
+{
+	const char *twin = arg_of(argc, argv, "twin", NULL);
+
+	if (twin && !e->trees.other)
+		die("there is no other implementation to be the twin: load it first");
+	if (twin)
+		episode_set_twin(e, twin);
+	excuses = strcmp(arg_of(argc, argv, "excuses", ""), "none");
+}
+
 static void generator_free(struct generator *g)
 {
 	lines_free(&g->paths);
@@ -66,6 +80,8 @@ static unsigned long run_episode(struct episode *e, struct generator *g, unsigne
 		struct path line = gen_op(g);
 
 		done++;
+		if (done == g->spoil)
+			line = path_of("spoil %s", old_dir(g));
 		if (!episode_step(e, line.s))
 			return done;
 		gen_note(g, line.s);
@@ -83,7 +99,8 @@ static unsigned long run_episode(struct episode *e, struct generator *g, unsigne
  * options: seed=N (1), ops=N (1000) in all, length=N (400) of an episode, check=N (40): whole trees are compared every N
  * operations, remounts=0|1, mount=OPTIONS for each episode instead of random ones, other=TYPE|none: the other implementation,
  * failures=N (1): go on until so many different failures were seen, shrink=SECONDS (60) for each, trace=1: print each operation,
- * lower=DIR, on another filesystem: the lowers with odd numbers are there (also for replay and shrink), tasks=N: so many processes at once (see fsmodel/tasks.h).
+ * lower=DIR, on another filesystem: the lowers with odd numbers are there, twin=MNT2: see above (both also for replay and shrink), spoil=N: before operation N of each
+ * episode the plain tree is changed, excuses=none: known differences are none (both to test the test), tasks=N: so many processes at once (see fsmodel/tasks.h).
  */
 static int cmd_run(int argc, char **argv)
 {
@@ -106,15 +123,19 @@ static int cmd_run(int argc, char **argv)
 			.inside = ".",
 			.remounts = atoi(arg_of(argc, argv, "remounts", "0")),
 			.options = arg_of(argc, argv, "mount", NULL),
+			.spoil = strtoul(arg_of(argc, argv, "spoil", "0"), NULL, 0),
+			.twin = arg_of(argc, argv, "twin", NULL),
 		};
 		bool known = false;
 
 		episode_init(&e, fstyp, other, argv[1], argv[2], arg_of(argc, argv, "lower", NULL));
+		set_modes(&e, argc, argv);
 		e.trace = atoi(arg_of(argc, argv, "trace", "0"));
 		fprintf(stderr, "# seed %llu, %lu operations done\n", (unsigned long long)seed, done);
 		done += tasks ? run_tasks(&e, &g, tasks, length) : run_episode(&e, &g, length, check_every);
 		for (size_t i = 0; i < kinds.n; i++)
 			known |= !strcmp(kinds.line[i], e.diff.kind);
+		done += e.diff.kind[0] ? length / 10 : 0;
 		if (e.diff.kind[0] && !known) {
 			struct shrinker s;
 
@@ -134,7 +155,11 @@ static int cmd_run(int argc, char **argv)
 		episode_free(&e);
 		generator_free(&g);
 	}
-	fprintf(stderr, "# %lu operations done\n", done);
+	fprintf(stderr, "# %lu operations done; of each, and how many succeeded:\n#", done);
+	for (size_t i = 0; op_types[i].name; i++)
+		if (op_types[i].run != run_nothing && op_types[i].run != run_stream)
+			fprintf(stderr, " %s %lu/%lu", op_types[i].name, op_done[i], op_good[i]);
+	fprintf(stderr, "\n");
 	if (seen)
 		printf("%d differences\n", seen);
 	lines_free(&kinds);
@@ -170,6 +195,7 @@ static int cmd_replay(int argc, char **argv)
 	bool same;
 
 	episode_init(&e, argv[0], other_than(argv[0]), argv[1], argv[2], arg_of(argc, argv, "lower", NULL));
+	set_modes(&e, argc, argv);
 	read_recipe(&e, &ops, argv[3]);
 	same = episode_begin(&e) && episode_check(&e);
 	for (size_t i = 0; same && i < ops.n; i++) {
@@ -198,6 +224,7 @@ static int cmd_shrink(int argc, char **argv)
 	bool same;
 
 	episode_init(&e, argv[0], other_than(argv[0]), argv[1], argv[2], arg_of(argc, argv, "lower", NULL));
+	set_modes(&e, argc, argv);
 	read_recipe(&e, &ops, argv[3]);
 	same = episode_begin(&e) && episode_check(&e);
 	for (size_t i = 0; same && i < ops.n; i++)
@@ -223,7 +250,7 @@ static int cmd_ops(void)
 		printf("  %-12s %s\n", t->name, t->help);
 	printf("before one: uid=N (as that user), umask=OCTAL\n"
 	       "setup lines:\n"
-	       "  mount OPTIONS\n  lowers N\n"
+	       "  mount OPTIONS\n  lowers N\n  nested	(the lowers are merged by a stack of their own)\n"
 	       "  Lk dir PATH MODE UID GID SECONDS	(k: 0 the upper, 1 the topmost lower)\n"
 	       "  Lk file PATH MODE UID GID SECONDS SIZE SEED [holes]\n"
 	       "  Lk symlink PATH TARGET UID GID SECONDS\n"

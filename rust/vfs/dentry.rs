@@ -399,6 +399,21 @@ impl<F: FileSystem> Dentry<F> {
         }
     }
 
+    /// The dentry of a name in this directory, if there is one in the cache; nobody is asked whether it
+    /// is still true (wraps `try_lookup_noperm()`).
+    ///
+    /// # Context
+    ///
+    /// Does not sleep.
+    pub fn cached_child(&self, name: &[u8]) -> Option<ARef<Dentry<F>>> {
+        let mut qstr = qstr(name);
+        // SAFETY: `qstr` points to `name` for the time of the call, and this dentry is counted.
+        let found = unsafe { bindings::try_lookup_noperm(&mut qstr, self.as_ptr()) };
+        let found = NonNull::new(from_err_ptr(found).ok()?)?;
+        // SAFETY: It comes with a reference for us.
+        Some(unsafe { ARef::from_raw(found.cast()) })
+    }
+
     /// Asks the VFS to revalidate lookups through this dentry.
     pub fn set_needs_revalidation(&self) {
         // SAFETY: The dentry is valid; its flags are changed under its lock.

@@ -61,6 +61,19 @@ use vfs::Path;
 /// that is a whiteout, for a directory that it is opaque.
 const HIDES_LOWER: usize = 1;
 
+/// In the word of a dentry that was looked up as something: it was removed, or replaced by a rename.
+/// (That it is unhashed does not say that: a layer may have asked to look it up again.)
+const REMOVED: usize = 2;
+
+/// Whether an object, as known by this dentry, was removed.
+pub(crate) fn was_removed(dentry: &Positive) -> bool {
+    dentry.is_unhashed() && dentry.word().load(Ordering::Relaxed) & REMOVED != 0
+}
+
+fn set_removed(dentry: &Dentry) {
+    dentry.word().fetch_or(REMOVED, Ordering::Relaxed);
+}
+
 /// Remembers what a lookup found out about the name.
 pub(crate) fn set_hides_lower(dentry: &Dentry, hides: bool) {
     let word = if hides { HIDES_LOWER } else { 0 };
@@ -437,6 +450,10 @@ pub(crate) fn link(instance: &Instance, old: &Positive, name: Vacant<'_, LayerFs
     with_job(instance, |job| {
         let real = object::upper_path(instance, inode.held()).ok_or(EIO)?;
         let upper_dir = upper_of(instance, dir)?;
+        if inode.data().is_metacopy() {
+            // The new name does not say where the data is.
+            job.set_redirect(old, real.dentry, false)?;
+        }
         if has_origin(inode) {
             work::set_impure(instance, job.c, job.writing, dir.inode().data(), upper_dir)?;
         }
@@ -474,6 +491,8 @@ pub(crate) fn remove(instance: &Instance, name: Named<'_, LayerFs>, is_dir: bool
         KVec::new()
     };
     copy_up::copy_up(instance, dir, Need::Metadata)?;
+    // It is not copied up while it is removed.
+    let _lock = inode.data().lock(dir.super_block().stack_depth())?;
     with_job(instance, |job| {
         if in_lower {
             job.replace_by_whiteout(name, &whiteouts)
@@ -481,6 +500,7 @@ pub(crate) fn remove(instance: &Instance, name: Named<'_, LayerFs>, is_dir: bool
             job.remove_from_upper(name, &whiteouts)
         }
     })?;
+    set_removed(dentry);
     if is_dir {
         inode.drop_names();
     } else {

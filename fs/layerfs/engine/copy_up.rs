@@ -5,10 +5,12 @@
 //! An object is prepared where nobody sees it (without a name, or in the work directory), with its data
 //! first and all of its attributes then, and gets its name by one link or rename. One task does that for an
 //! object, others wait. Parents come before children. A crash leaves either nothing in upper or the
-//! whole object, and leftovers in the work directory that the next mount removes.
+//! whole object, and leftovers in the work directory that the next mount removes. What was removed
+//! while somebody has it open gets no name again: its copy is removed too, and lives as long as it does.
 
 #![forbid(unsafe_code)]
 
+use super::change;
 use super::data;
 use super::origin;
 use super::work;
@@ -92,6 +94,11 @@ fn copy_up_path(instance: &Instance, dentry: &Positive, need: Need) -> Result {
         data::path(instance, dentry.inode())?;
     }
     while !is_done(dentry, need) {
+        if change::was_removed(dentry) {
+            let c = instance.as_mounter();
+            copy_up_one(instance, &c, None, dentry, need)?;
+            continue;
+        }
         // The topmost that is not in upper yet.
         let mut next = ARef::from(dentry);
         let mut parent = next.parent();
@@ -103,7 +110,7 @@ fn copy_up_path(instance: &Instance, dentry: &Positive, need: Need) -> Result {
             parent = next.parent();
         }
         let c = instance.as_mounter();
-        copy_up_one(instance, &c, &parent, &next, need)?;
+        copy_up_one(instance, &c, Some(&parent), &next, need)?;
     }
     Ok(())
 }
@@ -114,13 +121,18 @@ struct Job<'a> {
     c: &'a Override<'a>,
     upper: &'a Upper,
     access: WriteAccess<'a>,
-    parent: &'a Positive,
     dentry: &'a Positive,
     /// Where it is copied from.
     lower: Path<'a>,
-    /// The directory it is copied to.
-    upper_dir: &'a Real,
+    /// Where it gets its name; `None`: it was removed, and has none.
+    place: Option<Place<'a>>,
     stat: &'a Stat,
+}
+
+/// A name in upper.
+struct Place<'a> {
+    parent: &'a Positive,
+    upper_dir: &'a Real,
     /// The times of the directory, to be restored: the change is not its user's.
     dir_stat: &'a Stat,
     name: &'a [u8],
@@ -129,7 +141,7 @@ struct Job<'a> {
 fn copy_up_one(
     instance: &Instance,
     c: &Override<'_>,
-    parent: &Positive,
+    parent: Option<&Positive>,
     dentry: &Positive,
     need: Need,
 ) -> Result {
@@ -144,9 +156,15 @@ fn copy_up_one(
     if !cred::can_own(c, stat) {
         return Err(EOVERFLOW);
     }
-    let upper_dir = object::upper_path(instance, parent.inode().held()).ok_or(EIO)?;
     let mut dir_room = Room::new();
-    let dir_stat = dir_room.fill_checked(c, upper_dir, Request::BASIC)?;
+    let dir = match parent {
+        Some(parent) => {
+            let upper_dir = object::upper_path(instance, parent.inode().held()).ok_or(EIO)?;
+            let dir_stat = dir_room.fill_checked(c, upper_dir, Request::BASIC)?;
+            Some((parent, upper_dir.dentry, &*dir_stat))
+        }
+        None => None,
+    };
     if need == Need::Empty && dentry.inode().is_regular() {
         stat.set_size(0);
     }
@@ -156,21 +174,27 @@ fn copy_up_one(
         // Somebody was faster.
         return Ok(());
     }
+    if parent.is_some() && change::was_removed(dentry) {
+        return Err(ESTALE);
+    }
     let access = upper.mount.get().write_access()?;
     // Renaming it takes copying it up first: the name does not change meanwhile.
     dentry.with_name(|name| {
+        let place = dir.map(|(parent, upper_dir, dir_stat)| Place {
+            parent,
+            upper_dir,
+            dir_stat,
+            name,
+        });
         let job = Job {
             instance,
             c,
             upper,
             access,
-            parent,
             dentry,
             lower,
-            upper_dir: upper_dir.dentry,
+            place,
             stat,
-            dir_stat,
-            name,
         };
         if object.get().upper().is_some() {
             job.add_data()
@@ -183,17 +207,18 @@ fn copy_up_one(
 impl Job<'_> {
     fn whole(&self) -> Result {
         let mut room = [0; format::handle::MAX_LEN];
-        let origin = if self.dentry.inode().is_dir() || self.stat.nlink() == 1 {
+        let is_single = self.dentry.inode().is_dir() || self.stat.nlink() == 1;
+        let origin = if is_single && self.place.is_some() {
             // Hard links are broken by copy-up: then nothing ties it to the lower object.
             Some(origin::encode(self.instance, self.lower.dentry, &mut room)?)
         } else {
             None
         };
-        {
+        if let Some(place) = &self.place {
             let writing = self.access.start();
             let (instance, c) = (self.instance, self.c);
-            let parent = self.parent.inode().data();
-            work::set_impure(instance, c, &writing, parent, self.upper_dir)?;
+            let parent = place.parent.inode().data();
+            work::set_impure(instance, c, &writing, parent, place.upper_dir)?;
         }
         let made = if self.dentry.inode().is_regular() && self.upper.has_nameless {
             self.without_name(origin)?
@@ -201,9 +226,14 @@ impl Job<'_> {
             self.in_work(origin)?
         };
         self.publish(made);
-        let writing = self.access.start();
-        // Not worth failing for.
-        let _ = Change::times_of(self.dir_stat).apply(self.c, &writing, self.upper_dir);
+        if let Some(place) = &self.place {
+            let writing = self.access.start();
+            // A listing that did not see it yet may have taken the mark away meanwhile.
+            let parent = place.parent.inode().data();
+            let _ = work::set_impure(self.instance, self.c, &writing, parent, place.upper_dir);
+            // Not worth failing for.
+            let _ = Change::times_of(place.dir_stat).apply(self.c, &writing, place.upper_dir);
+        }
         Ok(())
     }
 
@@ -227,7 +257,8 @@ impl Job<'_> {
         if let Some(listing) = object.listing() {
             listing.lock().outdate();
         }
-        if let Some(listing) = self.parent.inode().data().listing() {
+        let parent = self.place.as_ref().map(|place| place.parent.inode());
+        if let Some(listing) = parent.and_then(|dir| dir.data().listing()) {
             listing.lock().outdate();
         }
     }
@@ -253,7 +284,10 @@ impl Job<'_> {
         let writing = self.access.start();
         let temp = file.dentry();
         self.copy_metadata(&writing, temp, origin)?;
-        let creating = Creating::begin(self.c, &writing, self.upper_dir, self.name)?;
+        let Some(place) = &self.place else {
+            return Ok(ARef::from(temp));
+        };
+        let creating = Creating::begin(self.c, &writing, place.upper_dir, place.name)?;
         if creating.existing().is_some() {
             return Err(ESTALE);
         }
@@ -278,6 +312,10 @@ impl Job<'_> {
             Temp::create(self.upper, self.c, Write::Start(&self.access), &what)?
         };
         self.finish_in_work(&temp, origin)?;
+        if self.place.is_none() {
+            // Its copy is removed as it was.
+            return Ok(temp.object());
+        }
         Ok(temp.published())
     }
 
@@ -291,15 +329,22 @@ impl Job<'_> {
             self.copy_data(&OwnedFile::open_data(self.c, path, true)?)?;
         }
         let writing = self.access.start();
+        let Some(place) = &self.place else {
+            return self.copy_metadata(&writing, temp, origin);
+        };
         let renaming = Renaming::begin(
             self.c,
             &writing,
             (self.upper.work()?, End::Object(temp)),
-            (self.upper_dir, End::Name(self.name)),
+            (place.upper_dir, End::Name(place.name)),
             RenameFlags::NONE,
         )
         // Somebody else was in the work directory.
         .map_err(|_| EIO)?;
+        if renaming.new().positive().is_some() {
+            // It was removed meanwhile: this would bring it back.
+            return Err(ESTALE);
+        }
         self.copy_metadata(&writing, temp, origin)?;
         renaming.rename(self.c)
     }

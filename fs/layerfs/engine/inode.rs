@@ -18,6 +18,7 @@ use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::Real;
 use crate::state::SuperBlock;
+use format::ino;
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::aref::ARef;
@@ -58,6 +59,39 @@ impl Found {
         };
         instance.upper.is_none() || lower.is_dir() || lower.inode().nlink() <= 1
     }
+}
+
+/// The number that `stat(2)` shows of an object that was found.
+pub(crate) fn number_of_found(instance: &Instance, found: &Found) -> Option<u64> {
+    let (dentry, fsid) = match (&found.upper, &found.top) {
+        (Some(_), Some((lower, index))) if found.stands_for_lower(instance) => {
+            (lower, instance.layers.get(*index as usize)?.fsid)
+        }
+        (Some(upper), _) => (upper, 0),
+        (None, Some((lower, index))) => (lower, instance.layers.get(*index as usize)?.fsid),
+        (None, None) => return None,
+    };
+    let real = dentry.inode().ino();
+    Some(ino::compose(real, fsid, instance.xino).unwrap_or(real))
+}
+
+/// The number that `stat(2)` shows of an inode, where all layers share a device number.
+pub(crate) fn number(instance: &Instance, inode: &Inode) -> Option<u64> {
+    let object = inode.data();
+    let real = object.real().ok()?;
+    let pin = match object.lower() {
+        Some(lower)
+            if real.tag() == UPPER
+                && object.has(Trait::LOWER_NUMBER)
+                && (inode.is_dir() || lower.inode().nlink() == 1) =>
+        {
+            lower
+        }
+        _ => real,
+    };
+    let real = pin.inode().ino();
+    let fsid = instance.fsid_of(pin).ok()?;
+    Some(ino::compose(real, fsid, instance.xino).unwrap_or(real))
 }
 
 /// The inode of an object: the one it has while it is cached, or a new one.

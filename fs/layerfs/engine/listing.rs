@@ -10,7 +10,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::origin;
+use super::inode;
+use super::lookup;
+use super::lookup::MissingOrigin;
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::listing::Arena;
@@ -20,6 +22,7 @@ use crate::state::object;
 use crate::state::object::Object;
 use crate::state::object::Trait;
 use crate::state::object::UPPER;
+use crate::state::Positive;
 use format::ino;
 use format::whiteout;
 use kernel::prelude::*;
@@ -38,13 +41,14 @@ use vfs::Path;
 /// # Errors
 ///
 /// `ENOMEM`; what a layer gives.
-pub(crate) fn read(
-    instance: &Instance,
-    c: &Override<'_>,
-    object: Held<'_, Object>,
-) -> Result<Arc<Listing>> {
+pub(crate) fn read(instance: &Instance, c: &Override<'_>, dir: &Positive) -> Result<Arc<Listing>> {
     let mut merge = Merge::new(instance)?;
-    merge.read_all(instance, c, object)?;
+    merge.read_all(instance, c, dir.inode().held())?;
+    if instance.xino.same_dev() {
+        merge.renumber(instance, c, dir);
+    } else {
+        merge.renumbered = true;
+    }
     Ok(Arc::new(merge.finish()?, GFP_KERNEL)?)
 }
 
@@ -81,8 +85,12 @@ struct Merge {
     lowest: KVVec<u32>,
     /// Records that may be whiteouts, of the layer that is being read.
     suspects: KVVec<u32>,
+    /// Directories of upper that a lower layer has too.
+    merged_dirs: KVVec<u32>,
     /// Where the records of upper end.
     end_of_upper: u32,
+    /// An entry of upper has another number than there, or that was not asked.
+    renumbered: bool,
 }
 
 impl Merge {
@@ -92,7 +100,9 @@ impl Merge {
             met: NameTable::new(instance.name_seed),
             lowest: KVVec::with_capacity(NameTable::INITIAL / 2, GFP_KERNEL)?,
             suspects: KVVec::new(),
+            merged_dirs: KVVec::new(),
             end_of_upper: 0,
+            renumbered: false,
         })
     }
 
@@ -115,10 +125,6 @@ impl Merge {
             };
             self.read_layer(instance, c, &layer)?;
             if in_upper {
-                // What was copied up keeps the number it had.
-                if instance.xino.same_dev() && object.has(Trait::IMPURE) {
-                    self.renumber(instance, c, layer.path)?;
-                }
                 self.end_of_upper = self.arena.end();
             }
         }
@@ -180,6 +186,9 @@ impl Merge {
                 self.arena.set_fate(met, Fate::Lowest);
                 self.lowest.push(met, GFP_KERNEL)?;
             }
+            if met < self.end_of_upper && entry.kind == Type::DIRECTORY {
+                self.merged_dirs.push(met, GFP_KERNEL)?;
+            }
             return Ok(());
         }
         let fate = if layer.is_lowest {
@@ -209,22 +218,42 @@ impl Merge {
         Ok(())
     }
 
-    /// Gives the entries of upper the numbers of their origins.
-    fn renumber(&mut self, instance: &Instance, c: &Override<'_>, upper: Path<'_>) -> Result {
-        let mut at = 0;
-        while let Some((entry, fate, next)) = self.arena.get_with_next(at) {
-            if fate != Fate::Hidden {
-                if let Some(number) = number_of_origin(instance, c, upper, entry.name)? {
+    /// Gives the entries of upper that have the number of a lower object that number: what was copied up,
+    /// and merged directories, which tools may have put there without an origin.
+    fn renumber(&mut self, instance: &Instance, c: &Override<'_>, dir: &Positive) {
+        if dir.inode().data().has(Trait::IMPURE) {
+            let mut at = 0;
+            while at < self.end_of_upper {
+                let Some((entry, fate, next)) = self.arena.get_with_next(at) else {
+                    break;
+                };
+                if fate != Fate::Hidden {
+                    let number = number(instance, c, dir, entry.name);
+                    self.renumbered |= number != Some(entry.ino);
+                    if let Some(number) = number {
+                        self.arena.set_ino(at, number);
+                    }
+                }
+                at = next;
+            }
+            return;
+        }
+        for &at in &self.merged_dirs {
+            if let Some(entry) = self.arena.get(at) {
+                if let Some(number) = number(instance, c, dir, entry.name) {
                     self.arena.set_ino(at, number);
                 }
             }
-            at = next;
         }
-        Ok(())
     }
 
     fn finish(self) -> Result<Listing> {
-        let Self { arena, lowest, .. } = self;
+        let Self {
+            arena,
+            lowest,
+            renumbered,
+            ..
+        } = self;
         let behind = |(_, _, fate): &(u32, Entry<'_>, Fate)| *fate == Fate::Behind;
         let extra = arena.iter().filter(behind).count();
         let len = lowest.len() + extra;
@@ -247,7 +276,7 @@ impl Merge {
                 order.push(record, GFP_KERNEL)?;
             }
         }
-        Ok(Listing::new(arena, order))
+        Ok(Listing::new(arena, order, !renumbered))
     }
 }
 
@@ -260,31 +289,17 @@ struct LayerDir<'a> {
     is_lowest: bool,
 }
 
-/// The number that an entry of a directory in upper has from its origin.
-pub(crate) fn number_of_origin(
-    instance: &Instance,
-    c: &Override<'_>,
-    dir: Path<'_>,
-    name: &[u8],
-) -> Result<Option<u64>> {
-    let Some(child) = dir.dentry.lookup(c, dir.mount, name)? else {
-        return Ok(None);
-    };
-    let child = Path {
-        mount: dir.mount,
-        dentry: &child,
-    };
-    let Some((lower, layer)) = origin::find(instance, c, child)? else {
-        return Ok(None);
-    };
-    if !lower.is_dir() && lower.inode().nlink() > 1 {
-        return Ok(None);
+/// The number that `stat(2)` shows of an entry. One that can't be looked up keeps its own.
+fn number(instance: &Instance, c: &Override<'_>, dir: &Positive, name: &[u8]) -> Option<u64> {
+    if let Some(child) = dir.cached_child(name) {
+        if let Some(child) = child.positive() {
+            return inode::number(instance, child.inode());
+        }
     }
-    let fsid = instance.layers.get(layer as usize).ok_or(EIO)?.fsid;
-    let real = lower.inode().ino();
-    Ok(Some(
-        ino::compose(real, fsid, instance.xino).unwrap_or(real),
-    ))
+    let root = dir.super_block().root().inode().held();
+    let place = dir.inode().held();
+    let outcome = lookup::lookup(instance, c, place, root, name, MissingOrigin::Leave).ok()?;
+    inode::number_of_found(instance, &outcome.found?)
 }
 
 /// Which names were met: open addressing, at most half full.

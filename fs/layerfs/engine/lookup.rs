@@ -38,6 +38,15 @@ pub(crate) struct Outcome {
     pub(crate) upper_hides: bool,
 }
 
+/// What is done about a merged directory in upper that does not say what it was copied from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MissingOrigin {
+    /// It is written.
+    Add,
+    /// Nothing: this is not the time to write.
+    Leave,
+}
+
 /// Looks up `name` in the directory `parent`, or where redirects lead from there, at last from `root`.
 ///
 /// # Errors
@@ -51,6 +60,7 @@ pub(crate) fn lookup(
     parent: Held<'_, Object>,
     root: Held<'_, Object>,
     name: &[u8],
+    missing: MissingOrigin,
 ) -> Result<Outcome> {
     let mut walk = Walk {
         instance,
@@ -112,7 +122,8 @@ pub(crate) fn lookup(
         if let Some(found) = walk.search(Some(layer), dir.dentry())? {
             // Of metacopy files only the topmost is kept: what it points to is only a step.
             if let (Some(upper), true, None) = (&upper, walk.is_dir, &stack.top) {
-                if let Some(upper_dir) = object::upper_place(parent) {
+                let upper_dir = object::upper_place(parent);
+                if let Some(upper_dir) = upper_dir.filter(|_| missing == MissingOrigin::Add) {
                     let upper_dir = upper_dir.dentry();
                     origin::add_missing(instance, c, &parent, upper_dir, upper, &found)?;
                 }

@@ -118,6 +118,11 @@ impl<'a> Temp<'a> {
         })
     }
 
+    /// The object, which is removed as said.
+    pub(crate) fn object(&self) -> ARef<Real> {
+        self.object.clone()
+    }
+
     /// It is in its place now, and not in the work directory any more.
     pub(crate) fn published(mut self) -> ARef<Real> {
         self.published = true;
@@ -304,6 +309,33 @@ pub(crate) fn cleanup_leftover(
         }
     }
     Removing::begin_with(c, writing, dir, victim)?.remove(c)
+}
+
+/// Takes that mark away from a directory that was found to hold none, and holds none still if
+/// `is_unchanged` says so after that.
+pub(crate) fn clear_impure(
+    instance: &Instance,
+    c: &Override<'_>,
+    object: &Object,
+    upper: Path<'_>,
+    is_unchanged: impl FnOnce() -> bool,
+) {
+    // It is as well to leave it.
+    let Ok(writing) = upper.mount.want_write() else {
+        return;
+    };
+    object.clear(Trait::IMPURE);
+    let erased = marks::erase(
+        instance,
+        c,
+        &writing,
+        upper.dentry,
+        format::xattr::Mark::Impure,
+    );
+    if erased.is_err() || !is_unchanged() {
+        // What is copied up into it sees to that as well.
+        let _ = set_impure(instance, c, &writing, object, upper.dentry);
+    }
 }
 
 /// Marks a directory in upper that it may hold objects with an origin.

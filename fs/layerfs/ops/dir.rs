@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 use crate::engine;
+use crate::engine::lookup::MissingOrigin;
 use crate::ops::file::OpenFile;
 use crate::state::instance::Instance;
 use crate::state::listing::Listing;
@@ -79,7 +80,14 @@ impl DirOps<LayerFs> for Dir {
         let inode = {
             let c = instance.as_mounter();
             let root = sb.root().inode().held();
-            let outcome = engine::lookup::lookup(instance, &c, parent.inode().held(), root, name)?;
+            let outcome = engine::lookup::lookup(
+                instance,
+                &c,
+                parent.inode().held(),
+                root,
+                name,
+                MissingOrigin::Add,
+            )?;
             engine::change::set_hides_lower(dentry.dentry(), outcome.upper_hides);
             match outcome.found {
                 Some(found) => Some(engine::inode::get(sb, instance, &c, found)?),
@@ -126,7 +134,10 @@ impl DirOps<LayerFs> for Dir {
         let listing = match &reading.listing {
             Some((listing, _)) => listing.clone(),
             None => {
-                let joined = join_listing(instance, inode)?;
+                let joined = join_listing(instance, file.dentry())?;
+                if joined.0.keeps_numbers() {
+                    make_pure(instance, inode, joined.1);
+                }
                 reading.listing.insert(joined).0.clone()
             }
         };
@@ -237,15 +248,33 @@ impl Reading {
 }
 
 /// Takes part in the directory's listing.
-fn join_listing(instance: &Instance, inode: &Inode) -> Result<(Arc<Listing>, u64)> {
+fn join_listing(instance: &Instance, dir: &Positive) -> Result<(Arc<Listing>, u64)> {
+    let inode = dir.inode();
     let shared = inode
         .data()
         .make_listing(inode.super_block().stack_depth())?;
     let mut shared = shared.lock();
     shared.join(|| {
         let c = instance.as_mounter();
-        engine::listing::read(instance, &c, inode.held())
+        engine::listing::read(instance, &c, dir)
     })
+}
+
+/// A directory of upper alone that is marked to hold objects with an origin, but was found to hold none
+/// in the given version, can be passed on as it is again.
+fn make_pure(instance: &Instance, inode: &Inode, version: u64) {
+    let object = inode.held();
+    if !object.has(Trait::IMPURE) || object.has(Trait::MAY_HAVE_WHITEOUTS) {
+        return;
+    }
+    let Some(upper) = object::upper_path(instance, object) else {
+        return;
+    };
+    let c = instance.as_mounter();
+    engine::work::clear_impure(instance, &c, object.get(), upper, || {
+        let listing = object.listing();
+        listing.is_some_and(|shared| shared.lock().version() == version)
+    });
 }
 
 /// Gives the user the entries of a listing from the emitter's position on.

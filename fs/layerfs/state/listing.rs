@@ -20,12 +20,22 @@ const HEADER: usize = 11;
 pub(crate) struct Listing {
     arena: Arena,
     order: KVVec<u32>,
+    keeps_numbers: bool,
 }
 
 impl Listing {
-    /// Packs them.
-    pub(crate) fn new(arena: Arena, order: KVVec<u32>) -> Self {
-        Self { arena, order }
+    /// Packs them; `keeps_numbers`: no entry has another number than in its layer.
+    pub(crate) fn new(arena: Arena, order: KVVec<u32>, keeps_numbers: bool) -> Self {
+        Self {
+            arena,
+            order,
+            keeps_numbers,
+        }
+    }
+
+    /// Whether every entry has the number that it has in its layer.
+    pub(crate) fn keeps_numbers(&self) -> bool {
+        self.keeps_numbers
     }
 
     /// The names from a position on.

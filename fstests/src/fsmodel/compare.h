@@ -61,6 +61,13 @@ static uint64_t digest_of(const char *path, int *err)
 	return h;
 }
 
+static bool ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && !strcmp(s + n - m, end);
+}
+
 static void dump_xattrs(struct text *t, const char *path)
 {
 	char list[4096], value[1024], *names[64];
@@ -75,10 +82,15 @@ static void dump_xattrs(struct text *t, const char *path)
 		names[count++] = p;
 	qsort(names, count, sizeof(*names), name_order);
 	for (int i = 0; i < count; i++) {
+		/* How xfs keeps ACLs, shown beside them. */
+		if (!strncmp(names[i], "trusted.SGI_ACL_", 16))
+			continue;
 		v = lgetxattr(path, names[i], value, sizeof(value));
 		text_add(t, " [%s]=", names[i]);
 		if (v < 0)
 			text_add(t, "%s", errno_name(errno));
+		else if (ends_with(names[i], ".overlay.uuid"))
+			text_add(t, "%zd:random", v);
 		else
 			text_add(t, "%zd:%08x", v, (unsigned int)digest_more(1, value, v));
 	}
@@ -118,8 +130,8 @@ static void dump_object(struct dump *d, const char *root, const char *rel, const
 	tell_stat(t, &st);
 	if (e && e->type != IFTODT(st.st_mode))
 		text_add(t, " d_type=%d", e->type);
-	if (e && e->ino != st.st_ino && (compare_link_ino || st.st_nlink == 1 || S_ISDIR(st.st_mode)) &&
-	    (compare_special_ino || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) && compare_ino)
+	if (e && e->ino != st.st_ino && (compare_link_ino || S_ISDIR(st.st_mode)) &&
+	    (compare_special_d_ino || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) && compare_ino)
 		text_add(t, " d_ino=wrong(%llu,st_ino=%llu)", (unsigned long long)e->ino, (unsigned long long)st.st_ino);
 	if ((S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) && !get_flags(p.s, &flags) && (flags & COMPARED_FLAGS))
 		text_add(t, " flags=%x", flags & COMPARED_FLAGS);

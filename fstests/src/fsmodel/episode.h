@@ -13,11 +13,13 @@ struct episode {
 	struct lines setup;
 	struct lines ops;	/* what has been done */
 	struct side stack, plain;
-	struct dump stack_dump, plain_dump;
+	struct dump stack_dump, plain_dump, raw_dump, raw_twin_dump;
 	struct id *seen_stack, *seen_plain;	/* as they were at the last comparison */
 	size_t seen_n;
 	struct stream stream[SLOTS];
 	struct difference diff;	/* what ended it, if kind is not empty */
+	struct side raw[2];	/* the two uppers themselves, where there is a twin */
+	bool one_of_many;	/* others are at work in the same trees */
 	bool trace;		/* print each operation before it is done */
 };
 
@@ -35,6 +37,15 @@ static void episode_init(struct episode *e, const char *fstyp, const char *other
 	side_init(&e->plain, "plain", path_of("%s/plain", e->trees.base).s);
 	for (int i = 0; i < SLOTS; i++)
 		e->stream[i].fd = -1;
+}
+
+/* Instead of the plain tree: the other implementation, mounted at MNT on the same lowers under an upper that begins the same. */
+static void episode_set_twin(struct episode *e, const char *mnt)
+{
+	snprintf(e->trees.twin, sizeof(e->trees.twin), "%s", mnt);
+	side_init(&e->plain, e->trees.other, mnt);
+	side_init(&e->raw[0], "its upper", path_of("%s/layers/0", e->trees.base).s);
+	side_init(&e->raw[1], "the twin's upper", path_of("%s/twin", e->trees.base).s);
 }
 
 static bool failed(struct episode *e, const char *kind)
@@ -78,7 +89,7 @@ static bool numbers_kept(struct episode *e)
 
 	for (size_t i = 0; i < n && numbers_comparable(&e->trees); i++) {
 		for (size_t k = 0; k < i; k++)
-			if ((plain[i].ino == plain[k].ino) != (stack[i].ino == stack[k].ino)) {
+			if ((plain[i].ino == plain[k].ino) != (stack[i].ino == stack[k].ino) && known_number(&e->trees, &plain[i])) {
 				text_add(&e->diff.text, "%s and %s: st_ino %llu and %llu in the stack, %llu and %llu in the plain tree",
 					 e->plain_dump.paths.line[k], e->plain_dump.paths.line[i], stack[k].ino, stack[i].ino,
 					 plain[k].ino, plain[i].ino);
@@ -102,6 +113,13 @@ static bool numbers_kept(struct episode *e)
 
 static bool episode_check(struct episode *e)
 {
+	compare_special_d_ino = true;
+	for (int i = 0; i < SLOTS && !compare_special_ino; i++)
+		if (fd_is_dir(e->stack.fd[i]))
+			compare_special_d_ino = false;
+	if (e->trees.twin[0])
+		return !trees_differ(&e->stack_dump, &e->plain_dump, &e->stack, &e->plain, ".", &e->diff) &&
+		       !trees_differ(&e->raw_dump, &e->raw_twin_dump, &e->raw[0], &e->raw[1], ".", &e->diff);
 	return !trees_differ(&e->stack_dump, &e->plain_dump, &e->stack, &e->plain, ".", &e->diff) && numbers_kept(e);
 }
 
@@ -126,6 +144,12 @@ static bool episode_begin(struct episode *e)
 	lines_truncate(&e->ops, 0);
 	e->seen_n = 0;
 	episode_close(e);
+	if (e->trees.swapped) {
+		const char *name = e->stack.name;
+
+		e->stack.name = e->plain.name;
+		e->plain.name = name;
+	}
 	trees_build(&e->trees, &e->setup);
 	return episode_mount(e);
 }
@@ -136,7 +160,15 @@ static bool episode_remount(struct episode *e, const char *how)
 	if (!work_is_clean(e))
 		return false;
 	forget_caches();
-	if (!strcmp(how, "rotate")) {
+	if (!strcmp(how, "other") && e->trees.twin[0]) {
+		const char *name = e->stack.name;
+
+		e->trees.swapped = !e->trees.swapped;
+		e->stack.name = e->plain.name;
+		e->plain.name = name;
+		return episode_mount(e) && episode_check(e);
+	}
+	if (!strcmp(how, "rotate") && !e->trees.twin[0]) {
 		trees_rotate(&e->trees);
 		e->seen_n = 0;
 	}
@@ -158,6 +190,31 @@ static bool episode_remount(struct episode *e, const char *how)
 	return episode_mount(e) && episode_check(e);
 }
 
+/* Read-only for a moment; nothing may be open for writing then. */
+static bool episode_readonly(struct episode *e)
+{
+	bool same = true;
+
+	episode_close_slots(e);
+	if (e->trees.twin[0])
+		return true;
+	if (mount(NULL, e->trees.mnt, NULL, MS_REMOUNT | MS_RDONLY, NULL)) {
+		text_add(&e->diff.text, "remounting read-only fails: %s", errno_name(errno));
+		return failed(e, "remount");
+	}
+	if (!mkdir(path_of("%s/read-only", e->stack.root).s, 0755) || errno != EROFS) {
+		text_add(&e->diff.text, "mkdir in a stack that was remounted read-only: %s", errno_name(errno));
+		same = failed(e, "read-only");
+	}
+	if (same && !episode_check(e))
+		same = false;
+	if (mount(NULL, e->trees.mnt, NULL, MS_REMOUNT, NULL)) {
+		text_add(&e->diff.text, "remounting to write fails: %s", errno_name(errno));
+		same = failed(e, "remount");
+	}
+	return same && episode_check(e);
+}
+
 static bool compare_around(struct episode *e, const struct call *c)
 {
 	const char *op = c->type->name;
@@ -174,6 +231,9 @@ static bool compare_around(struct episode *e, const struct call *c)
 		slash = strrchr(parent, '/');
 		if (slash)
 			*slash = 0;
+		/* The root is not a task's own: the times that copy-up restores there are seen by others before. */
+		if (!slash && e->one_of_many)
+			continue;
 		if (paths_differ(&e->stack, &e->plain, slash ? parent : ".", op, &e->diff))
 			return false;
 	}
@@ -192,6 +252,8 @@ static bool episode_step(struct episode *e, const char *line)
 	lines_add(&e->ops, line);
 	parse_call(&c, line);
 	if (c.type->run == run_nothing) {
+		if (!strcmp(c.type->name, "readonly"))
+			return episode_readonly(e);
 		if (strcmp(c.type->name, "dropcaches"))
 			return episode_remount(e, c.type->name);
 		forget_caches();
@@ -200,23 +262,26 @@ static bool episode_step(struct episode *e, const char *line)
 	if (c.type->run == run_stream) {
 		int slot = arg_num(&c, 0) % SLOTS, fd = e->stack.fd[slot];
 
-		return !fd_is_dir(fd) || stream_next(&e->stream[slot], fd, e->plain.fd[slot], arg_num(&c, 1), &e->diff);
+		return e->trees.twin[0] || !fd_is_dir(fd) || stream_next(&e->stream[slot], fd, e->plain.fd[slot], arg_num(&c, 1), &e->diff);
 	}
 	if (c.type->args[0] == 's' && !strcmp(c.type->name, "open"))
 		stream_end(&e->stream[arg_num(&c, 0) % SLOTS]);
-	if (known_resurrection(&e->trees, &e->plain, &c) || known_protection(&e->plain, &c))
+	if (known_resurrection(&e->trees, &e->plain, &c) || known_protection(&e->trees, &e->plain, &c))
 		return true;
 	run_call(&e->stack, &c);
 	if (!known_refusal(&e->trees, &e->stack, &e->plain, &c)) {
 		run_call(&e->plain, &c);
 		if (outcomes_differ(&e->stack, &e->plain, c.type->name, &e->diff)) {
-			if (!known_difference(&e->stack, &e->plain, &c))
+			if (e->trees.twin[0] || !known_difference(&e->stack, &e->plain, &c))
 				return false;
 			e->diff.kind[0] = 0;
 			text_clear(&e->diff.text);
 		}
 	}
-	known_stripping(&e->stack, &e->plain, &c);
+	if (!e->trees.twin[0]) {
+		known_stripping(&e->stack, &e->plain, &c);
+		known_move(&e->stack, &e->plain, &c);
+	}
 	return compare_around(e, &c);
 }
 
@@ -232,6 +297,10 @@ static void episode_free(struct episode *e)
 	trees_remove(&e->trees);
 	dump_free(&e->stack_dump);
 	dump_free(&e->plain_dump);
+	dump_free(&e->raw_dump);
+	dump_free(&e->raw_twin_dump);
+	free(e->raw[0].data);
+	free(e->raw[1].data);
 	lines_free(&e->setup);
 	lines_free(&e->ops);
 	free(e->diff.text.s);

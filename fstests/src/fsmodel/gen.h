@@ -14,6 +14,8 @@ struct generator {
 	struct lines dirs;	/* those of them that are directories */
 	const char *inside;	/* only below this directory: "." for all */
 	bool remounts;
+	unsigned long spoil;	/* the operation before which the plain tree is spoilt; 0: none */
+	bool twin;		/* for the other implementation too */
 	const char *options;	/* mount options for every episode, instead of random ones */
 	bool rich;		/* operations that only some filesystems have */
 };
@@ -36,6 +38,17 @@ static const char *const option_sets[] = {
 	"redirect_dir=nofollow,index=off,metacopy=off,xino=on,volatile",
 	"userxattr,index=off,volatile",
 };
+
+/* What is compared with overlayfs mark for mark leaves out what is made in one of them only. */
+static const char *some_options(struct generator *g)
+{
+	const char *options;
+
+	do
+		options = g->options ? g->options : PICK(&g->rng, option_sets);
+	while (!g->options && g->twin && strstr(options, "metacopy=on"));
+	return options;
+}
 
 static long long some_time(struct rng *r) { return 1100000000 + rnd(r, 300000000); }
 
@@ -129,8 +142,10 @@ static void gen_setup(struct generator *g, struct lines *out)
 	bool links = chance(r, 15);
 
 	lines_truncate(out, 0);
-	lines_add(out, path_of("mount %s", g->options ? g->options : PICK(r, option_sets)).s);
+	lines_add(out, path_of("mount %s", some_options(g)).s);
 	lines_add(out, path_of("lowers %d", lowers).s);
+	if (lowers > 1 && chance(r, 15))
+		lines_add(out, "nested");
 	for (int layer = 0; layer <= lowers; layer++) {
 		int budget = layer ? 25 : 8;
 
@@ -246,7 +261,7 @@ static struct path gen_plain_op(struct generator *g)
 	struct rng *r = &g->rng;
 	struct path p = some_path(g), q, t;
 	int slot = rnd(r, SLOTS), slot2 = rnd(r, SLOTS), mode = PICK(r, file_modes);
-	int n = rnd(r, 1050);
+	int n = rnd(r, 1065);
 
 #define OP(weight) if ((n -= (weight)) < 0)
 	OP(110) return path_of("open %d %s %s %04o", slot, p.s, open_flags(r).s, mode);
@@ -265,6 +280,11 @@ static struct path gen_plain_op(struct generator *g)
 	OP(10) return path_of("sendfile %d %d %lld %zu", slot, slot2, some_offset(r), some_size(r));
 	OP(12) return path_of("clone %d %d", slot, slot2);
 	OP(8) return path_of("clonerange %d %d %d %d %d", slot, slot2, 4096 * rnd(r, 4), 4096 * rnd(r, 4), 4096 * rnd(r, 4));
+	OP(10) {
+		long long from = 4096 * rnd(r, 3);
+
+		return path_of("dedupe %d %d %lld %lld %d", slot, slot2, from, chance(r, 70) ? from : 4096LL * rnd(r, 3), 4096 * rnd(r, 4));
+	}
 	OP(12) return path_of("mapread %d %lld %zu", slot, some_offset(r), 1 + some_size(r));
 	OP(18) return path_of("mapwrite %d %lld %zu %u", slot, some_offset(r), 1 + some_size(r), rnd(r, 1000));
 	OP(2) return path_of("fsync %d", slot);
@@ -274,6 +294,7 @@ static struct path gen_plain_op(struct generator *g)
 	OP(8) return path_of("fchown %d %d %d", slot, PICK(r, users), PICK(r, users));
 	OP(8) return times_or(r, &t), path_of("futimens %d %s", slot, t.s);
 	OP(8) return path_of("fsetxattr %d %s %s any", slot, PICK(r, xattr_names), PICK(r, xattr_values));
+	OP(5) return path_of("fremovexattr %d %s", slot, PICK(r, xattr_names));
 	OP(4) return path_of("fgetxattr %d %s", slot, PICK(r, xattr_names));
 	OP(5) return path_of("fls %d", slot);
 	OP(25) return path_of("stream %d %d", slot, 40 + rnd(r, 200));
@@ -332,7 +353,7 @@ static struct path gen_op(struct generator *g)
 	if (g->remounts && chance(r, 1)) {
 		int n = rnd(r, 10);
 
-		return path_of("%s", n < 4 ? "remount" : n < 6 ? "rotate" : n < 7 ? "other" : "dropcaches");
+		return path_of("%s", n < 4 ? "remount" : n < 6 ? "rotate" : n < 7 ? "other" : n < 8 ? "readonly" : "dropcaches");
 	}
 	op = gen_plain_op(g);
 	if (chance(r, 8))

@@ -6,8 +6,10 @@
  * to a mapping that was made before its file was copied up.
  *
  * - userxattr: symlinks and special files can't have the xattr that says where they were copied from, so that their
- *   number changes when they are forgotten, and what was listed before has the old one (compare_special_ino).
- * - layers on several filesystems: numbers are not asked at all (compare_ino); to share or copy data between them inside
+ *   number changes when they are forgotten, and a link made of one has another (compare_special_ino), and what was listed before has the old one as long as a
+ *   directory is open (compare_special_d_ino).
+ * - a descriptor opened for reading before its file was copied up: what is mapped by it is still the lower file.
+ * - layers on several filesystems, or in a stack that is a layer itself: numbers are not asked at all (compare_ino); to share or copy data between them inside
  *   the kernel may be refused.
  * - lower hard links: a stack without an index breaks the links of a lower file when one of its names is
  *   copied up. The plain tree starts with the names as files of their own; link counts are not compared in such a run
@@ -15,14 +17,18 @@
  * - chattr +i and +a: kept in an upper, of no effect in a lower; taken away when an upper becomes one.
  * - the time of an operation: op.h's TIME_OF_NOW.
  * - one whiteout in the work directory: it is kept to be linked to (episode.h).
+ * - the mtime of a directory that is moved over a whiteout on xfs; that of one from which a rename failed on ext4 (known_move).
  * - the mtime of a fifo: to write into it changes the stack's inode only, in memory.
  *
  * And what is a bug of the kernel's overlayfs, and excused only there:
  *
+ * - a file of a lower layer, open, whose name was removed: to change it is an error, as it would need a copy-up to a place that it
+ *   no longer has (known_refusal).
  * - metacopy=on: to open a file for writing whose data is still below copies the data and so changes
  *   its mtime (compare_file_mtime).
+ * - the protection by chattr(1) of the root of a stack is forgotten when it is mounted again (known_protection).
  * - link() of a file that was copied up into a directory of upper alone does not mark this one impure:
- *   listed, the file has another inode number than stat() says (compare_link_ino).
+ *   listed, the file has another inode number than stat() says, also when the other names are gone (compare_link_ino).
  * - a special file of a lower layer, open, whose name was removed: to change its attributes by the descriptor copies
  *   it up over its whiteout, and the name is there again (known_resurrection).
  */
@@ -30,6 +36,11 @@
 #define FSMODEL_KNOWN_H
 
 #include "compare.h"
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
+/* Without: to see that a difference that is known would be found. */
+static bool excuses = true;
 
 /* Are inode numbers what they are on one filesystem: one for each file, and kept? */
 static bool numbers_comparable(const struct trees *t)
@@ -48,12 +59,12 @@ static bool known_number(const struct trees *t, const struct id *plain)
 /* An operation that is not done at all: it would bring a removed file back. */
 static bool known_resurrection(const struct trees *t, const struct side *plain, const struct call *c)
 {
-	static const char *const ops[] = { "fchmod", "fchown", "futimens", "fsetxattr" };
+	static const char *const ops[] = { "fchmod", "fchown", "futimens", "fsetxattr", "fremovexattr", "linkfd", "dedupe" };
 	struct stat st;
 
-	for (size_t i = 0; !strcmp(t->fstyp, "overlay") && i < ARRAY_SIZE(ops); i++)
+	for (size_t i = 0; (t->twin[0] || !strcmp(t->fstyp, "overlay")) && i < ARRAY_SIZE(ops); i++)
 		if (!strcmp(c->type->name, ops[i]))
-			return !fstat(plain->fd[atoi(c->argv[0])], &st) && !st.st_nlink && !S_ISREG(st.st_mode);
+			return !fstat(plain->fd[atoi(c->argv[0])], &st) && !st.st_nlink && (t->twin[0] || !S_ISREG(st.st_mode));
 	return false;
 }
 
@@ -61,10 +72,12 @@ static bool known_resurrection(const struct trees *t, const struct side *plain, 
  * An operation by a descriptor on a file that chattr(1) has protected since it was opened is not done: ext4 refuses to write then,
  * others don't, and a stack keeps the protection from the layer.
  */
-static bool known_protection(const struct side *plain, const struct call *c)
+static bool known_protection(const struct trees *t, const struct side *plain, const struct call *c)
 {
 	int flags;
 
+	if (!strcmp(c->type->name, "chattr") && !strcmp(c->argv[0], "."))
+		return t->other || !strcmp(t->fstyp, "overlay");
 	for (int i = 0; i < c->argc; i++)
 		if (c->type->args[i] == 's' && strcmp(c->type->name, "close") && strcmp(c->type->name, "open") &&
 		    !ioctl(plain->fd[atoi(c->argv[i])], FS_IOC_GETFLAGS, &flags) && (flags & (FS_IMMUTABLE_FL | FS_APPEND_FL)))
@@ -80,6 +93,8 @@ static bool known_refusal(const struct trees *t, const struct side *stack, const
 {
 	const char *op = c->type->name;
 
+	if (t->twin[0] || !excuses)
+		return false;
 	/*
 	 * A directory that a lower layer has part in moves only by a redirect: without redirect_dir=on the
 	 * answer is EXDEV, and mv(1) copies.
@@ -87,16 +102,18 @@ static bool known_refusal(const struct trees *t, const struct side *stack, const
 	if (!strcmp(op, "rename") && stack->err == EXDEV && !has_option(t, "redirect_dir=on"))
 		return has_lower_dir(t, at(plain, c->argv[0]).s) ||
 		       (strstr(c->argv[2], "EXCHANGE") && has_lower_dir(t, at(plain, c->argv[1]).s));
-	if (t->elsewhere[0] && stack->err == EXDEV)
-		return !strcmp(op, "clone") || !strcmp(op, "clonerange") || !strcmp(op, "copyrange");
+	if ((t->elsewhere[0] || t->nested) && stack->err == EXDEV)
+		return !strcmp(op, "clone") || !strcmp(op, "clonerange") || !strcmp(op, "copyrange") || !strcmp(op, "dedupe");
+	/* Flags of a lower filesystem that the upper one does not know. */
+	if ((t->elsewhere[0] || t->nested) && stack->err == EOPNOTSUPP && !strcmp(op, "chattr"))
+		return true;
+	/* What is not in upper yet is not copied up to be shared. */
+	if (!strcmp(op, "dedupe") && stack->err == EPERM)
+		return true;
 	/* A character device 0:0 would be taken for a whiteout. */
 	if (!strcmp(op, "mknod") && stack->err == EPERM && !strcmp(c->argv[1], "chr") && !atoi(c->argv[3]) && !atoi(c->argv[4]))
 		return true;
-	/*
-	 * A file of a lower layer, open, whose name is gone: to change it would need a copy-up to a place
-	 * that it no longer has.
-	 */
-	if (c->type->args[0] == 's' && (stack->err == EEXIST || stack->err == ENOENT || stack->err == ESTALE)) {
+	if (!strcmp(t->fstyp, "overlay") && c->type->args[0] == 's' && (stack->err == EEXIST || stack->err == ENOENT || stack->err == ESTALE)) {
 		struct stat st;
 
 		return !fstat(plain->fd[atoi(c->argv[0])], &st) && !st.st_nlink;
@@ -127,6 +144,8 @@ static bool reads_as_zeros(int fd, off_t from, off_t to)
 /* The two outcomes are not the same. True if that is as it should be. */
 static bool known_difference(struct side *stack, const struct side *plain, const struct call *c)
 {
+	if (!excuses)
+		return false;
 	if (!strcmp(c->type->name, "fstat") && stack->rc == plain->rc && stack->err == plain->err)
 		return same_but_nlink(&stack->text, &plain->text);
 	/*
@@ -145,6 +164,20 @@ static bool known_difference(struct side *stack, const struct side *plain, const
 					      : stack->err == ENXIO && reads_as_zeros(fd, from, st.st_size);
 		return stack->rc == st.st_size || (stack->rc >= from && stack->rc < st.st_size && reads_as_zeros(fd, stack->rc, stack->rc + 1));
 	}
+	/* Where nothing can be shared, something else may be wrong first. */
+	if (!strcmp(c->type->name, "dedupe") && plain->err == EOPNOTSUPP)
+		return stack->rc <= 0;
+	/* A directory of which some has been listed: a position is not one of a file. */
+	if (strstr(c->type->name, "read") && stack->rc < 0 && plain->err == EISDIR)
+		return true;
+	/* A mapping by a descriptor that is older than the last change. */
+	if (!strcmp(c->type->name, "mapread")) {
+		int slot = atoi(c->argv[0]), fd = plain->fd[slot];
+		struct stat st;
+
+		return (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY && !fstat(fd, &st) &&
+		       memcmp(&st.st_ctim, &plain->opened[slot], sizeof(st.st_ctim));
+	}
 	/* A directory that is not empty: which of the two errors says so is up to a filesystem. */
 	if (!strcmp(c->type->name, "rename") || !strcmp(c->type->name, "rmdir"))
 		return (stack->err == ENOTEMPTY && plain->err == EEXIST) || (stack->err == EEXIST && plain->err == ENOTEMPTY);
@@ -154,18 +187,51 @@ static bool known_difference(struct side *stack, const struct side *plain, const
 	return false;
 }
 
+/* The mtime of a directory of the plain tree is made to follow the stack's, which is that of a change just now. */
+static void follow_mtime(const struct side *stack, const struct side *plain, const char *path)
+{
+	struct stat a, b;
+
+	if (!lstat(at(stack, path).s, &a) && !lstat(at(plain, path).s, &b) && S_ISDIR(b.st_mode) &&
+	    a.st_mtim.tv_sec >= TIME_OF_NOW && b.st_mtim.tv_sec < TIME_OF_NOW)
+		utimensat(AT_FDCWD, at(plain, path).s, (struct timespec[2]){ b.st_atim, { .tv_nsec = UTIME_NOW } }, 0);
+}
+
+/*
+ * In the place of a whiteout a directory comes by exchanging the two, and then xfs changes the mtime of what gets another parent. To
+ * leave a whiteout is a flag of rename(), and when such a rename fails, ext4 changes the mtime of the directory.
+ */
+static void known_move(const struct side *stack, const struct side *plain, const struct call *c)
+{
+	struct statfs fs;
+	char parent[512], *slash;
+
+	if (strcmp(c->type->name, "rename") || statfs(plain->root, &fs))
+		return;
+	if (fs.f_type == XFS_SUPER_MAGIC && !stack->rc && !plain->rc)
+		follow_mtime(stack, plain, c->argv[1]);
+	if (fs.f_type == EXT4_SUPER_MAGIC && stack->rc < 0 && plain->rc < 0) {
+		snprintf(parent, sizeof(parent), "%s", c->argv[0]);
+		slash = strrchr(parent, '/');
+		if (slash)
+			*slash = 0;
+		follow_mtime(stack, plain, slash ? parent : ".");
+	}
+}
+
 /*
  * A stack takes the set-user-id and set-group-id bits away before it hands a change of data to the layer; a plain filesystem
- * may refuse the change first, or (tmpfs) not care. The plain tree is made to follow: less privilege is never wrong.
+ * may refuse the change first (also a write), or (tmpfs) not care. The plain tree is made to follow: less privilege is never wrong.
  */
 static void known_stripping(const struct side *stack, const struct side *plain, const struct call *c)
 {
-	static const char *const ops[] = { "fallocate", "clone", "clonerange", "copyrange", "sendfile" };
+	static const char *const ops[] = { "fallocate", "clone", "clonerange", "copyrange", "sendfile", "write", "pwrite" };
+	bool refused = stack->rc < 0 || strcmp(c->type->name + strlen(c->type->name) - 5, "write");
 	int slot = atoi(c->argv[!strcmp(c->type->name, "copyrange") ? 2 : 0]);
 	struct stat a, b;
 
 	for (size_t i = 0; c->uid && i < ARRAY_SIZE(ops); i++)
-		if (!strcmp(c->type->name, ops[i]) && !fstat(stack->fd[slot], &a) && !fstat(plain->fd[slot], &b) &&
+		if (refused && !strcmp(c->type->name, ops[i]) && !fstat(stack->fd[slot], &a) && !fstat(plain->fd[slot], &b) &&
 		    a.st_mode != b.st_mode && (a.st_mode | (b.st_mode & (S_ISUID | S_ISGID))) == b.st_mode)
 			fchmod(plain->fd[slot], a.st_mode & 07777);
 }

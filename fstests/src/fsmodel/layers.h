@@ -22,7 +22,11 @@ struct trees {
 	int order[MAX_LAYERS], n;	/* the layers' numbers, the upper first */
 	int next;			/* the number of the next upper */
 	int first_lowers;		/* how many lowers there were at the beginning */
+	bool nested;			/* those are merged by a stack of their own, which is the one lower */
 	bool mounted;
+	char twin[PATH_MAX / 4];	/* where the other implementation is mounted on the same lowers under an upper of its own; empty: nowhere */
+	bool swapped;			/* each is mounted on the upper that the other began with */
+	bool build_twin;		/* layer 0 is the twin's upper for now */
 	struct timespec born;		/* the trees were complete at this time */
 	ino_t *lower_dirs;		/* directories of the plain tree that a lower layer has part in */
 	size_t lower_dirs_n;
@@ -33,6 +37,8 @@ static struct path layer_dir(const struct trees *t, int n)
 {
 	bool other = t->elsewhere[0] && n % 2 && n <= t->first_lowers;
 
+	if (t->build_twin && !n)
+		return path_of("%s/twin", t->base);
 	return path_of("%s/layers/%d", other ? t->elsewhere : t->base, n);
 }
 
@@ -342,26 +348,71 @@ static void trees_umount(struct trees *t)
 		usleep(50000);
 	}
 	t->mounted = false;
+	for (int tries = 0; t->twin[0] && umount(t->twin); tries++) {
+		if (errno != EBUSY || tries == 20)
+			die("cannot umount %s: %s", t->twin, errno_name(errno));
+		usleep(50000);
+	}
+	if (t->nested && umount(path_of("%s/nested", t->base).s))
+		die("cannot umount the inner stack: %s", errno_name(errno));
 }
 
-/* Mounts the stack as FSTYP; gives 0 or the errno. */
-static int trees_mount(struct trees *t, const char *fstyp)
+/* The inner stack, of the lowers that were there at the beginning. */
+static int mount_nested(const struct trees *t)
 {
 	struct text o = { 0 };
-	int err = 0;
+	int err;
+
+	text_add(&o, "lowerdir=");
+	for (int i = 1; i <= t->first_lowers; i++)
+		text_add(&o, "%s%s", i > 1 ? ":" : "", layer_dir(t, i).s);
+	text_add(&o, "%s", has_option(t, "userxattr") ? ",userxattr" : "");
+	err = mount("fsmodel", path_of("%s/nested", t->base).s, t->fstyp, MS_RDONLY, text_str(&o)) ? errno : 0;
+	free(o.s);
+	return err;
+}
+
+/* Mounts UPPER and the lowers at DIR; gives 0 or the errno. */
+static int mount_stack(struct trees *t, const char *fstyp, const char *dir, const char *upper, const char *work)
+{
+	struct text o = { 0 };
+	int err;
 
 	/* A volatile mount leaves a mark that forbids the next one: here nothing has been lost. */
-	remove_tree(path_of("%s/work/work/incompat", t->base).s);
-	text_add(&o, "upperdir=%s,workdir=%s/work,lowerdir=", layer_dir(t, t->order[0]).s, t->base);
-	for (int i = 1; i < t->n; i++)
-		text_add(&o, "%s%s", i > 1 ? ":" : "", layer_dir(t, t->order[i]).s);
+	remove_tree(path_of("%s/work/incompat", work).s);
+	text_add(&o, "upperdir=%s,workdir=%s,lowerdir=", upper, work);
+	for (int i = 1; i < t->n; i++) {
+		bool inner = t->nested && t->order[i] >= 1 && t->order[i] <= t->first_lowers;
+
+		text_add(&o, "%s%s", i > 1 ? ":" : "", inner ? path_of("%s/nested", t->base).s : layer_dir(t, t->order[i]).s);
+		if (inner)
+			break;
+	}
 	if (t->options[0])
 		text_add(&o, ",%s", t->options);
-	if (mount("fsmodel", t->mnt, fstyp, 0, text_str(&o)))
-		err = errno;
-	else
-		t->mounted = true;
+	err = mount("fsmodel", dir, fstyp, 0, text_str(&o)) ? errno : 0;
 	free(o.s);
+	return err;
+}
+
+/* Mounts the stack as FSTYP, and its twin as the other; gives 0 or the errno. */
+static int trees_mount(struct trees *t, const char *fstyp)
+{
+	const char *twin = t->swapped ? fstyp : t->other;
+	struct path upper = layer_dir(t, t->order[0]), work = path_of("%s/work", t->base);
+	int err = t->nested ? mount_nested(t) : 0;
+
+	if (err)
+		return err;
+	err = mount_stack(t, t->swapped ? t->other : fstyp, t->mnt, upper.s, work.s);
+	if (!err && t->twin[0]) {
+		err = mount_stack(t, twin, t->twin, path_of("%s/twin", t->base).s, path_of("%s/twin-work", t->base).s);
+		if (err)
+			umount(t->mnt);
+	}
+	if (err && t->nested)
+		umount(path_of("%s/nested", t->base).s);
+	t->mounted = !err;
 	return err;
 }
 
@@ -391,6 +442,28 @@ static void trees_remove(const struct trees *t)
 		remove_tree(t->elsewhere);
 }
 
+/* The upper of the twin: the same again. */
+static void build_twin(struct trees *t, const struct lines *setup)
+{
+	t->swapped = false;
+	t->build_twin = true;
+	make_layer_root(t, 0);
+	for (int times = 0; times < 2; times++)
+		for (size_t i = 0; i < setup->n; i++)
+			if (!strncmp(setup->line[i], "L0 ", 3))
+				build_line(t, setup->line[i], times);
+	set_time(layer_dir(t, 0).s, ROOT_TIME);
+	/* For its cleaning: what is merged is not looked at. */
+	remove_tree(path_of("%s/plain", t->base).s);
+	if (mkdir(path_of("%s/plain", t->base).s, 0700))
+		die("cannot make the plain tree: %s", errno_name(errno));
+	merge_dirs(t, t->order, t->n, ".", path_of("%s/plain", t->base).s);
+	t->build_twin = false;
+	compare_nlink = true;
+	/* Overlayfs lists a merged directory that a tool put there with another number than stat() shows. */
+	compare_ino = false;
+}
+
 /* Everything from the lines of SETUP, not yet mounted. */
 static void trees_build(struct trees *t, const struct lines *setup)
 {
@@ -399,15 +472,21 @@ static void trees_build(struct trees *t, const struct lines *setup)
 
 	trees_remove(t);
 	t->options[0] = 0;
+	t->nested = false;
 	for (size_t i = 0; i < setup->n; i++) {
 		sscanf(setup->line[i], "mount %255s", t->options);
 		sscanf(setup->line[i], "lowers %d", &lowers);
+		t->nested |= !strcmp(setup->line[i], "nested");
 	}
 	if (lowers < 1 || lowers >= MAX_LAYERS)
 		die("the number of lowers is 1 to %d", MAX_LAYERS - 1);
 	if (mkdir(t->base, 0755) || mkdir(path_of("%s/layers", t->base).s, 0755) ||
 	    mkdir(path_of("%s/work", t->base).s, 0755) || mkdir(plain.s, 0700))
 		die("cannot make %s: %s", t->base, errno_name(errno));
+	if (t->twin[0] && mkdir(path_of("%s/twin-work", t->base).s, 0755))
+		die("cannot make the twin's work directory: %s", errno_name(errno));
+	if (t->nested && mkdir(path_of("%s/nested", t->base).s, 0755))
+		die("cannot make the place of the inner stack: %s", errno_name(errno));
 	if (t->elsewhere[0] && (mkdir(t->elsewhere, 0755) || mkdir(path_of("%s/layers", t->elsewhere).s, 0755)))
 		die("cannot make %s: %s", t->elsewhere, errno_name(errno));
 	t->first_lowers = lowers;
@@ -419,7 +498,7 @@ static void trees_build(struct trees *t, const struct lines *setup)
 	compare_nlink = true;
 	compare_file_mtime = strcmp(t->fstyp, "overlay") || !has_option(t, "metacopy=on");
 	compare_link_ino = strcmp(t->fstyp, "overlay");
-	compare_ino = !t->elsewhere[0];
+	compare_ino = !t->elsewhere[0] && !t->nested;
 	compare_special_ino = !has_option(t, "userxattr");
 	for (int times = 0; times < 2; times++)
 		for (size_t i = 0; i < setup->n; i++)
@@ -430,9 +509,14 @@ static void trees_build(struct trees *t, const struct lines *setup)
 			}
 	for (int i = 0; i < t->n; i++)
 		set_time(layer_dir(t, i).s, ROOT_TIME);
-	mark_impure(t, layer_dir(t, 0).s);
 	t->lower_dirs_n = 0;
+	if (!t->twin[0])
+		mark_impure(t, layer_dir(t, 0).s);
 	merge_dirs(t, t->order, t->n, ".", plain.s);
+	if (t->twin[0]) {
+		build_twin(t, setup);
+		return;
+	}
 	if (chmod(plain.s, 0777))
 		die("cannot set the mode of %s: %s", plain.s, errno_name(errno));
 	set_time(plain.s, ROOT_TIME);

@@ -12,6 +12,8 @@
 #include <grp.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -24,6 +26,7 @@ struct side {
 	const char *name;
 	char root[PATH_MAX / 2];
 	int fd[SLOTS];
+	struct timespec opened[SLOTS];	/* when what is open there had been changed last before */
 	long rc;
 	int err;
 	struct text text;	/* what it told: names, attributes, values */
@@ -177,7 +180,8 @@ static void tell_value(struct side *s, const char *value, ssize_t n)
 enum { TIME_OF_NOW = 1600000000 };
 
 /* What is not compared in this episode; known.h says why. */
-static bool compare_nlink = true, compare_file_mtime = true, compare_link_ino = true, compare_special_ino = true, compare_ino = true;
+static bool compare_nlink = true, compare_file_mtime = true, compare_link_ino = true, compare_special_ino = true,
+	    compare_special_d_ino = true, compare_ino = true;
 
 static void tell_stat(struct text *t, const struct stat *st)
 {
@@ -315,7 +319,8 @@ static void tell_names(struct text *t, char *list, ssize_t n)
 		names[count++] = p;
 	qsort(names, count, sizeof(*names), name_order);
 	for (int i = 0; i < count; i++)
-		text_add(t, "%s ", names[i]);
+		if (strncmp(names[i], "trusted.SGI_ACL_", 16))
+			text_add(t, "%s ", names[i]);
 }
 
 static long run_listxattr(struct side *s, const struct call *c)
@@ -324,7 +329,7 @@ static long run_listxattr(struct side *s, const struct call *c)
 	ssize_t n = llistxattr(PATH(0), list, sizeof(list));
 
 	tell_names(&s->text, list, n);
-	return n;
+	return n < 0 ? n : 0;
 }
 
 /* Of the flags of chattr(1) those that every filesystem here has and that a directory does not hand down. */
@@ -405,6 +410,7 @@ static long run_open(struct side *s, const struct call *c)
 	if (fd < 0)
 		return -1;
 	put_slot(arg_slot(s, c, 0), fd);
+	s->opened[NUM(0)] = fstat(fd, &st) ? (struct timespec){ 0 } : st.st_ctim;
 	return 0;
 }
 
@@ -527,6 +533,51 @@ static long run_clonerange(struct side *s, const struct call *c)
 	return ioctl(SLOT(0), FICLONERANGE, &r);
 }
 
+/* Shares what is the same in two files; tells how much, or that it is not the same. */
+static long run_dedupe(struct side *s, const struct call *c)
+{
+	union {
+		struct file_dedupe_range range;
+		char room[sizeof(struct file_dedupe_range) + sizeof(struct file_dedupe_range_info)];
+	} arg = { .range = { .src_offset = NUM(2), .src_length = NUM(4), .dest_count = 1 } };
+	struct file_dedupe_range_info *info = arg.range.info;
+
+	info->dest_fd = SLOT(1);
+	info->dest_offset = NUM(3);
+	if (ioctl(SLOT(0), FIDEDUPERANGE, &arg))
+		return -1;
+	if (info->status < 0) {
+		errno = -info->status;
+		return -1;
+	}
+	text_add(&s->text, info->status ? "differs" : "the same");
+	return info->bytes_deduped;
+}
+
+/* A page that the file's filesystem can't give: an outcome like any other. */
+static sigjmp_buf no_page;
+
+static void on_bus_error(int sig)
+{
+	(void)sig;
+	siglongjmp(no_page, 1);
+}
+
+/* Copies to or from a mapping; false if a page could not be had. */
+static bool copy_mapped(void *to, const void *from, size_t n)
+{
+	const struct sigaction act = { .sa_handler = on_bus_error };
+	struct sigaction old;
+	bool good;
+
+	sigaction(SIGBUS, &act, &old);
+	good = !sigsetjmp(no_page, 1);
+	if (good)
+		memcpy(to, from, n);
+	sigaction(SIGBUS, &old, NULL);
+	return good;
+}
+
 /* Maps part of a file; only what lies before its end is touched. */
 static long run_map(struct side *s, const struct call *c, bool writing)
 {
@@ -545,11 +596,14 @@ static long run_map(struct side *s, const struct call *c, bool writing)
 		touch = (size_t)(st.st_size - off) < len ? (size_t)(st.st_size - off) : len;
 	if (writing) {
 		fill(s->data, touch, NUM(3), off);
-		memcpy(map, s->data, touch);
-		rc = msync(map, len, MS_SYNC);
-	} else {
-		memcpy(s->data, map, touch);
+		if (copy_mapped(map, s->data, touch))
+			rc = msync(map, len, MS_SYNC);
+		else
+			rc = -1, errno = EFAULT;
+	} else if (copy_mapped(s->data, map, touch)) {
 		s->len = touch;
+	} else {
+		rc = -1, errno = EFAULT;
 	}
 	err = errno;
 	munmap(map, len);
@@ -589,6 +643,8 @@ static long run_fsetxattr(struct side *s, const struct call *c)
 
 	return fsetxattr(SLOT(0), c->argv[1], value, n, arg_words(c, 3, xattr_words));
 }
+
+static long run_fremovexattr(struct side *s, const struct call *c) { return fremovexattr(SLOT(0), c->argv[1]); }
 
 static long run_fgetxattr(struct side *s, const struct call *c)
 {
@@ -651,6 +707,7 @@ static const struct op_type op_types[] = {
 	{ "sendfile", "ssnn", run_sendfile, "SLOT-OUT SLOT-IN OFF LEN" },
 	{ "clone", "ss", run_clone, "SLOT-TO SLOT-FROM: FICLONE" },
 	{ "clonerange", "ssnnn", run_clonerange, "SLOT-TO SLOT-FROM OFF-FROM OFF-TO LEN" },
+	{ "dedupe", "ssnnn", run_dedupe, "SLOT-FROM SLOT-TO OFF-FROM OFF-TO LEN: FIDEDUPERANGE" },
 	{ "mapread", "snn", run_mapread, "SLOT OFF LEN" },
 	{ "mapwrite", "snnn", run_mapwrite, "SLOT OFF LEN SEED: store through a shared mapping, msync" },
 	{ "fsync", "s", run_fsync, "SLOT" },
@@ -660,6 +717,7 @@ static const struct op_type op_types[] = {
 	{ "fchown", "snn", run_fchown, "SLOT UID GID" },
 	{ "futimens", "sw", run_futimens, "SLOT SECONDS|now|omit" },
 	{ "fsetxattr", "swww", run_fsetxattr, "SLOT NAME VALUE any|create|replace" },
+	{ "fremovexattr", "sw", run_fremovexattr, "SLOT NAME" },
 	{ "fgetxattr", "sw", run_fgetxattr, "SLOT NAME" },
 	{ "fls", "s", run_fls, "SLOT: list the directory that is open" },
 	{ "stream", "sn", run_stream, "SLOT BYTES: list some more of the open directory, from the beginning after its end" },
@@ -688,6 +746,7 @@ static const struct op_type op_types[] = {
 	{ "remount", "", run_nothing, "umount, forget what is cached, mount" },
 	{ "rotate", "", run_nothing, "the upper becomes the topmost lower, under a new, empty upper" },
 	{ "other", "", run_nothing, "mount the layers with the other implementation (layerfs, overlay), compare, mount again" },
+	{ "readonly", "", run_nothing, "remount read-only, see that nothing can be made, and remount as before" },
 	{ "dropcaches", "", run_nothing, "forget what is cached" },
 	{ NULL, NULL, NULL, NULL },
 };
@@ -731,6 +790,17 @@ static void become(int uid)
 		die("cannot become user %d: %s (fsmodel runs as root)", uid, errno_name(errno));
 }
 
+/* How often each operation was done on the stack, and how often it succeeded. */
+static unsigned long op_done[ARRAY_SIZE(op_types)], op_good[ARRAY_SIZE(op_types)];
+
+static void count_call(const struct side *s, const struct call *c)
+{
+	if (!strcmp(s->name, "plain"))
+		return;
+	op_done[c->type - op_types]++;
+	op_good[c->type - op_types] += s->rc >= 0;
+}
+
 static void run_call(struct side *s, const struct call *c)
 {
 	text_clear(&s->text);
@@ -741,6 +811,7 @@ static void run_call(struct side *s, const struct call *c)
 	errno = 0;
 	s->rc = c->type->run(s, c);
 	s->err = s->rc < 0 ? errno : 0;
+	count_call(s, c);
 	if (c->uid)
 		become(0);
 	umask(0);

@@ -99,6 +99,7 @@ static int task_main(struct episode *e, const struct generator *g, int number, u
 {
 	struct task t = { .e = e };
 
+	e->one_of_many = true;
 	snprintf(t.dir, sizeof(t.dir), "t%d", number);
 	t.own.rng.state = mix64(g->rng.state + number);
 	t.own.inside = t.dir;

@@ -28,7 +28,8 @@ static const struct bit open_flags[] = {
 static int c_open(int argc, struct word *a)
 {
 	struct at at = at_of(a[2]);
-	int fd = openat(at.fd, at.path, (int)bits_of(a[3], open_flags), mode_or(argc, a, 4, 0644));
+	int flags = (int)bits_of(a[3], open_flags), mode = mode_or(argc, a, 4, 0644);
+	int fd = at.path[0] ? openat(at.fd, at.path, flags, mode) : open(path_of(a[2]), flags, mode);
 
 	if (fd < 0)
 		return FAIL;

@@ -13,6 +13,7 @@ use super::is_merged_or_lower;
 use super::is_pure_upper;
 use super::is_whiteout;
 use super::set_hides_lower;
+use super::set_removed;
 use super::upper_of;
 use super::with_job;
 use super::Job;
@@ -100,6 +101,14 @@ pub(crate) fn rename(
     if let (false, Some(new_inode)) = (overwrites, new_inode) {
         copy_up::copy_up(instance, new_inode, Need::Metadata)?;
     }
+    // What is replaced is not copied up meanwhile.
+    let _lock = match new_inode.filter(|_| overwrites) {
+        Some(replaced) => {
+            let depth = replaced.super_block().stack_depth();
+            Some(replaced.inode().data().lock(depth)?)
+        }
+        None => None,
+    };
     with_job(instance, |job| {
         job.rename(old, new, flags, overwrites, &whiteouts, clean_whiteout)
     })
@@ -158,6 +167,7 @@ impl Job<'_> {
             self.cleanup(old_upper_dir, &whiteout);
         }
         if let (true, Some(new_inode)) = (overwrites, new_inode) {
+            set_removed(&new);
             if new_inode.is_dir() {
                 new_inode.drop_names();
             } else {
@@ -230,7 +240,7 @@ impl Job<'_> {
 
     /// Keeps where the lower part of an object is: by name, if it stays in its directory, else by the
     /// path from the root.
-    fn set_redirect(&self, dentry: &Positive, real: &Real, same_dir: bool) -> Result {
+    pub(super) fn set_redirect(&self, dentry: &Positive, real: &Real, same_dir: bool) -> Result {
         let object = dentry.inode().data();
         // Hard links may be in different directories.
         let absolute = !same_dir
