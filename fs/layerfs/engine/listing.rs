@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 use super::origin;
+use super::work;
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::listing::Arena;
@@ -45,6 +46,12 @@ pub(crate) fn read(
 ) -> Result<Arc<Listing>> {
     let mut merge = Merge::new()?;
     merge.read_all(instance, c, object)?;
+    if merge.is_pure
+        && object.lower_depth() == 0
+        && !object.has(Trait::MAY_HAVE_WHITEOUTS)
+    {
+        work::clear_impure(instance, c, object);
+    }
     Ok(Arc::new(merge.finish()?, GFP_KERNEL)?)
 }
 
@@ -83,6 +90,8 @@ struct Merge {
     suspects: KVVec<u32>,
     /// Where the records of upper end.
     end_of_upper: u32,
+    /// Upper is marked to hold objects with the number of an origin, but none was found.
+    is_pure: bool,
 }
 
 impl Merge {
@@ -93,6 +102,7 @@ impl Merge {
             lowest: KVVec::new(),
             suspects: KVVec::new(),
             end_of_upper: 0,
+            is_pure: false,
         })
     }
 
@@ -117,7 +127,7 @@ impl Merge {
             if in_upper {
                 // What was copied up keeps the number it had.
                 if instance.xino.same_dev() && object.has(Trait::IMPURE) {
-                    self.renumber(instance, c, layer.path)?;
+                    self.is_pure = !self.renumber(instance, c, layer.path)?;
                 }
                 self.end_of_upper = self.arena.end();
             }
@@ -198,18 +208,25 @@ impl Merge {
         Ok(())
     }
 
-    /// Gives the entries of upper the numbers of their origins.
-    fn renumber(&mut self, instance: &Instance, c: &Override<'_>, upper: Path<'_>) -> Result {
+    /// Gives the entries of upper the numbers of their origins; says whether there is one that has.
+    fn renumber(
+        &mut self,
+        instance: &Instance,
+        c: &Override<'_>,
+        upper: Path<'_>,
+    ) -> Result<bool> {
+        let mut any = false;
         let mut at = 0;
         while let Some((entry, fate, next)) = self.arena.get_with_next(at) {
             if fate != Fate::Hidden {
                 if let Some(number) = number_of_origin(instance, c, upper, entry.name)? {
+                    any = true;
                     self.arena.set_ino(at, number);
                 }
             }
             at = next;
         }
-        Ok(())
+        Ok(any)
     }
 
     fn finish(self) -> Result<Listing> {

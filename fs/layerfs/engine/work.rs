@@ -8,6 +8,7 @@
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::Upper;
+use crate::state::object;
 use crate::state::object::Object;
 use crate::state::object::Trait;
 use crate::state::Real;
@@ -29,6 +30,7 @@ use vfs::file::OwnedFile;
 use vfs::inode::mode;
 use vfs::write::WriteAccess;
 use vfs::write::Writing;
+use vfs::Held;
 use vfs::Override;
 use vfs::Path;
 
@@ -299,4 +301,18 @@ pub(crate) fn set_impure(
     marks::write(instance, c, writing, upper, mark, value, Ok(()))?;
     object.set(Trait::IMPURE);
     Ok(())
+}
+
+/// Takes the mark of [`set_impure`] off a directory that has no lower part and was just read and found
+/// to hold nothing with an origin. If that fails, or an object gets an origin in this moment, the worst is
+/// a listing that looks at each entry for nothing, or one with another number for that object.
+pub(crate) fn clear_impure(instance: &Instance, c: &Override<'_>, object: Held<'_, Object>) {
+    let Some(upper) = object::upper_path(instance, object) else {
+        return;
+    };
+    object.clear(Trait::IMPURE);
+    if let Ok(writing) = upper.mount.want_write() {
+        let mark = format::xattr::Mark::Impure;
+        let _ = marks::erase(instance, c, &writing, upper.dentry, mark);
+    }
 }
