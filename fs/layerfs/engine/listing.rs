@@ -46,10 +46,7 @@ pub(crate) fn read(
 ) -> Result<Arc<Listing>> {
     let mut merge = Merge::new()?;
     merge.read_all(instance, c, object)?;
-    if merge.is_pure
-        && object.lower_depth() == 0
-        && !object.has(Trait::MAY_HAVE_WHITEOUTS)
-    {
+    if merge.is_pure && object.lower_depth() == 0 && !object.has(Trait::MAY_HAVE_WHITEOUTS) {
         work::clear_impure(instance, c, object);
     }
     Ok(Arc::new(merge.finish()?, GFP_KERNEL)?)
@@ -209,12 +206,7 @@ impl Merge {
     }
 
     /// Gives the entries of upper the numbers of their origins; says whether there is one that has.
-    fn renumber(
-        &mut self,
-        instance: &Instance,
-        c: &Override<'_>,
-        upper: Path<'_>,
-    ) -> Result<bool> {
+    fn renumber(&mut self, instance: &Instance, c: &Override<'_>, upper: Path<'_>) -> Result<bool> {
         let mut any = false;
         let mut at = 0;
         while let Some((entry, fate, next)) = self.arena.get_with_next(at) {
