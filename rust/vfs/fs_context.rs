@@ -7,6 +7,7 @@
 
 use crate::bindings;
 use crate::path::OwnedPath;
+use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use kernel::ffi;
@@ -19,7 +20,11 @@ use kernel::str::CString;
 /// # Invariants
 ///
 /// What the VFS passed to an operation of the context, during that call.
-pub struct FsContext<'a>(*mut bindings::fs_context, PhantomData<&'a ()>);
+pub struct FsContext<'a> {
+    raw: *mut bindings::fs_context,
+    to_kernel_log: Cell<bool>,
+    _call: PhantomData<&'a ()>,
+}
 
 /// How bad a message is.
 #[derive(Clone, Copy)]
@@ -34,63 +39,78 @@ impl FsContext<'_> {
     ///
     /// See the type invariant.
     pub(crate) unsafe fn from_raw<'a>(fc: *mut bindings::fs_context) -> FsContext<'a> {
-        FsContext(fc, PhantomData)
+        FsContext {
+            raw: fc,
+            to_kernel_log: Cell::new(false),
+            _call: PhantomData,
+        }
     }
 
     /// The name of the type it is for: the filesystem's own, or another under which its functions are
     /// registered.
     pub fn type_name(&self) -> &CStr {
         // SAFETY: By the type invariant; a type and its name stay while a context is for it.
-        unsafe { CStr::from_char_ptr((*(*self.0).fs_type).name) }
+        unsafe { CStr::from_char_ptr((*(*self.raw).fs_type).name) }
     }
 
     /// Whether a mounted filesystem is changed, not a new one made.
     pub fn is_reconfigure(&self) -> bool {
         // SAFETY: By the type invariant.
-        unsafe { (*self.0).purpose() == bindings::fs_context_purpose_FS_CONTEXT_FOR_RECONFIGURE }
+        unsafe { (*self.raw).purpose() == bindings::fs_context_purpose_FS_CONTEXT_FOR_RECONFIGURE }
     }
 
     /// Whether it comes from `mount(2)` rather than `fsopen(2)`.
     pub fn is_old_api(&self) -> bool {
         // SAFETY: By the type invariant.
-        unsafe { (*self.0).oldapi() }
+        unsafe { (*self.raw).oldapi() }
     }
 
     /// Whether a read-only filesystem is asked for.
     pub fn wants_read_only(&self) -> bool {
         // SAFETY: By the type invariant.
-        unsafe { (*self.0).sb_flags as usize & bindings::SB_RDONLY != 0 }
+        unsafe { (*self.raw).sb_flags as usize & bindings::SB_RDONLY != 0 }
     }
 
     /// Whether messages that the mounter does not need shall be left out.
     pub fn is_silent(&self) -> bool {
         // SAFETY: By the type invariant.
-        unsafe { (*self.0).sb_flags as usize & bindings::SB_SILENT != 0 }
+        unsafe { (*self.raw).sb_flags as usize & bindings::SB_SILENT != 0 }
     }
 
     /// Whether the current task is in the user name space the mount is made for.
     pub fn in_same_userns(&self) -> bool {
         // SAFETY: By the type invariant; a task's credentials and their name space are valid while
         // it runs.
-        unsafe { core::ptr::eq((*self.0).user_ns, bindings::vfs_helper_current_user_ns()) }
+        unsafe { core::ptr::eq((*self.raw).user_ns, bindings::vfs_helper_current_user_ns()) }
     }
 
     /// Whether the current task's user name space is the one the mount is made for, or below it
     /// (wraps `current_in_userns()`).
     pub fn in_userns_below(&self) -> bool {
         // SAFETY: By the type invariant.
-        unsafe { bindings::current_in_userns((*self.0).user_ns) }
+        unsafe { bindings::current_in_userns((*self.raw).user_ns) }
     }
 
-    fn log(&self, level: Level, args: fmt::Arguments<'_>) {
+    /// Has messages of this call go to the kernel's log, all but those of [`FsContext::refuse`].
+    pub fn use_kernel_log(&self) {
+        self.to_kernel_log.set(true);
+    }
+
+    fn log(&self, level: Level, args: fmt::Arguments<'_>, to_kernel_log: bool) {
         let Ok(text) = CString::try_from_fmt(args) else {
             return;
         };
-        // SAFETY: By the type invariant; the format is ours and takes one string.
+        // SAFETY: By the type invariant; without a log it is the kernel's. The format is ours and takes
+        // one string.
         unsafe {
+            let log = if to_kernel_log {
+                core::ptr::null_mut()
+            } else {
+                (*self.raw).log.log
+            };
             bindings::logfc(
-                (*self.0).log.log,
-                (*self.0).log.prefix,
+                log,
+                (*self.raw).log.prefix,
                 level as ffi::c_char,
                 c"%s".as_char_ptr(),
                 text.as_char_ptr(),
@@ -99,24 +119,30 @@ impl FsContext<'_> {
     }
 
     /// Tells the mounter why it does not work (does what `errorfc()` does): in the log of the
-    /// `fsopen(2)` descriptor, or the kernel's for `mount(2)`.
+    /// `fsopen(2)` descriptor, or the kernel's for `mount(2)` and after [`FsContext::use_kernel_log`].
     pub fn error(&self, args: fmt::Arguments<'_>) {
-        self.log(Level::Error, args);
+        self.log(Level::Error, args, self.to_kernel_log.get());
     }
 
     /// Tells the mounter what may be trouble; see [`FsContext::error`].
     pub fn warn(&self, args: fmt::Arguments<'_>) {
-        self.log(Level::Warning, args);
+        self.log(Level::Warning, args, self.to_kernel_log.get());
     }
 
     /// Tells the mounter what is good to know; see [`FsContext::error`].
     pub fn info(&self, args: fmt::Arguments<'_>) {
-        self.log(Level::Info, args);
+        self.log(Level::Info, args, self.to_kernel_log.get());
     }
 
     /// [`FsContext::error`], and the error `EINVAL` to return.
     pub fn invalid(&self, args: fmt::Arguments<'_>) -> Error {
         self.error(args);
+        EINVAL
+    }
+
+    /// As [`FsContext::invalid`], but said to the mounter in any case.
+    pub fn refuse(&self, args: fmt::Arguments<'_>) -> Error {
+        self.log(Level::Error, args, false);
         EINVAL
     }
 }

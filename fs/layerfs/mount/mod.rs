@@ -4,7 +4,8 @@
 //!
 //! Options are taken one by one ([`Setup::parse`](ContextOps::parse)), layers resolved as they come;
 //! then the layers are checked against each other, each gets a private mount, and the root is made.
-//! Whatever is wrong is said in the log of the mount itself, with the layer and the remedy.
+//! Whatever is wrong is said in the log of the mount itself, with the layer and the remedy; where the
+//! type is `overlay`, in the kernel's log, but for options that can't be taken.
 
 #![forbid(unsafe_code)]
 
@@ -145,12 +146,13 @@ impl ContextOps<LayerFs> for Setup {
     }
 
     fn parse(&mut self, fc: &FsContext<'_>, key: &[u8], value: Value<'_>) -> Result {
+        self.choose_log(fc);
         if fc.is_reconfigure() {
             // mount(8) repeats the options of the mount, so mount(2) has to put up with any.
             if fc.is_old_api() {
                 return Ok(());
             }
-            return Err(fc.invalid(fmt!("no option can be changed by a remount")));
+            return Err(fc.refuse(fmt!("No changes allowed in reconfigure")));
         }
         let key = Key::parse(key).ok_or(ENOPARAM)?;
         match (key, value) {
@@ -189,7 +191,7 @@ impl ContextOps<LayerFs> for Setup {
             }
             (_, Value::String(word)) => self.set(fc, key, Some(word.to_bytes())),
             (_, Value::Flag) => self.set(fc, key, None),
-            _ => Err(fc.invalid(fmt!("{}: a value of this kind is not possible", key.name()))),
+            _ => Err(fc.refuse(fmt!("{}: a value of this kind is not possible", key.name()))),
         }
     }
 
@@ -198,6 +200,7 @@ impl ContextOps<LayerFs> for Setup {
         fc: &FsContext<'_>,
         sb: NewSuper<'_, LayerFs>,
     ) -> Result<Root<LayerFs>> {
+        self.choose_log(fc);
         // The descriptor of the context may have been passed to another name space.
         if !fc.in_same_userns() {
             return Err(fc.invalid(fmt!(
@@ -236,6 +239,7 @@ impl ContextOps<LayerFs> for Setup {
     }
 
     fn reconfigure(&mut self, fc: &FsContext<'_>, sb: &SuperBlock) -> Result {
+        self.choose_log(fc);
         let instance = sb.data();
         let upper = instance
             .upper
@@ -279,29 +283,38 @@ fn resolve(fc: &FsContext<'_>, key: &str, name: &CStr) -> Result<OwnedPath> {
 fn check_dir(fc: &FsContext<'_>, path: &OwnedPath, name: &CStr) -> Result {
     let dentry = path.as_path().dentry;
     if !dentry.inode().is_dir() {
-        return Err(fc.invalid(fmt!("'{}' is not a directory", name)));
+        return Err(fc.refuse(fmt!("'{}' is not a directory", name)));
     }
     if dentry.inode().is_casefolded() {
-        return Err(fc.invalid(fmt!(
+        return Err(fc.refuse(fmt!(
             "'{}' ignores case in names, which is not supported by this version",
             name
         )));
     }
     if let Some(why) = dentry.unsuitable() {
-        return Err(fc.invalid(fmt!("'{}' can't be a layer: {}", name, why)));
+        return Err(fc.refuse(fmt!("'{}' can't be a layer: {}", name, why)));
     }
     Ok(())
 }
 
 impl Setup {
+    /// Programs made for overlayfs expect `mount(8)` to print the error number's text alone, but for an
+    /// option that can't be taken, and nothing at all on success: what there is to say is in the
+    /// kernel's log.
+    fn choose_log(&self, fc: &FsContext<'_>) {
+        if self.as_overlay {
+            fc.use_kernel_log();
+        }
+    }
+
     /// A setting.
     fn set(&mut self, fc: &FsContext<'_>, key: Key, word: Option<&[u8]>) -> Result {
         match self.features.apply(key, word, &self.defaults) {
             Ok(Applied::Set) => Ok(()),
             Ok(Applied::NotASetting) => {
-                Err(fc.invalid(fmt!("{}: a value of this kind is not possible", key.name())))
+                Err(fc.refuse(fmt!("{}: a value of this kind is not possible", key.name())))
             }
-            Err(why) => Err(fc.invalid(fmt!("bad value for '{}': {}", key.name(), why.reason()))),
+            Err(why) => Err(fc.refuse(fmt!("bad value for '{}': {}", key.name(), why.reason()))),
         }
     }
 
@@ -340,13 +353,13 @@ impl Setup {
         let dentry = path.as_path().dentry;
         check_dir(fc, &path, &name)?;
         if dentry.is_stacked() {
-            return Err(fc.invalid(fmt!(
+            return Err(fc.refuse(fmt!(
                 "filesystem on '{}' not supported as upperdir: it stands on others itself",
                 &*name
             )));
         }
         if path.as_path().mount.is_readonly() {
-            return Err(fc.invalid(fmt!("filesystem on '{}' is read-only", &*name)));
+            return Err(fc.refuse(fmt!("filesystem on '{}' is read-only", &*name)));
         }
         let given = Some(Given { path, name });
         if key == Key::Workdir {
@@ -361,13 +374,13 @@ impl Setup {
     /// `lowerdir+=` and `datadir+=`
     fn add_one(&mut self, fc: &FsContext<'_>, key: Key, path: OwnedPath, name: CString) -> Result {
         if self.list.is_some() {
-            return Err(fc.invalid(fmt!(
+            return Err(fc.refuse(fmt!(
                 "lowerdir+ and datadir+ cannot follow lowerdir: give all layers one way or the other"
             )));
         }
         let data = key == Key::DatadirAdd;
         if !data && self.lowers.last().is_some_and(|lower| lower.data) {
-            return Err(fc.invalid(fmt!("regular lower layers cannot follow data layers")));
+            return Err(fc.refuse(fmt!("regular lower layers cannot follow data layers")));
         }
         self.add(fc, Lower { path, name, data })
     }
@@ -375,7 +388,7 @@ impl Setup {
     fn add(&mut self, fc: &FsContext<'_>, lower: Lower) -> Result {
         check_dir(fc, &lower.path, &lower.name)?;
         if self.lowers.len() == options::MAX_LAYERS {
-            return Err(fc.invalid(fmt!(
+            return Err(fc.refuse(fmt!(
                 "too many lower directories, limit is {}",
                 options::MAX_LAYERS
             )));

@@ -221,7 +221,7 @@ pub(super) fn uuid(
     features: &mut Features,
     upper: &Upper,
 ) -> Option<[u8; 16]> {
-    if !matches!(features.uuid, Uuid::Auto | Uuid::On) || upper.is_read_only() {
+    if !matches!(features.uuid, Uuid::Auto | Uuid::On) {
         return None;
     }
     match load_or_make_uuid(c, features, upper) {
