@@ -372,6 +372,26 @@ impl<F: FileSystem> Inode<F> {
         }
     }
 
+    /// Shows the times of the last changes of the real inode.
+    #[inline]
+    pub fn refresh_change_times(&self, real: &RcuInode<Foreign>) {
+        let (to, from) = (self.as_ptr(), real.as_ptr());
+        // SAFETY: Both inodes are valid; a torn time is no worse than an old one.
+        unsafe {
+            let ctime_nsec = (*from).i_ctime_nsec & !bindings::I_CTIME_QUERIED;
+            if (*to).i_mtime_sec != (*from).i_mtime_sec
+                || (*to).i_mtime_nsec != (*from).i_mtime_nsec
+                || (*to).i_ctime_sec != (*from).i_ctime_sec
+                || (*to).i_ctime_nsec != ctime_nsec
+            {
+                (*to).i_mtime_sec = (*from).i_mtime_sec;
+                (*to).i_mtime_nsec = (*from).i_mtime_nsec;
+                (*to).i_ctime_sec = (*from).i_ctime_sec;
+                (*to).i_ctime_nsec = ctime_nsec;
+            }
+        }
+    }
+
     /// Counts the names: one more (wraps `inc_nlink()`).
     pub fn add_name(&self) {
         // SAFETY: The inode is valid; the VFS holds its lock.

@@ -92,10 +92,12 @@ fn instance_of(file: &File) -> &Instance {
     file.inode().super_block().data()
 }
 
-/// What the read may have changed is seen, and the access time noted.
+/// Notes the access time of what is in upper; what is in lower layers is left alone.
 fn after_read(file: &File) {
     let inode = file.inode();
-    if inode.data().upper().is_some() {
+    if let Some(upper) = inode.data().upper() {
+        // Whether it is due depends on when the file was changed, which may have been through a mapping.
+        inode.refresh_change_times(upper.inode());
         backing::note_access(file);
     }
 }
