@@ -7,6 +7,7 @@
  *   fuselower DIR MOUNTPOINT [OPTION...]
  *     valid=SECONDS	how long names and attributes may be cached [0: asked every time]
  *     noxattr		no extended attributes
+ *     direct		files are read past the page cache, so that they can't be mapped shared
  *     highino		inode numbers with the highest bits set
  *     control=FILE	errors to answer, read at each request: lines "OPERATION ERRNO [NAME]"
  *			with OPERATION lookup, getattr, open, read, opendir, readdir, readlink,
@@ -46,7 +47,7 @@ static uint64_t objects[MAX_NODES];
 static int used = 2;
 static const char *root, *control;
 static unsigned int valid_seconds;
-static bool noxattr, highino;
+static bool noxattr, highino, direct;
 static int dev;
 static char reply_buf[BUFFER];
 
@@ -236,6 +237,8 @@ static void serve(const struct fuse_in_header *in, const void *arg)
 	case FUSE_OPENDIR: {
 		struct fuse_open_out out = { 0 };
 
+		if (direct && in->opcode == FUSE_OPEN)
+			out.open_flags = FOPEN_DIRECT_IO;
 		err = ordered_error(in->opcode == FUSE_OPEN ? "open" : "opendir", path);
 		if (!err && access(path, F_OK))
 			err = errno;
@@ -321,6 +324,8 @@ int main(int argc, char **argv)
 			noxattr = true;
 		else if (!strcmp(argv[i], "highino"))
 			highino = true;
+		else if (!strcmp(argv[i], "direct"))
+			direct = true;
 		else if (!strncmp(argv[i], "control=", 8))
 			control = strdup(argv[i] + 8);
 		else {
