@@ -14,7 +14,7 @@ KERNEL_NOW = $(or $(KERNEL),$(shell cat build/kernel-version 2>/dev/null))
 
 HELPERS := $(patsubst fstests/src/%.c,build/fstests-bin/%,$(wildcard fstests/src/*.c))
 
-.PHONY: all help module demo check host-check bench profile vm vm-files modules fmt clippy shellcheck \
+.PHONY: all help module demo check check-containers host-check bench profile vm vm-files modules fmt clippy shellcheck \
 	rust-project.json clean distclean
 .DELETE_ON_ERROR:
 
@@ -37,6 +37,12 @@ check:
 	@scripts/module
 	@$(MAKE) -s --no-print-directory helpers
 	@scripts/check $(FSTESTS)
+
+## check-containers: podman, docker and others, unmodified, on our overlay.ko, against overlayfs; PARTS="podman docker" chooses
+check-containers:
+	@scripts/setup vm
+	@scripts/module
+	@scripts/containers $(PARTS)
 
 ## bench: layerfs beside overlayfs and the bare filesystem, as a table of costs; BENCH="stat* create" chooses rows
 bench:
