@@ -61,10 +61,21 @@ static bool known_resurrection(const struct trees *t, const struct side *plain, 
 {
 	static const char *const ops[] = { "fchmod", "fchown", "futimens", "fsetxattr", "fremovexattr", "linkfd", "dedupe" };
 	struct stat st;
+	char name[PATH_MAX];
+	ssize_t n;
 
-	for (size_t i = 0; (t->twin[0] || !strcmp(t->fstyp, "overlay")) && i < ARRAY_SIZE(ops); i++)
-		if (!strcmp(c->type->name, ops[i]))
-			return !fstat(plain->fd[atoi(c->argv[0])], &st) && !st.st_nlink && (t->twin[0] || !S_ISREG(st.st_mode));
+	for (size_t i = 0; (t->twin[0] || !strcmp(t->fstyp, "overlay")) && i < ARRAY_SIZE(ops); i++) {
+		int fd = plain->fd[atoi(c->argv[0])];
+
+		if (strcmp(c->type->name, ops[i]) || fd < 0)
+			continue;
+		if (!t->twin[0])
+			return !fstat(fd, &st) && !st.st_nlink && !S_ISREG(st.st_mode);
+		/* Both are stacks: the link count is that of the lower file. */
+		n = readlink(path_of("/proc/self/fd/%d", fd).s, name, sizeof(name) - 1);
+		name[n < 0 ? 0 : n] = 0;
+		return ends_with(name, " (deleted)");
+	}
 	return false;
 }
 
