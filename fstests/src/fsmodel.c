@@ -83,7 +83,7 @@ static unsigned long run_episode(struct episode *e, struct generator *g, unsigne
 
 		done++;
 		if (done == g->spoil)
-			line = path_of("spoil %s", old_dir(g));
+			line = path_of("spoil %s", g->inside);
 		if (!episode_step(e, line.s))
 			return done;
 		gen_note(g, line.s);
