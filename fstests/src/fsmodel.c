@@ -9,6 +9,7 @@
  *   fsmodel replay FSTYP DIR MNT FILE		the lines of FILE ("-": standard input), with their outcomes
  *   fsmodel shrink FSTYP DIR MNT FILE		the same, shrunk
  *   fsmodel ops					lists the operations
+ *   fsmodel missing				says which of them never come up
  *
  * With twin=MNT2 the other implementation, mounted there on the same lowers under an upper that begins the same, is in the place of
  * the plain tree, and the two uppers are compared as well: marks, whiteouts, link counts. "other" then exchanges the uppers.
@@ -72,6 +73,7 @@ static unsigned long run_episode(struct episode *e, struct generator *g, unsigne
 {
 	unsigned long done = 0;
 
+	g->fd = e->stack.fd;
 	gen_setup(g, &e->setup);
 	if (!episode_begin(e) || !episode_check(e))
 		return 0;
@@ -81,7 +83,7 @@ static unsigned long run_episode(struct episode *e, struct generator *g, unsigne
 
 		done++;
 		if (done == g->spoil)
-			line = path_of("spoil %s", old_dir(g));
+			line = path_of("spoil %s", g->inside);
 		if (!episode_step(e, line.s))
 			return done;
 		gen_note(g, line.s);
@@ -243,6 +245,30 @@ static int cmd_shrink(int argc, char **argv)
 	return same ? 0 : 1;
 }
 
+/* Which operations never come up. */
+static int cmd_missing(void)
+{
+	struct generator g = { .rng = { .state = 1 }, .inside = ".", .remounts = true };
+	static bool met[ARRAY_SIZE(op_types)];
+	int missing = 0;
+
+	lines_add(&g.paths, ".");
+	lines_add(&g.paths, "a");
+	lines_add(&g.dirs, ".");
+	for (int i = 0; i < 300000; i++) {
+		struct path line = gen_op(&g);
+		struct call c;
+
+		parse_call(&c, line.s);
+		met[c.type - op_types] = true;
+	}
+	for (size_t i = 0; op_types[i].name; i++)
+		if (!met[i] && op_types[i].run != run_spoil)
+			missing += printf("%s never comes up\n", op_types[i].name) > 0;
+	generator_free(&g);
+	return missing ? 1 : 0;
+}
+
 static int cmd_ops(void)
 {
 	printf("operations:\n");
@@ -273,5 +299,7 @@ int main(int argc, char **argv)
 		return cmd_shrink(argc - 2, argv + 2);
 	if (argc == 2 && !strcmp(argv[1], "ops"))
 		return cmd_ops();
-	die("usage: fsmodel run|replay|shrink FSTYP DIR MNT ... | fsmodel ops (see the beginning of fsmodel.c)");
+	if (argc == 2 && !strcmp(argv[1], "missing"))
+		return cmd_missing();
+	die("usage: fsmodel run|replay|shrink FSTYP DIR MNT ... | fsmodel ops|missing (see the beginning of fsmodel.c)");
 }

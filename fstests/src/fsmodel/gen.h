@@ -13,6 +13,7 @@ struct generator {
 	struct lines paths;	/* that may exist, the first is "." (or the task's own directory) */
 	struct lines dirs;	/* those of them that are directories */
 	const char *inside;	/* only below this directory: "." for all */
+	const int *fd;		/* what is open in each slot, -1: nothing */
 	bool remounts;
 	unsigned long spoil;	/* the operation before which the plain tree is spoilt; 0: none */
 	bool twin;		/* for the other implementation too */
@@ -256,16 +257,27 @@ static struct path rename_flag(struct rng *r)
 	return path_of("%s", n < 65 ? "none" : n < 77 ? "NOREPLACE" : n < 98 ? "EXCHANGE" : "WHITEOUT");
 }
 
+/* Mostly one that is open. */
+static int some_slot(struct generator *g)
+{
+	int open[SLOTS], n = 0;
+
+	for (int i = 0; g->fd && i < SLOTS; i++)
+		if (g->fd[i] >= 0)
+			open[n++] = i;
+	return n && chance(&g->rng, 85) ? open[rnd(&g->rng, n)] : (int)rnd(&g->rng, SLOTS);
+}
+
 static struct path gen_plain_op(struct generator *g)
 {
 	struct rng *r = &g->rng;
 	struct path p = some_path(g), q, t;
-	int slot = rnd(r, SLOTS), slot2 = rnd(r, SLOTS), mode = PICK(r, file_modes);
-	int n = rnd(r, 1065);
+	int any = rnd(r, SLOTS), slot = some_slot(g), slot2 = some_slot(g), mode = PICK(r, file_modes);
+	int n = rnd(r, 1085);	/* the sum of all weights: 652 sees that none is left out */
 
 #define OP(weight) if ((n -= (weight)) < 0)
-	OP(110) return path_of("open %d %s %s %04o", slot, p.s, open_flags(r).s, mode);
-	OP(15) return path_of("tmpfile %d %s %s %04o", slot, old_dir(g), chance(r, 80) ? "RDWR" : "WRONLY|EXCL", mode);
+	OP(110) return path_of("open %d %s %s %04o", any, p.s, open_flags(r).s, mode);
+	OP(15) return path_of("tmpfile %d %s %s %04o", any, old_dir(g), chance(r, 80) ? "RDWR" : "WRONLY|EXCL", mode);
 	OP(15) return path_of("linkfd %d %s", slot, some_name(g).s);
 	OP(15) return path_of("close %d", slot);
 	OP(25) return path_of("read %d %zu", slot, some_size(r));
@@ -279,7 +291,7 @@ static struct path gen_plain_op(struct generator *g)
 	OP(18) return path_of("copyrange %d %lld %d %lld %zu", slot, some_offset(r), slot2, some_offset(r), some_size(r));
 	OP(10) return path_of("sendfile %d %d %lld %zu", slot, slot2, some_offset(r), some_size(r));
 	OP(12) return path_of("clone %d %d", slot, slot2);
-	OP(8) return path_of("clonerange %d %d %d %d %d", slot, slot2, 4096 * rnd(r, 4), 4096 * rnd(r, 4), 4096 * rnd(r, 4));
+	OP(8) return path_of("clonerange %d %d %d %d %d", slot, slot2, 4096 * rnd(r, 3), 4096 * rnd(r, 3), chance(r, 50) ? 0 : 4096 * rnd(r, 4));
 	OP(10) {
 		long long from = 4096 * rnd(r, 3);
 
@@ -303,7 +315,7 @@ static struct path gen_plain_op(struct generator *g)
 
 		return path_of("chattr %s %s", p.s, PICK(r, flags));
 	}
-	OP(15) return path_of("open %d %s RDONLY|DIRECTORY 0", slot, old_dir(g));
+	OP(15) return path_of("open %d %s RDONLY|DIRECTORY 0", any, old_dir(g));
 	OP(50) return path_of("mkdir %s %04o", chance(r, 70) ? some_name(g).s : p.s, PICK(r, dir_modes));
 	OP(25) {
 		static const char *const types[] = { "reg", "fifo", "sock", "chr", "dir" };
@@ -340,7 +352,7 @@ static struct path gen_plain_op(struct generator *g)
 	OP(12) return path_of("removexattr %s %s", p.s, PICK(r, xattr_names));
 	OP(6) return path_of("getxattr %s %s", p.s, chance(r, 30) ? "system.posix_acl_access" : PICK(r, xattr_names));
 	OP(6) return path_of("listxattr %s", p.s);
-	return path_of("ls %s", old_dir(g));
+	die("the weights of the operations are less than their sum");
 #undef OP
 }
 

@@ -17,7 +17,8 @@
  * - chattr +i and +a: kept in an upper, of no effect in a lower; taken away when an upper becomes one.
  * - the time of an operation: op.h's TIME_OF_NOW.
  * - one whiteout in the work directory: it is kept to be linked to (episode.h).
- * - the mtime of a directory that is moved over a whiteout on xfs; that of one from which a rename failed on ext4 (known_move).
+ * - the mtime of a directory that is moved over a whiteout on xfs, or removed; that of one from which a rename failed on ext4
+ *   (known_move, same_removed_dir).
  * - the mtime of a fifo: to write into it changes the stack's inode only, in memory.
  *
  * And what is a bug of the kernel's overlayfs, and excused only there:
@@ -61,10 +62,21 @@ static bool known_resurrection(const struct trees *t, const struct side *plain, 
 {
 	static const char *const ops[] = { "fchmod", "fchown", "futimens", "fsetxattr", "fremovexattr", "linkfd", "dedupe" };
 	struct stat st;
+	char name[PATH_MAX];
+	ssize_t n;
 
-	for (size_t i = 0; (t->twin[0] || !strcmp(t->fstyp, "overlay")) && i < ARRAY_SIZE(ops); i++)
-		if (!strcmp(c->type->name, ops[i]))
-			return !fstat(plain->fd[atoi(c->argv[0])], &st) && !st.st_nlink && (t->twin[0] || !S_ISREG(st.st_mode));
+	for (size_t i = 0; (t->twin[0] || !strcmp(t->fstyp, "overlay")) && i < ARRAY_SIZE(ops); i++) {
+		int fd = plain->fd[atoi(c->argv[0])];
+
+		if (strcmp(c->type->name, ops[i]) || fd < 0)
+			continue;
+		if (!t->twin[0])
+			return !fstat(fd, &st) && !st.st_nlink && !S_ISREG(st.st_mode);
+		/* Both are stacks: the link count is that of the lower file. */
+		n = readlink(path_of("/proc/self/fd/%d", fd).s, name, sizeof(name) - 1);
+		name[n < 0 ? 0 : n] = 0;
+		return ends_with(name, " (deleted)");
+	}
 	return false;
 }
 
@@ -142,12 +154,13 @@ static bool reads_as_zeros(int fd, off_t from, off_t to)
 }
 
 /* The two outcomes are not the same. True if that is as it should be. */
-static bool known_difference(struct side *stack, const struct side *plain, const struct call *c)
+static bool known_difference(struct side *stack, struct side *plain, const struct call *c)
 {
 	if (!excuses)
 		return false;
 	if (!strcmp(c->type->name, "fstat") && stack->rc == plain->rc && stack->err == plain->err)
-		return same_but_nlink(&stack->text, &plain->text);
+		return same_but_nlink(&stack->text, &plain->text) ||
+		       same_removed_dir(plain->fd[atoi(c->argv[0])], &stack->text, &plain->text);
 	/*
 	 * Copy-up neither keeps the exact shape of holes nor promises to make any: what the stack says
 	 * must fit the data, no more.

@@ -279,13 +279,22 @@ static void note_lower_dir(struct trees *t, const char *plain)
 	t->lower_dirs[t->lower_dirs_n++] = st.st_ino;
 }
 
+/* Is this layer in the stack that is the one lower of the outer? */
+static bool is_inner(const struct trees *t, int layer)
+{
+	return t->nested && layer >= 1 && layer <= t->first_lowers;
+}
+
 /* Merges what the N layers in ORDER (0 first) have at REL into the plain tree's directory TO, which exists. */
 static void merge_dirs(struct trees *t, const int *order, int n, const char *rel, const char *to)
 {
 	struct listing seen[MAX_LAYERS];
 	struct path last = path_of("%s/%s", layer_dir(t, order[n - 1]).s, rel);
 	struct stat was;
+	int inner = 0;
 
+	for (int i = 0; i < n; i++)
+		inner += is_inner(t, order[i]);
 	if (lstat(last.s, &was))
 		die("cannot stat %s: %s", last.s, errno_name(errno));
 	for (int i = 0; i < n; i++)
@@ -305,7 +314,7 @@ static void merge_dirs(struct trees *t, const int *order, int n, const char *rel
 			if (lstat(from.s, &st))
 				die("cannot stat %s: %s", from.s, errno_name(errno));
 			/* A whiteout in a directory that is not merged is listed: nothing leaves any there. */
-			if (n == 1 && is_whiteout(&st))
+			if ((n == 1 || (inner == 1 && is_inner(t, order[i]))) && is_whiteout(&st))
 				unlink(from.s);
 			if (above || is_whiteout(&st))
 				continue;
@@ -382,7 +391,7 @@ static int mount_stack(struct trees *t, const char *fstyp, const char *dir, cons
 	remove_tree(path_of("%s/work/incompat", work).s);
 	text_add(&o, "upperdir=%s,workdir=%s,lowerdir=", upper, work);
 	for (int i = 1; i < t->n; i++) {
-		bool inner = t->nested && t->order[i] >= 1 && t->order[i] <= t->first_lowers;
+		bool inner = is_inner(t, t->order[i]);
 
 		text_add(&o, "%s%s", i > 1 ? ":" : "", inner ? path_of("%s/nested", t->base).s : layer_dir(t, t->order[i]).s);
 		if (inner)

@@ -103,6 +103,8 @@ static int task_main(struct episode *e, const struct generator *g, int number, u
 	snprintf(t.dir, sizeof(t.dir), "t%d", number);
 	t.own.rng.state = mix64(g->rng.state + number);
 	t.own.inside = t.dir;
+	t.own.fd = e->stack.fd;
+	t.shared.fd = t.shared_side.fd;
 	t.shared.rng.state = mix64(g->rng.state + 1000 + number);
 	t.shared.inside = shared_dir;
 	lines_add(&t.shared.dirs, shared_dir);
