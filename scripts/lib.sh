@@ -15,6 +15,23 @@ KEYS=/usr/share/keyrings/debian-archive-$SUITE-stable.gpg:debian-archive-keyring
 # depends on where the user cloned to.
 SRC=/src
 
+# kernel_flags KERNEL: the words that make wants for that kernel's tree. "debug" is our own
+# (scripts/kernel-debug), made by clang: with gcc the kernel has Rust or KASAN, not both.
+kernel_flags() {
+	case $1 in
+	debug) printf '%s\n' LLVM=1 ;;
+	*) printf '%s\n' CC=x86_64-linux-gnu-gcc-14 "KERNELRELEASE=$1" ;;
+	esac
+}
+
+# module_folder KERNEL: where the modules for that kernel are, below build/.
+module_folder() {
+	case $1 in
+	debug) printf '%s\n' module-debug ;;
+	*) printf '%s\n' module ;;
+	esac
+}
+
 say() { printf '%s\n' "[layerfs] $*" >&2; }
 die() { printf '%s\n' "[layerfs] error: $*" >&2; exit 1; }
 

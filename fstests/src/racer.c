@@ -4,7 +4,10 @@
  * a given time. Whatever they do to each other, only the errors that such a race can explain may
  * come; others are reported, and a summary says that something was done.
  *
- *   racer SECONDS PROCESSES SEED DIR...	in each directory the names n0 to n7
+ *   racer [-f] SECONDS PROCESSES SEED DIR...	in each directory the names n0 to n7
+ *
+ * With -f they ask the kernel to let their allocations fail (test 641 says how often): ENOMEM is then
+ * explained too.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -30,6 +33,7 @@ static struct {
 static char **dirs;
 static unsigned int dir_count;
 static unsigned long state;
+static int with_faults;
 
 static unsigned int pick(unsigned int n)
 {
@@ -45,8 +49,20 @@ static int explained(int err)
 	case EPERM: case ENODATA: case EBUSY: case EMLINK: case ENXIO: case ESTALE: case ETXTBSY:
 	case EAGAIN: case EPIPE: /* fifos */
 		return 1;
+	case ENOMEM: case ENOSPC: /* tmpfs without memory for an inode */
+		return with_faults;
 	}
 	return 0;
+}
+
+/* From now on allocations of this process may fail. */
+static void ask_for_faults(void)
+{
+	int fd = open("/proc/self/make-it-fail", O_WRONLY);
+
+	if (fd < 0 || write(fd, "1", 1) != 1)
+		_exit(3);
+	close(fd);
 }
 
 static void name_of(char *buf)
@@ -149,14 +165,20 @@ static void turn(void)
 
 int main(int argc, char **argv)
 {
-	int crashed = 0, status, processes = argc > 4 ? atoi(argv[2]) : 0;
+	int crashed = 0, status, processes;
 	unsigned int never = 0;
 	time_t end;
 
+	if (argc > 1 && !strcmp(argv[1], "-f")) {
+		with_faults = 1;
+		argc--;
+		argv++;
+	}
 	if (argc < 5) {
-		fprintf(stderr, "usage: racer SECONDS PROCESSES SEED DIR...\n");
+		fprintf(stderr, "usage: racer [-f] SECONDS PROCESSES SEED DIR...\n");
 		return 2;
 	}
+	processes = atoi(argv[2]);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
 		return 2;
@@ -167,6 +189,8 @@ int main(int argc, char **argv)
 	for (int i = 0; i < processes; i++)
 		if (!fork()) {
 			state = strtoul(argv[3], NULL, 10) * 1000 + (unsigned long)i;
+			if (with_faults)
+				ask_for_faults();
 			while (time(NULL) < end)
 				turn();
 			_exit(0);

@@ -121,7 +121,7 @@ fn upper_of<'a>(instance: &'a Instance, dir: &'a Positive) -> Result<&'a Real> {
 fn changed(instance: &Instance, dir: &Positive) {
     inode::refresh(instance, dir.inode());
     if let Some(listing) = dir.inode().data().listing() {
-        listing.lock().outdate();
+        listing.outdate();
     }
 }
 

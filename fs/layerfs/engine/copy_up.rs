@@ -255,11 +255,11 @@ impl Job<'_> {
         object.set_upper(PinnedDentry::new(made, UPPER));
         inode.hash_by(key);
         if let Some(listing) = object.listing() {
-            listing.lock().outdate();
+            listing.outdate();
         }
         let parent = self.place.as_ref().map(|place| place.parent.inode());
         if let Some(listing) = parent.and_then(|dir| dir.data().listing()) {
-            listing.lock().outdate();
+            listing.outdate();
         }
     }
 

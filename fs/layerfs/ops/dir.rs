@@ -13,6 +13,7 @@ use crate::engine::lookup::MissingOrigin;
 use crate::ops::file::OpenFile;
 use crate::state::instance::Instance;
 use crate::state::listing::Listing;
+use crate::state::listing::SharedListing;
 use crate::state::object;
 use crate::state::object::Object;
 use crate::state::object::Trait;
@@ -62,7 +63,7 @@ pub(crate) struct Reading {
     /// Through the real one, although that may end.
     directly: bool,
     /// The merged names, from when they were first asked for, and the version they are of.
-    listing: Option<(Arc<Listing>, u64)>,
+    listing: Option<(Arc<Listing>, usize)>,
 }
 
 #[vtable]
@@ -229,7 +230,7 @@ impl Reading {
         if !is_read_directly(object) {
             self.directly = false;
         }
-        let version = object.listing().map(|shared| shared.lock().version());
+        let version = object.listing().map(SharedListing::version);
         if self
             .listing
             .as_ref()
@@ -242,18 +243,17 @@ impl Reading {
     /// Takes part in the directory's listing no more.
     fn leave(&mut self, inode: &Inode) {
         if let (Some(_), Some(shared)) = (self.listing.take(), inode.data().listing()) {
-            shared.lock().leave();
+            shared.leave();
         }
     }
 }
 
 /// Takes part in the directory's listing.
-fn join_listing(instance: &Instance, dir: &Positive) -> Result<(Arc<Listing>, u64)> {
+fn join_listing(instance: &Instance, dir: &Positive) -> Result<(Arc<Listing>, usize)> {
     let inode = dir.inode();
     let shared = inode
         .data()
         .make_listing(inode.super_block().stack_depth())?;
-    let mut shared = shared.lock();
     shared.join(|| {
         let c = instance.as_mounter();
         engine::listing::read(instance, &c, dir)
@@ -262,7 +262,7 @@ fn join_listing(instance: &Instance, dir: &Positive) -> Result<(Arc<Listing>, u6
 
 /// A directory of upper alone that is marked to hold objects with an origin, but was found to hold none
 /// in the given version, can be passed on as it is again.
-fn make_pure(instance: &Instance, inode: &Inode, version: u64) {
+fn make_pure(instance: &Instance, inode: &Inode, version: usize) {
     let object = inode.held();
     if !object.has(Trait::IMPURE) || object.has(Trait::MAY_HAVE_WHITEOUTS) {
         return;
@@ -273,7 +273,7 @@ fn make_pure(instance: &Instance, inode: &Inode, version: u64) {
     let c = instance.as_mounter();
     engine::work::clear_impure(instance, &c, object.get(), upper, || {
         let listing = object.listing();
-        listing.is_some_and(|shared| shared.lock().version() == version)
+        listing.is_some_and(|shared| shared.version() == version)
     });
 }
 

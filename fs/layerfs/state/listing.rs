@@ -8,10 +8,13 @@
 
 #![forbid(unsafe_code)]
 
+use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 use vfs::dir_iter::Entry;
 use vfs::dir_iter::Type;
+use vfs::sync::Locked;
 
 /// Bytes of a record before the name.
 const HEADER: usize = 11;
@@ -177,53 +180,76 @@ impl Arena {
 
 /// A listing that all who have the directory open share, as long as the directory stays as it is; it
 /// goes with the last of them.
-#[derive(Default)]
 pub(crate) struct SharedListing {
+    /// Counts the changes of the directory. Outside the lock: who changes a directory, or copies up
+    /// something in it, has the right to write, and must not wait for a listing, which may wait for
+    /// others who want that right.
+    version: AtomicUsize,
+    made: Locked<Made>,
+}
+
+#[derive(Default)]
+struct Made {
     listing: Option<Arc<Listing>>,
     /// The version of the directory that `listing` was made of.
-    made_of: u64,
-    /// Counts the changes of the directory.
-    version: u64,
+    of: usize,
     users: usize,
 }
 
 impl SharedListing {
+    /// Nothing is listed yet.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(depth: u32) -> Result<Self> {
+        Ok(Self {
+            version: AtomicUsize::new(0),
+            made: Locked::new(Made::default(), depth)?,
+        })
+    }
+
     /// Takes part in the listing, which is made first if there is none that is true; gives the
-    /// version of the directory with it.
+    /// version of the directory that it was made of.
     ///
     /// # Errors
     ///
     /// Those of `make`.
     pub(crate) fn join(
-        &mut self,
+        &self,
         make: impl FnOnce() -> Result<Arc<Listing>>,
-    ) -> Result<(Arc<Listing>, u64)> {
-        let listing = match &self.listing {
-            Some(listing) if self.made_of == self.version => listing.clone(),
+    ) -> Result<(Arc<Listing>, usize)> {
+        let mut made = self.made.lock();
+        // Before anything is read: what changes meanwhile may have been seen or not.
+        let version = self.version();
+        let listing = match &made.listing {
+            Some(listing) if made.of == version => listing.clone(),
             _ => {
-                self.made_of = self.version;
-                self.listing.insert(make()?).clone()
+                let listing = make()?;
+                made.of = version;
+                made.listing.insert(listing).clone()
             }
         };
-        self.users += 1;
-        Ok((listing, self.version))
+        made.users += 1;
+        Ok((listing, version))
     }
 
     /// Takes part no more.
-    pub(crate) fn leave(&mut self) {
-        self.users = self.users.saturating_sub(1);
-        if self.users == 0 {
-            self.listing = None;
+    pub(crate) fn leave(&self) {
+        let mut made = self.made.lock();
+        made.users = made.users.saturating_sub(1);
+        if made.users == 0 {
+            made.listing = None;
         }
     }
 
     /// The directory has changed.
-    pub(crate) fn outdate(&mut self) {
-        self.version += 1;
+    pub(crate) fn outdate(&self) {
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     /// Counts the changes of the directory.
-    pub(crate) fn version(&self) -> u64 {
-        self.version
+    pub(crate) fn version(&self) -> usize {
+        self.version.load(Ordering::Acquire)
     }
 }

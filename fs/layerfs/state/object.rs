@@ -15,7 +15,6 @@ use kernel::prelude::*;
 use kernel::str::CString;
 use vfs::sync::LateBox;
 use vfs::sync::LockWord;
-use vfs::sync::Locked;
 use vfs::sync::SetOnce;
 use vfs::sync::WordGuard;
 use vfs::Held;
@@ -46,7 +45,7 @@ struct More {
     /// that has the data of a metacopy file.
     below: Below,
     /// The merged names of a directory, while somebody has it open.
-    listing: LateBox<Locked<SharedListing>>,
+    listing: LateBox<SharedListing>,
     /// The data of a metacopy file that is in the data-only layers.
     lazy: Option<KBox<LazyData>>,
 }
@@ -365,7 +364,7 @@ impl Object {
     }
 
     /// The merged names of a directory, if anybody asked for them yet.
-    pub(crate) fn listing(&self) -> Option<&Locked<SharedListing>> {
+    pub(crate) fn listing(&self) -> Option<&SharedListing> {
         self.more.get()?.listing.get()
     }
 
@@ -374,10 +373,9 @@ impl Object {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn make_listing(&self, depth: u32) -> Result<&Locked<SharedListing>> {
+    pub(crate) fn make_listing(&self, depth: u32) -> Result<&SharedListing> {
         let more = self.more.get_or_make(|| Ok(More::default()))?;
-        more.listing
-            .get_or_make(|| Locked::new(SharedListing::default(), depth))
+        more.listing.get_or_make(|| SharedListing::new(depth))
     }
 }
 
