@@ -356,10 +356,13 @@ static void make_upper(const char *operation)
 	}
 }
 
-/* tmpfs says ENOSPC when it can't allocate an inode. */
+/*
+ * What a fault may be called: tmpfs says ENOSPC when it can't allocate an inode; a handle or a mark
+ * that can't be made is EIO, a redirect EXDEV. So it is with overlayfs.
+ */
 static int no_memory(int err)
 {
-	return err == ENOMEM || err == ENOSPC;
+	return err == ENOMEM || err == ENOSPC || err == EIO || err == EXDEV;
 }
 
 /* --- one operation ------------------------------------------------------------------------------------ */

@@ -193,6 +193,8 @@ impl Job<'_> {
         let sb = dir.super_block();
         inode::get(sb, self.instance, self.c, found).inspect_err(|_| {
             self.cleanup(upper_dir, &made);
+            // What is said of the name, that it hides lower ones, was of the object.
+            name.forget();
         })
     }
 
