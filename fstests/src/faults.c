@@ -188,7 +188,22 @@ static int make_dir(int n) { return mkdir(at("new/d", n), 0755); }
 static int make_symlink(int n) { return symlink("target", at("new/s", n)); }
 static int make_fifo(int n) { return mknod(at("new/p", n), S_IFIFO | 0644, 0); }
 static int make_link(int n) { return link(at("files/f", n), at("new/l", n)); }
-static int over_whiteout(int n) { return opened(open(at("gone/f", n), O_WRONLY | O_CREAT | O_EXCL, 0644)); }
+/* What was tried over a whiteout has failed: the file of lower, which has an attribute, must not come back. */
+static int over_whiteout(int n, int r)
+{
+	int err = errno;
+	char value;
+
+	if (r && getxattr(at("gone/f", n), "user.lower", &value, 1) >= 0)
+		err = EUCLEAN;
+	errno = err;
+	return r;
+}
+static int create_over(int n)
+{
+	return over_whiteout(n, opened(open(at("gone/f", n), O_WRONLY | O_CREAT | O_EXCL, 0644)));
+}
+static int mkdir_over(int n) { return over_whiteout(n, mkdir(at("gone/f", n), 0755)); }
 static int copy_up_open(int n) { return opened(open(at("files/f", n), O_RDWR)); }
 static int copy_up_truncate(int n) { return truncate(at("files/f", n), 0); }
 static int copy_up_chmod(int n) { return chmod(at("files/f", n), 0600); }
@@ -275,7 +290,8 @@ static const struct operation {
 	{ "symlink", make_symlink, EEXIST },
 	{ "fifo", make_fifo, EEXIST },
 	{ "link", make_link, EEXIST },
-	{ "create-over-whiteout", over_whiteout, EEXIST },
+	{ "create-over-whiteout", create_over, EEXIST },
+	{ "mkdir-over-whiteout", mkdir_over, EEXIST },
 	{ "copy-up-open", copy_up_open, 0 },
 	{ "copy-up-truncate", copy_up_truncate, 0 },
 	{ "copy-up-chmod", copy_up_chmod, 0 },
@@ -339,12 +355,10 @@ static void make_layers(void)
 		if (link(path, to))
 			die(to);
 		put_file(PATH("2/gone/f%d", n));
-		if (mknod(PATH("1/gone/f%d", n), S_IFCHR, 0))
-			die(path);
 	}
 }
 
-/* A fresh upper and work directory; the last ones are kept beside them. */
+/* A fresh upper with whiteouts, and work directory; the last ones are kept beside them. */
 static void make_upper(const char *operation)
 {
 	char to[64];
@@ -354,6 +368,10 @@ static void make_upper(const char *operation)
 		rename(PATH("%c", *c), to);
 		put_dir(PATH("%c", *c));
 	}
+	put_dir("u/gone");
+	for (int n = 1; n <= OBJECTS; n++)
+		if (mknod(PATH("u/gone/f%d", n), S_IFCHR, 0))
+			die(path);
 }
 
 /*

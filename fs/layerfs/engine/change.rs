@@ -183,7 +183,8 @@ impl Job<'_> {
     fn create(&self, name: Named<'_, LayerFs>, what: &What<'_>) -> Result<ARef<Inode>> {
         let dir = name.directory();
         let upper_dir = upper_of(self.instance, dir)?;
-        let made = if is_whiteout(&name) {
+        let over_whiteout = is_whiteout(&name);
+        let made = if over_whiteout {
             self.create_over_whiteout(name, upper_dir, what)?
         } else {
             self.create_beside(name, upper_dir, what)?
@@ -192,7 +193,15 @@ impl Job<'_> {
         let found = Found::in_upper(made.clone());
         let sb = dir.super_block();
         inode::get(sb, self.instance, self.c, found).inspect_err(|_| {
-            self.cleanup(upper_dir, &made);
+            if over_whiteout {
+                // What is in lower must not come back. If this fails too, the new object stays.
+                let put = work::put_whiteout(self.upper, self.c, self.writing, upper_dir, &made);
+                if let Err(e) = put {
+                    vfs::warn_limited!("a whiteout can't be put back at '{}': {:?}\n", &**made, e);
+                }
+            } else {
+                self.cleanup(upper_dir, &made);
+            }
             // What is said of the name, that it hides lower ones, was of the object.
             name.forget();
         })
