@@ -343,9 +343,9 @@ impl NameTable {
                 hash = mix(hash, u64::from_ne_bytes(word));
             }
         }
-        // What is left over, or the last eight bytes, which cost less to get.
+        // Only what is left over: bytes that are in two words weaken the hash. (At most seven.)
         let rest = match name.last_chunk() {
-            Some(last) => u64::from_ne_bytes(*last),
+            Some(last) => u64::from_be_bytes(*last) & ((1 << (8 * rest.len())) - 1),
             None => rest.iter().fold(0, |w, b| w << 8 | u64::from(*b)),
         };
         (mix(hash, rest) >> 32) as u32
