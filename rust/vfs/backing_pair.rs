@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What is kept with an open file of ours: its backing file, and, for the few that need one, a second that took its
-//! place later.
+//! What is kept with an open file of ours: its backing file, and, for the few that need one, a
+//! second that took its place later.
 //!
-//! Nearly every file needs the first alone, and is opened and closed often; so that is a pointer, and a pair is allocated
-//! when a second file comes.
+//! Nearly every file needs the first alone, and is opened and closed often; so that is a pointer,
+//! and a pair is allocated when a second file comes.
 
 use crate::backing::BackingFile;
 use crate::bindings;
@@ -21,8 +21,8 @@ use kernel::prelude::*;
 ///
 /// # Invariants
 ///
-/// The first backing file, whose reference is ours; or, with the lowest bit set, a [`Pair`] of our own. The one becomes
-/// the other at most once.
+/// The first backing file, whose reference is ours; or, with the lowest bit set, a [`Pair`] of our
+/// own. The one becomes the other at most once.
 pub struct BackingPair(AtomicPtr<bindings::file>);
 
 struct Pair {
@@ -56,7 +56,8 @@ impl BackingPair {
     pub fn first(&self) -> &File<Foreign> {
         let word = self.0.load(Ordering::Acquire);
         match Self::pair_of(word) {
-            // SAFETY: By the type invariant it is an open file, which stays open while `self` is borrowed.
+            // SAFETY: By the type invariant it is an open file, which stays open while `self` is
+            // borrowed.
             None => unsafe { File::from_raw(word) },
             // SAFETY: By the type invariant it is a pair, which stays.
             Some(pair) => unsafe { &(*pair.as_ptr()).first },
@@ -86,7 +87,8 @@ impl BackingPair {
     fn add(&self, word: *mut bindings::file, second: OwnedFile) -> Result<NonNull<Pair>> {
         let first = NonNull::new(word).ok_or(EIO)?;
         let pair = Pair {
-            // SAFETY: It is an open file. Its reference stays with `self`: until the pair is published nobody drops this.
+            // SAFETY: It is an open file. Its reference stays with `self`: until the pair is
+            // published nobody drops this.
             first: ManuallyDrop::new(unsafe { OwnedFile::from_raw(first) }),
             second,
         };
@@ -114,7 +116,8 @@ impl Drop for BackingPair {
         let first = match Self::pair_of(word) {
             None => NonNull::new(word),
             Some(pair) => {
-                // SAFETY: By the type invariant it is a pair of our own, and nobody borrows it any more.
+                // SAFETY: By the type invariant it is a pair of our own, and nobody borrows it any
+                // more.
                 let pair = unsafe { KBox::from_raw(pair.as_ptr()) };
                 NonNull::new(pair.first.as_ptr())
             }

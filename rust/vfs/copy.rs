@@ -25,7 +25,8 @@ const CHUNK: u64 = 1 << 20;
 /// How data was copied.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Copied {
-    /// The two files share it, by a transaction of the filesystem: it is on disk before whatever is done to the file then.
+    /// The two files share it, by a transaction of the filesystem: it is on disk before whatever is
+    /// done to the file then.
     Shared,
     /// It was written, and may be in memory only.
     Written,

@@ -307,8 +307,8 @@ impl Positive<Foreign> {
     ///
     /// # Errors
     ///
-    /// `EACCES`: the credentials in force may not search the directory. `ENAMETOOLONG`. `EIO` and whatever
-    /// else the filesystem gives.
+    /// `EACCES`: the credentials in force may not search the directory. `ENAMETOOLONG`. `EIO` and
+    /// whatever else the filesystem gives.
     ///
     /// # Context
     ///
@@ -431,8 +431,8 @@ impl<F: Owner> Dentry<F> {
     /// Shows `f` the name as it is now (wraps `take_dentry_name_snapshot()`).
     pub fn with_name<R>(&self, f: impl FnOnce(&[u8]) -> R) -> R {
         let mut snapshot = core::mem::MaybeUninit::<bindings::name_snapshot>::uninit();
-        // SAFETY: The dentry is valid. The snapshot stays where it is and keeps the name until it is released; a panic in
-        // `f` does not come back here.
+        // SAFETY: The dentry is valid. The snapshot stays where it is and keeps the name until it
+        // is released; a panic in `f` does not come back here.
         unsafe {
             bindings::take_dentry_name_snapshot(snapshot.as_mut_ptr(), self.as_ptr());
             let name = &(*snapshot.as_ptr()).name;

@@ -116,7 +116,8 @@ fn iterate(
 ///
 /// # Errors
 ///
-/// What `each` gives, and what the filesystem gives: `ENOENT` for a directory that was removed, `EIO`, …
+/// What `each` gives, and what the filesystem gives: `ENOENT` for a directory that was removed,
+/// `EIO`, …
 ///
 /// # Context
 ///
@@ -164,8 +165,8 @@ impl Emitter<'_> {
         self.0.pos
     }
 
-    /// Gives the user an entry at the current position, and goes on to the next one if there was room for it (does what
-    /// `dir_emit()` does).
+    /// Gives the user an entry at the current position, and goes on to the next one if there was
+    /// room for it (does what `dir_emit()` does).
     #[inline]
     pub fn emit_next(&mut self, entry: Entry<'_>) -> Next {
         let position = self.0.pos;

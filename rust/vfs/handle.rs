@@ -21,8 +21,8 @@ use kernel::sync::aref::ARef;
 /// The longest handle, in bytes.
 pub const MAX: usize = bindings::MAX_HANDLE_SZ as usize;
 
-/// A file handle as its filesystem encodes it; at first an empty one. It is filled where it is, as it is too large to be moved
-/// about.
+/// A file handle as its filesystem encodes it; at first an empty one. It is filled where it is, as
+/// it is too large to be moved about.
 ///
 /// # Invariants
 ///
@@ -76,7 +76,8 @@ impl Handle {
         unsafe { core::slice::from_raw_parts(self.words.as_ptr().cast(), self.len * 4) }
     }
 
-    /// Makes it that of an inode (wraps `exportfs_encode_inode_fh()`). It finds the inode, not necessarily under a name.
+    /// Makes it that of an inode (wraps `exportfs_encode_inode_fh()`). It finds the inode, not
+    /// necessarily under a name.
     ///
     /// # Errors
     ///

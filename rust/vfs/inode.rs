@@ -223,11 +223,13 @@ impl RcuInode<Foreign> {
         unsafe { bindings::inode_owner_or_capable(idmap.as_ptr(), self.as_ptr()) }
     }
 
-    /// Whether names in it are compared without regard to case (does what `sb_has_encoding()` and `IS_CASEFOLDED()` do).
+    /// Whether names in it are compared without regard to case (does what `sb_has_encoding()` and
+    /// `IS_CASEFOLDED()` do).
     #[inline]
     pub fn is_casefolded(&self) -> bool {
         #[cfg(CONFIG_UNICODE)]
-        // SAFETY: A word that may be read at any time; the super block is valid and its encoding constant.
+        // SAFETY: A word that may be read at any time; the super block is valid and its encoding
+        // constant.
         unsafe {
             (&raw const (*self.as_ptr()).i_flags).read_volatile() & bindings::S_CASEFOLD != 0
                 && !(*(*self.as_ptr()).i_sb).s_encoding.is_null()
@@ -442,8 +444,8 @@ pub struct NewOwner {
 
 impl<F: FileSystem> Inode<F> {
     /// Whose an object will be that the current task makes in this directory (does what
-    /// `inode_init_owner()` does): in a directory with the set-group-ID bit it belongs to the group of the
-    /// directory, and directories inherit the bit.
+    /// `inode_init_owner()` does): in a directory with the set-group-ID bit it belongs to the group
+    /// of the directory, and directories inherit the bit.
     pub fn owner_of_new(&self, mode: u16) -> NewOwner {
         const SET_GROUP_ID: u16 = bindings::S_ISGID as u16;
         let (uid, mut gid) = crate::cred::current_fs_ids();
@@ -694,7 +696,8 @@ const ACL_DONT_CACHE: *mut kernel::bindings::posix_acl =
 
 impl<F: FileSystem> New<F> {
     /// Makes it a copy of `real` seen through `idmap`: type, mode, owner, times, size, links and
-    /// flags; with number `ino`, `protection` beside that of the flags, and private `data`. From here on everybody may see it.
+    /// flags; with number `ino`, `protection` beside that of the flags, and private `data`. From
+    /// here on everybody may see it.
     pub fn init(
         self,
         real: &RcuInode<Foreign>,

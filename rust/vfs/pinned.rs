@@ -9,7 +9,8 @@
 //! *released*, when only the real inode's memory can be relied on, until the grace period ends. The
 //! types keep the two apart: a dentry is given only for a [`Held`] pin.
 //!
-//! C document: [`Documentation/filesystems/path-lookup.rst`](srctree/Documentation/filesystems/path-lookup.rst)
+//! C document:
+//! [`Documentation/filesystems/path-lookup.rst`](srctree/Documentation/filesystems/path-lookup.rst)
 
 use crate::bindings;
 use crate::dentry::Positive;
@@ -138,10 +139,12 @@ impl PinnedDentry {
         unsafe { RcuInode::from_raw(self.inode.as_ptr()) }
     }
 
-    /// The pin of somebody who has it for himself: it is in no inode that others can see, so nobody releases it.
+    /// The pin of somebody who has it for himself: it is in no inode that others can see, so nobody
+    /// releases it.
     #[inline]
     pub fn unshared(&mut self) -> Held<'_, Self> {
-        // INVARIANT: The data of a published inode is only borrowed shared: by the exclusive borrow this is no part of one.
+        // INVARIANT: The data of a published inode is only borrowed shared: by the exclusive borrow
+        // this is no part of one.
         Held(self)
     }
 

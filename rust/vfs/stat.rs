@@ -153,7 +153,8 @@ impl Stat {
     }
 }
 
-/// Room for attributes. They are too large to be moved about: whoever wants some makes room and has it filled.
+/// Room for attributes. They are too large to be moved about: whoever wants some makes room and has
+/// it filled.
 pub struct Room(MaybeUninit<bindings::kstat>);
 
 impl Room {

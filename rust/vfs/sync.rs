@@ -25,8 +25,9 @@ use kernel::sync::Mutex;
 pub struct Locked<T>(Pin<KBox<Mutex<T>>>);
 
 impl<T> Locked<T> {
-    /// Allocates it, for a filesystem of this stacking depth: to lockdep the locks of different depths are of
-    /// different kinds, since one may be held while the filesystem below takes another.
+    /// Allocates it, for a filesystem of this stacking depth: to lockdep the locks of different
+    /// depths are of different kinds, since one may be held while the filesystem below takes
+    /// another.
     ///
     /// # Errors
     ///
@@ -48,7 +49,8 @@ impl<T> Locked<T> {
     }
 }
 
-/// Something with a lock beside it that guards something else, in memory of its own: one allocation for both.
+/// Something with a lock beside it that guards something else, in memory of its own: one allocation
+/// for both.
 #[pin_data]
 pub struct WithLock<A, T> {
     beside: A,
@@ -57,7 +59,8 @@ pub struct WithLock<A, T> {
 }
 
 impl<A, T> WithLock<A, T> {
-    /// Allocates it. The lock is held while another of the same stacking depth is taken; see [`Locked::new`].
+    /// Allocates it. The lock is held while another of the same stacking depth is taken; see
+    /// [`Locked::new`].
     ///
     /// # Errors
     ///

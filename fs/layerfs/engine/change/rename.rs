@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Renaming and exchanging: what whiteouts it takes, which directories can be moved, and the redirects that lead
-//! from a moved object to its lower part.
+//! Renaming and exchanging: what whiteouts it takes, which directories can be moved, and the
+//! redirects that lead from a moved object to its lower part.
 
 #![forbid(unsafe_code)]
 
