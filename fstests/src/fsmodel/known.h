@@ -7,7 +7,7 @@
  *
  * - userxattr: symlinks and special files can't have the xattr that says where they were copied from, so that their
  *   number changes when they are forgotten, and a link made of one has another (compare_special_ino), and what was listed before has the old one as long as a
- *   directory is open (compare_special_d_ino).
+ *   directory is open, or others make it be forgotten (compare_special_d_ino).
  * - a descriptor opened for reading before its file was copied up: what is mapped by it is still the lower file.
  * - layers on several filesystems, or in a stack that is a layer itself: numbers are not asked at all (compare_ino); to share or copy data between them inside
  *   the kernel may be refused.

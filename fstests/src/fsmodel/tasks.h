@@ -68,6 +68,7 @@ static bool task_check(struct task *t)
 {
 	struct episode *e = t->e;
 
+	excuse_listings(e);
 	if (trees_differ(&e->stack_dump, &e->plain_dump, &e->stack, &e->plain, t->dir, &e->diff))
 		return false;
 	gen_learn(&t->own, &e->plain_dump);
