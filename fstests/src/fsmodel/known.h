@@ -137,7 +137,7 @@ static bool known_refusal(const struct trees *t, const struct side *stack, const
 }
 
 /* Is what lies in [FROM, TO) of the plain file a hole to any reader? */
-static bool reads_as_zeros(int fd, off_t from, off_t to)
+static bool reads_zeros(int fd, off_t from, off_t to)
 {
 	static char page[4096];
 	ssize_t n;
@@ -151,6 +151,17 @@ static bool reads_as_zeros(int fd, off_t from, off_t to)
 				return false;
 	}
 	return true;
+}
+
+static bool reads_as_zeros(int writable, off_t from, off_t to)
+{
+	/* The descriptor may be one to write only. */
+	int fd = open(path_of("/proc/self/fd/%d", writable).s, O_RDONLY | O_CLOEXEC);
+	bool zeros = fd >= 0 && reads_zeros(fd, from, to);
+
+	if (fd >= 0)
+		close(fd);
+	return zeros;
 }
 
 /* The two outcomes are not the same. True if that is as it should be. */
