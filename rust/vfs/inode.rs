@@ -353,6 +353,26 @@ impl<F: FileSystem> Inode<F> {
         }
     }
 
+    /// Makes it found by `key` from now on, and no more by the one that it was found by (wraps
+    /// `remove_inode_hash()` and `__insert_inode_hash()`). Whoever looks for the old key meanwhile finds
+    /// either this inode or none.
+    ///
+    /// # Context
+    ///
+    /// The caller holds a lock of the object that all who change its key hold.
+    pub fn rehash_by(&self, key: InodeKey) {
+        // SAFETY: The inode is valid. Its key is changed by the caller alone, and while it is in no hash
+        // chain: who compares it without a lock then takes the inode's, and sees that it was taken out.
+        unsafe {
+            let inode = self.as_ptr();
+            if !(*inode).i_hash.pprev.is_null() {
+                bindings::__remove_inode_hash(inode);
+            }
+            (&raw mut (*inode).i_private).write_volatile(key.0 as *mut ffi::c_void);
+            bindings::__insert_inode_hash(inode, key.0 as u64);
+        }
+    }
+
     /// Whether the current task owns it, or may act as if (wraps `inode_owner_or_capable()`).
     pub fn is_owned(&self) -> bool {
         // SAFETY: The inode is valid.

@@ -12,6 +12,7 @@
 
 use super::change;
 use super::data;
+use super::inode;
 use super::origin;
 use super::work;
 use super::work::Temp;
@@ -24,6 +25,7 @@ use crate::state::object::Trait;
 use crate::state::object::UPPER;
 use crate::state::Positive;
 use crate::state::Real;
+use core::cell::Cell;
 use format::options::Fsync;
 use format::xattr::Class;
 use format::xattr::Mark;
@@ -127,6 +129,8 @@ struct Job<'a> {
     /// Where it gets its name; `None`: it was removed, and has none.
     place: Option<Place<'a>>,
     stat: &'a Stat,
+    /// Whether the lower object is found by the origin that was written on the copy.
+    leads_to_lower: Cell<bool>,
 }
 
 /// A name in upper.
@@ -195,6 +199,7 @@ fn copy_up_one(
             lower,
             place,
             stat,
+            leads_to_lower: Cell::new(false),
         };
         if object.get().upper().is_some() {
             job.add_data()
@@ -253,7 +258,12 @@ impl Job<'_> {
             self.dentry.set_needs_revalidation();
         }
         object.set_upper(PinnedDentry::new(made, UPPER));
-        inode.hash_by(key);
+        if inode.is_dir() || self.leads_to_lower.get() {
+            inode.hash_by(key);
+        } else {
+            // Another name of the copy would not lead to the lower object, and so not here.
+            inode::rekey(self.instance, inode, key);
+        }
         if let Some(listing) = object.listing() {
             listing.outdate();
         }
@@ -382,11 +392,18 @@ impl Job<'_> {
                 temp,
                 Mark::Origin,
                 origin,
-                Ok(()),
+                Err(EOPNOTSUPP),
             ) {
+                Ok(()) => {
+                    let object = self.dentry.inode().data();
+                    let found = object
+                        .lower()
+                        .is_some_and(|lower| origin::is_found(self.instance, lower.tag(), origin));
+                    self.leads_to_lower.set(found);
+                }
                 // user.* is not for links and devices.
-                Err(e) if e == EPERM => {}
-                result => result?,
+                Err(e) if e == EPERM || e == EOPNOTSUPP => {}
+                Err(e) => return Err(e),
             }
         }
         // A hole at the end was not written.

@@ -18,12 +18,14 @@ use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::Real;
 use crate::state::SuperBlock;
+use core::sync::atomic::Ordering;
 use format::ino;
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::aref::ARef;
 use vfs::errno::*;
 use vfs::inode::Cached;
+use vfs::inode::InodeKey;
 use vfs::inode::New;
 use vfs::Override;
 use vfs::PinnedDentry;
@@ -122,6 +124,14 @@ pub(crate) fn get(
             Ok(inode)
         }
     }
+}
+
+/// Makes an inode found by the copy in upper that it has now, no more by the lower object.
+///
+/// A lookup that saw no copy yet would make a second inode: it is told by the count to start over.
+pub(crate) fn rekey(instance: &Instance, inode: &Inode, upper: InodeKey) {
+    instance.rekeyed.fetch_add(1, Ordering::Release);
+    inode.rehash_by(upper);
 }
 
 /// Whether a cached inode is in the places that were found.

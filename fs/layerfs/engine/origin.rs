@@ -104,6 +104,15 @@ pub(crate) fn encode<'b>(
     handle.encode(room).map_err(|_| EIO)
 }
 
+/// Whether [`find`] finds what has the origin `value`, of layer `index`.
+pub(crate) fn is_found(instance: &Instance, index: u32, value: &[u8]) -> bool {
+    let filesystem = instance
+        .layers
+        .get(index as usize)
+        .and_then(|layer| Some((layer, instance.filesystems.get(layer.fsid as usize)?)));
+    !value.is_empty() && filesystem.is_some_and(|(layer, fs)| !fs.ambiguous || layer.fsid == 0)
+}
+
 /// Writes the origin on a directory of upper that was put there by other means than copy-up, so that its
 /// number stays when the layers are put together in another way.
 ///

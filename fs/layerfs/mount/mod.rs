@@ -25,6 +25,7 @@ use crate::state::layer::Upper;
 use crate::state::LayerFs;
 use crate::state::SuperBlock;
 use core::sync::atomic::AtomicU64;
+use core::sync::atomic::AtomicUsize;
 use format::ino::XinoBits;
 use format::opaque::DirMark;
 use format::options;
@@ -589,6 +590,7 @@ impl Setup {
             mounter,
             no_idmaps,
             name_seed: vfs::sync::random(),
+            rekeyed: AtomicUsize::new(0),
             last_made_up: AtomicU64::new(0),
         })
     }

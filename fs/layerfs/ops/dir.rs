@@ -22,6 +22,7 @@ use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::Positive;
 use core::pin::Pin;
+use core::sync::atomic::Ordering;
 use format::ino;
 use format::ino::XinoBits;
 use kernel::prelude::*;
@@ -78,7 +79,8 @@ impl DirOps<LayerFs> for Dir {
         if name.len() as u64 > instance.name_max {
             return Err(ENAMETOOLONG);
         }
-        let inode = {
+        let inode = loop {
+            let rekeyed = instance.rekeyed.load(Ordering::Acquire);
             let c = instance.as_mounter();
             let root = sb.root().inode().held();
             let outcome = engine::lookup::lookup(
@@ -90,10 +92,15 @@ impl DirOps<LayerFs> for Dir {
                 MissingOrigin::Add,
             )?;
             engine::change::set_hides_lower(dentry.dentry(), outcome.upper_hides);
-            match outcome.found {
-                Some(found) => Some(engine::inode::get(sb, instance, &c, found)?),
-                None => None,
+            let Some(found) = outcome.found else {
+                break None;
+            };
+            let in_upper = found.upper.is_some();
+            let inode = engine::inode::get(sb, instance, &c, found)?;
+            if in_upper || instance.rekeyed.load(Ordering::Acquire) == rekeyed {
+                break Some(inode);
             }
+            // It may have been copied up since upper was looked at, and be another inode now.
         };
         if let Some(inode) = &inode {
             if object::places(inode.held()).any(|pin| pin.dentry().needs_revalidation()) {

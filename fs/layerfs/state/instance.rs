@@ -11,6 +11,7 @@ use super::layer::Upper;
 use super::object::UPPER;
 use super::Real;
 use core::sync::atomic::AtomicU64;
+use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering;
 use format::ino;
 use format::ino::XinoBits;
@@ -52,6 +53,8 @@ pub(crate) struct Instance {
     pub(crate) no_idmaps: bool,
     /// Whoever can make names can't choose them so that all fall into one place of a hash table.
     pub(crate) name_seed: u64,
+    /// How often an object began to be found by another key.
+    pub(crate) rekeyed: AtomicUsize,
     /// The last inode number that was made up.
     pub(crate) last_made_up: AtomicU64,
 }

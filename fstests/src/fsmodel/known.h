@@ -13,7 +13,7 @@
  *   the kernel may be refused.
  * - lower hard links: a stack without an index breaks the links of a lower file when one of its names is
  *   copied up. The plain tree starts with the names as files of their own; link counts are not compared in such a run
- *   (compare_nlink). The same is done to the links in an upper that becomes a lower.
+ *   (compare_nlink), and an open file that has lost its name gets no new one: in the stack it still has others (known_last_name). The same is done to the links in an upper that becomes a lower.
  * - chattr +i and +a: kept in an upper, of no effect in a lower; taken away when an upper becomes one.
  * - the time of an operation: op.h's TIME_OF_NOW.
  * - one whiteout in the work directory: it is kept to be linked to (episode.h).
@@ -32,6 +32,9 @@
  *   listed, the file has another inode number than stat() says, also when the other names are gone (compare_link_ino).
  * - a special file of a lower layer, open, whose name was removed: to change its attributes by the descriptor copies
  *   it up over its whiteout, and the name is there again (known_resurrection).
+ * - where the xattr that says what a copy was made from leads nowhere (the lower is a stack itself; userxattr, for what is no
+ *   file), a link of the copy has an inode of its own in memory: its protection by chattr(1) is not that of the other name, and to
+ *   rename the one to the other is ESTALE instead of nothing (known_two_inodes).
  */
 #ifndef FSMODEL_KNOWN_H
 #define FSMODEL_KNOWN_H
@@ -78,6 +81,27 @@ static bool known_resurrection(const struct trees *t, const struct side *plain, 
 		return ends_with(name, " (deleted)");
 	}
 	return false;
+}
+
+/* Another operation that is not done: the file has no name left in the plain tree, in the stack it may. */
+static bool known_last_name(const struct side *plain, const struct call *c)
+{
+	struct stat st;
+
+	return !compare_nlink && !strcmp(c->type->name, "linkfd") && !fstat(plain->fd[atoi(c->argv[0])], &st) && !st.st_nlink;
+}
+
+/* And others: to two names that overlayfs may have two inodes for, and should have one. */
+static bool known_two_inodes(const struct trees *t, const struct side *stack, const struct side *plain, const struct call *c)
+{
+	const struct side *right = t->twin[0] && !strcmp(t->fstyp, "layerfs") ? stack : plain;
+	struct stat st, other;
+
+	if (!(t->twin[0] || !strcmp(t->fstyp, "overlay")) || !(t->nested || has_option(t, "userxattr")))
+		return false;
+	if (!strcmp(c->type->name, "rename"))
+		return !lstat(at(right, c->argv[0]).s, &st) && !lstat(at(right, c->argv[1]).s, &other) && st.st_ino == other.st_ino;
+	return !strcmp(c->type->name, "chattr") && !lstat(at(right, c->argv[0]).s, &st) && !S_ISDIR(st.st_mode) && st.st_nlink > 1;
 }
 
 /*
