@@ -153,7 +153,7 @@ void stack_make(struct stack *s, enum system system, const struct row *row)
 	} else {
 		snprintf(s->base, sizeof(s->base), WORKSHOP "/%s", system_names[system]);
 		make_dir(s->base);
-		if (mount("bench", s->base, "tmpfs", 0, "size=3g,nr_inodes=0,mode=755"))
+		if (mount("bench", s->base, "tmpfs", 0, "size=100%,nr_inodes=0,mode=755"))
 			die("mount a tmpfs at %s", s->base);
 	}
 	CHECK(chdir(s->base));
