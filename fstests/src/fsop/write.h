@@ -74,13 +74,17 @@ static struct mapping *mapping_of(struct word w)
 	die("no mapping is named '%s'", w.s);
 }
 
-/* map NAME FD private|shared r|rw OFFSET SIZE */
+static int protection_of(struct word w)
+{
+	return (strchr(w.s, 'r') ? PROT_READ : 0) | (strchr(w.s, 'w') ? PROT_WRITE : 0) | (strchr(w.s, 'x') ? PROT_EXEC : 0);
+}
+
+/* map NAME FD private|shared r|rw|rx|rwx OFFSET SIZE */
 static int c_map(int argc, struct word *a)
 {
 	struct mapping *m = mappings;
 	size_t size = (size_t)number(a[6]);
-	void *p = mmap(NULL, size, PROT_READ | (is(a[4], "rw") ? PROT_WRITE : 0),
-		       is(a[3], "shared") ? MAP_SHARED : MAP_PRIVATE, fd_of(a[2]), number(a[5]));
+	void *p = mmap(NULL, size, protection_of(a[4]), is(a[3], "shared") ? MAP_SHARED : MAP_PRIVATE, fd_of(a[2]), number(a[5]));
 
 	(void)argc;
 	if (p == MAP_FAILED)
@@ -118,6 +122,15 @@ static int c_msync(int argc, struct word *a)
 
 	(void)argc;
 	return msync(m->p, m->size, MS_SYNC);
+}
+
+/* mprotect MAP r|rw|rx|rwx */
+static int c_mprotect(int argc, struct word *a)
+{
+	struct mapping *m = mapping_of(a[1]);
+
+	(void)argc;
+	return mprotect(m->p, m->size, protection_of(a[2]));
 }
 
 static int c_unmap(int argc, struct word *a)
@@ -418,10 +431,11 @@ static int c_every(int argc, struct word *a)
 static const struct command write_commands[] = {
 	{ "pwrite", 3, 3, 0, c_pwrite, "FD OFFSET TEXT" },
 	{ "pfill", 4, 4, 0, c_pfill, "FD OFFSET SIZE SEED" },
-	{ "map", 6, 6, 0, c_map, "NAME FD private|shared r|rw OFFSET SIZE" },
+	{ "map", 6, 6, 0, c_map, "NAME FD private|shared r|rw|rx|rwx OFFSET SIZE" },
 	{ "load", 3, 3, 0, c_load, "MAP OFFSET SIZE" },
 	{ "store", 3, 3, 0, c_store, "MAP OFFSET TEXT" },
 	{ "msync", 1, 1, 0, c_msync, "MAP" },
+	{ "mprotect", 2, 2, 0, c_mprotect, "MAP r|rw|rx|rwx" },
 	{ "unmap", 1, 1, 0, c_unmap, "MAP" },
 	{ "falloc", 4, 4, 0, c_falloc, "FD alloc|keep|punch|zero|collapse|insert|unshare OFFSET SIZE" },
 	{ "segments", 1, 1, 0, c_segments, "FD" },
