@@ -325,15 +325,11 @@ pub(crate) fn clear_impure(
         return;
     };
     object.clear(Trait::IMPURE);
-    let erased = marks::erase(
-        instance,
-        c,
-        &writing,
-        upper.dentry,
-        format::xattr::Mark::Impure,
-    );
-    if erased.is_err() || !is_unchanged() {
-        // What is copied up into it sees to that as well.
+    let mark = format::xattr::Mark::Impure;
+    let erased = marks::erase(instance, c, &writing, upper.dentry, mark);
+    if erased.is_err() || object.has(Trait::IMPURE) || !is_unchanged() {
+        // Whoever set the trait meanwhile may have written the mark before it was erased.
+        object.clear(Trait::IMPURE);
         let _ = set_impure(instance, c, &writing, object, upper.dentry);
     }
 }
@@ -353,9 +349,16 @@ pub(crate) fn set_impure(
     if object.has(Trait::IMPURE) {
         return Ok(());
     }
+    // Before the mark: `clear_impure` erases the mark, and looks at the trait after that.
+    object.set(Trait::IMPURE);
     let value = format::opaque::IMPURE;
     let mark = format::xattr::Mark::Impure;
-    marks::write(instance, c, writing, upper, mark, value, Ok(()))?;
-    object.set(Trait::IMPURE);
-    Ok(())
+    let written = marks::write(instance, c, writing, upper, mark, value, Ok(()));
+    if written.is_err() {
+        object.clear(Trait::IMPURE);
+    } else if let Some(listing) = object.listing() {
+        // One that was made before did not look for numbers of lower objects.
+        listing.outdate();
+    }
+    written
 }

@@ -11,6 +11,7 @@ use crate::engine;
 use crate::engine::copy_up::copy_up;
 use crate::engine::copy_up::write_protection;
 use crate::engine::copy_up::Need;
+use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::object;
 use crate::state::object::Trait;
@@ -159,9 +160,14 @@ impl AttrOps<LayerFs> for Attr {
         {
             let c = instance.as_mounter();
             // On the real object protection would keep us from renaming and marking it.
+            let before = marks::protection(&instance.config, &c, path);
             write_protection(instance, &c, &writing, path.dentry, protection)?;
             attr.clear_protection();
-            attr.set_on(&c, &writing, path)?;
+            if let Err(e) = attr.set_on(&c, &writing, path) {
+                // All or nothing: upper may not know a flag that the lower filesystem has.
+                let _ = write_protection(instance, &c, &writing, path.dentry, before);
+                return Err(e);
+            }
         }
         inode.refresh_flags(path.dentry.inode(), protection);
         engine::inode::refresh(instance, inode);

@@ -274,7 +274,8 @@ static bool episode_step(struct episode *e, const char *line)
 	if (c.type->args[0] == 's' && !strcmp(c.type->name, "open"))
 		stream_end(&e->stream[arg_num(&c, 0) % SLOTS]);
 	if (known_resurrection(&e->trees, &e->plain, &c) || known_last_name(&e->plain, &c) ||
-	    known_two_inodes(&e->trees, &e->stack, &e->plain, &c) || known_protection(&e->trees, &e->plain, &c))
+	    known_two_inodes(&e->trees, &e->stack, &e->plain, &c) || known_half_chattr(&e->trees, &c) ||
+	    known_protection(&e->trees, &e->plain, &c))
 		return true;
 	run_call(&e->stack, &c);
 	if (!known_refusal(&e->trees, &e->stack, &e->plain, &c)) {

@@ -35,6 +35,7 @@
  * - where the xattr that says what a copy was made from leads nowhere (the lower is a stack itself; userxattr, for what is no
  *   file), a link of the copy has an inode of its own in memory: its protection by chattr(1) is not that of the other name, and to
  *   rename the one to the other is ESTALE instead of nothing (known_two_inodes).
+ * - chattr(1) with a flag of the lower filesystem that upper does not know is refused, and yet protects (known_half_chattr).
  */
 #ifndef FSMODEL_KNOWN_H
 #define FSMODEL_KNOWN_H
@@ -102,6 +103,11 @@ static bool known_two_inodes(const struct trees *t, const struct side *stack, co
 	if (!strcmp(c->type->name, "rename"))
 		return !lstat(at(right, c->argv[0]).s, &st) && !lstat(at(right, c->argv[1]).s, &other) && st.st_ino == other.st_ino;
 	return !strcmp(c->type->name, "chattr") && !lstat(at(right, c->argv[0]).s, &st) && !S_ISDIR(st.st_mode) && st.st_nlink > 1;
+}
+
+static bool known_half_chattr(const struct trees *t, const struct call *c)
+{
+	return (t->twin[0] || !strcmp(t->fstyp, "overlay")) && (t->elsewhere[0] || t->nested) && !strcmp(c->type->name, "chattr");
 }
 
 /*
@@ -188,6 +194,22 @@ static bool reads_as_zeros(int writable, off_t from, off_t to)
 	return zeros;
 }
 
+/*
+ * A direct read of a part of a block: xfs gives what lies in a hole, and refuses what lies in data. Which of the two a
+ * copied file has there is not said. The positions are made the same again.
+ */
+static bool known_direct_read(const struct side *stack, const struct side *plain, const struct call *c)
+{
+	int slot = atoi(c->argv[0]);
+
+	if ((strcmp(c->type->name, "read") && strcmp(c->type->name, "pread")) || (stack->err != EINVAL && plain->err != EINVAL) ||
+	    !(fcntl(plain->fd[slot], F_GETFL) & O_DIRECT))
+		return false;
+	lseek(stack->fd[slot], 0, SEEK_SET);
+	lseek(plain->fd[slot], 0, SEEK_SET);
+	return true;
+}
+
 /* The two outcomes are not the same. True if that is as it should be. */
 static bool known_difference(struct side *stack, struct side *plain, const struct call *c)
 {
@@ -212,6 +234,8 @@ static bool known_difference(struct side *stack, struct side *plain, const struc
 					      : stack->err == ENXIO && reads_as_zeros(fd, from, st.st_size);
 		return stack->rc == st.st_size || (stack->rc >= from && stack->rc < st.st_size && reads_as_zeros(fd, stack->rc, stack->rc + 1));
 	}
+	if (known_direct_read(stack, plain, c))
+		return true;
 	/* Where nothing can be shared, something else may be wrong first. */
 	if (!strcmp(c->type->name, "dedupe") && plain->err == EOPNOTSUPP)
 		return stack->rc <= 0;

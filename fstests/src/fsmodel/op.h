@@ -496,8 +496,13 @@ static long run_seekhole(struct side *s, const struct call *c)
 
 	if (rc >= 0 && lseek(fd, 0, SEEK_CUR) != rc)
 		text_add(&s->text, "the position is not what lseek gave");
-	if (rc >= 0)
+	/* Where there may be a hole or none, the position must not tell. */
+	if (!fd_is_dir(fd)) {
+		int err = errno;
+
 		lseek(fd, 0, SEEK_SET);
+		errno = err;
+	}
 	return rc;
 }
 
