@@ -16,6 +16,7 @@ use crate::inode::Access;
 use crate::path::Path;
 use crate::write::Writing;
 use crate::Foreign;
+use core::ops::Range;
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
@@ -98,6 +99,20 @@ impl OwnedFile {
         Ok(unsafe { Self::from_raw(NonNull::new(file).ok_or(EIO)?) })
     }
 
+    /// The first data at or behind `offset`, up to the next hole; `None`: a hole is all there is (wraps
+    /// `vfs_llseek()`).
+    fn next_data(&self, offset: i64) -> Result<Option<Range<i64>>> {
+        match self.seek(offset, bindings::SEEK_DATA as i32) {
+            Ok(start) => {
+                let end = self.seek(start, bindings::SEEK_HOLE as i32)?;
+                // It is being changed, if there is no data any more.
+                Ok(Some(start..end.max(start + 1)))
+            }
+            Err(e) if e == ENXIO => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Copies `len` bytes of `from`: by sharing them where the filesystem can, else by copying, with
     /// holes left out (wraps `vfs_clone_file_range()` and `do_splice_direct()`).
     ///
@@ -131,27 +146,24 @@ impl OwnedFile {
             ))?;
         }
         // SAFETY: The file is open.
-        let mut seeks = unsafe { (*from.as_ptr()).f_mode } & bindings::FMODE_LSEEK != 0;
-        let mut data = -1;
+        let seeks = unsafe { (*from.as_ptr()).f_mode } & bindings::FMODE_LSEEK != 0;
+        // Where the data that is being copied ends.
+        let mut end = if seeks { 0 } else { len };
         while at < len {
             // SAFETY: No requirement.
             if unsafe { bindings::vfs_helper_is_being_killed() } {
                 return Err(EINTR);
             }
-            if seeks && data < at {
-                match from.seek(at, bindings::SEEK_DATA as i32) {
-                    Ok(next) => data = next,
-                    // Nothing but a hole up to the end.
-                    Err(e) if e == ENXIO => return Ok(Copied::Written),
-                    Err(_) => seeks = false,
+            if at >= end {
+                match from.next_data(at) {
+                    Ok(Some(data)) => (at, end) = (data.start, data.end.min(len)),
+                    Ok(None) => return Ok(Copied::Written),
+                    Err(_) => end = len,
                 }
-                if seeks && data > at {
-                    at = data;
-                    continue;
-                }
+                continue;
             }
             let mut to = at;
-            let piece = (len - at).min(CHUNK as i64) as usize;
+            let piece = (end - at).min(CHUNK as i64) as usize;
             // SAFETY: Both files are open, the positions are ours.
             let done = unsafe {
                 bindings::do_splice_direct(
