@@ -137,6 +137,6 @@ const struct row rows_copy_up[] = {
 	{ .name = "copyup-reflink-1G", .what = "copy-up of 1 GiB on xfs, by reflink",
 	  .n = 1024, .rounds = 5, .place = XFS, .prepare = large_cloned, .round = copy_large },
 	{ .name = "copyup-1G", .what = "copy-up of 1 GiB on tmpfs, without reflink",
-	  .n = 1024, .rounds = 3, .prepare = large_plain, .round = copy_large },
+	  .n = 1024, .rounds = 2, .prepare = large_plain, .round = copy_large },
 	{ 0 },
 };
