@@ -637,6 +637,25 @@ impl<F: FileSystem> SuperBlock<F> {
         }))
     }
 
+    /// The inode cached for `key`, if there is one (wraps `ilookup5()`).
+    ///
+    /// # Context
+    ///
+    /// May sleep: waits for an inode that is being set up or evicted.
+    pub fn cached(&self, key: InodeKey) -> Option<ARef<Inode<F>>> {
+        // SAFETY: The callback compares `i_private` with the key, and nothing else.
+        let inode = unsafe {
+            bindings::ilookup5(
+                self.as_ptr(),
+                key.0 as u64,
+                Some(test_key),
+                key.0 as *mut ffi::c_void,
+            )
+        };
+        // SAFETY: The inode is counted for us, and of our super block, hence of `F`.
+        NonNull::new(inode).map(|inode| unsafe { ARef::from_raw(inode.cast()) })
+    }
+
     /// A new inode that can't be found by any key (wraps `new_inode()`).
     ///
     /// # Errors

@@ -64,7 +64,13 @@ impl Found {
 }
 
 /// The number that `stat(2)` shows of an object that was found.
-pub(crate) fn number_of_found(instance: &Instance, found: &Found) -> Option<u64> {
+pub(crate) fn number_of_found(sb: &SuperBlock, instance: &Instance, found: &Found) -> Option<u64> {
+    if let (Some(upper), false) = (&found.upper, found.stands_for_lower(instance)) {
+        // Another name of it was copied up, perhaps: then it keeps that one's number while it is cached.
+        if let Some(inode) = sb.cached(upper.inode().key()) {
+            return number(instance, &inode);
+        }
+    }
     let (dentry, fsid) = match (&found.upper, &found.top) {
         (Some(_), Some((lower, index))) if found.stands_for_lower(instance) => {
             (lower, instance.layers.get(*index as usize)?.fsid)

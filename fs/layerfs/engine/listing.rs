@@ -299,7 +299,7 @@ fn number(instance: &Instance, c: &Override<'_>, dir: &Positive, name: &[u8]) ->
     let root = dir.super_block().root().inode().held();
     let place = dir.inode().held();
     let outcome = lookup::lookup(instance, c, place, root, name, MissingOrigin::Leave).ok()?;
-    inode::number_of_found(instance, &outcome.found?)
+    inode::number_of_found(dir.super_block(), instance, &outcome.found?)
 }
 
 /// Which names were met: open addressing, at most half full.
