@@ -36,8 +36,11 @@ static void gen_task_setup(struct generator *g, struct lines *out, int tasks)
 }
 
 /* Answers that say that something is broken, whoever else is at work. */
-static bool never_right(int err)
+static bool never_right(const struct call *c, int err)
 {
+	/* A page behind the end: another task made the file shorter after its size was asked for. */
+	if (err == EFAULT && (!strcmp(c->type->name, "mapread") || !strcmp(c->type->name, "mapwrite")))
+		return false;
 	return err == EIO || err == EFAULT || err == ENOSYS || err == EUCLEAN || err == ENOMEM || err >= 512;
 }
 
@@ -58,7 +61,7 @@ static bool task_shared_step(struct task *t)
 	gen_note(&t->shared, line.s);
 	if (t->shared.paths.n > 60)
 		lines_truncate(&t->shared.paths, 20);
-	if (!never_right(t->shared_side.err))
+	if (!never_right(&c, t->shared_side.err))
 		return true;
 	text_add(&t->e->diff.text, "in the shared directory: %s: %s", line.s, errno_name(t->shared_side.err));
 	return failed(t->e, "shared");
