@@ -2,6 +2,8 @@
 
 //! Writing bytes into a buffer of fixed size, where too little room is an answer and not a panic.
 
+#![forbid(unsafe_code)]
+
 /// Appends to a borrowed buffer and gives back what was written.
 pub(crate) struct Writer<'b> {
     buf: &'b mut [u8],

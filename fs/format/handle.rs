@@ -8,6 +8,8 @@
 //! named by the same bytes in hexadecimal. See "Sharing and copying layers" and "NFS export" in
 //! `Documentation/filesystems/overlayfs.rst`.
 
+#![forbid(unsafe_code)]
+
 use crate::bytes::Writer;
 
 /// The newest version there is.

@@ -8,6 +8,8 @@
 //! properties" and "xino" in `Documentation/filesystems/overlayfs.rst`
 //! (`ovl_get_layers`, `ovl_map_dev_ino`, `ovl_map_ino`).
 
+#![forbid(unsafe_code)]
+
 use crate::options::Xino;
 
 /// How many bits of an inode number are the stack's own.

@@ -7,6 +7,8 @@
 //! See "Metadata only copy up" and "fs-verity support" in `Documentation/filesystems/overlayfs.rst`
 //! (`struct ovl_metacopy`).
 
+#![forbid(unsafe_code)]
+
 use crate::bytes::Writer;
 
 /// The only version there is.

@@ -7,6 +7,8 @@
 //! will not change under it: `U+1` is one more than upper's, `L-3` three less than lower's.
 //! (`ovl_set_nlink_common`, `ovl_get_nlink` in `fs/overlayfs/inode.c`.)
 
+#![forbid(unsafe_code)]
+
 use crate::bytes::Writer;
 
 /// The longest value (`U-2147483648`).

@@ -5,6 +5,8 @@
 //! See "whiteouts and opaque directories" in `Documentation/filesystems/overlayfs.rst`. The value `z`
 //! is layerfs's own: an overlayfs that doesn't know it sees an ordinary merge directory.
 
+#![forbid(unsafe_code)]
+
 /// What `overlay.opaque` says of a directory in a layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DirMark {

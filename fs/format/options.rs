@@ -8,6 +8,8 @@
 //! [`Features::resolve`] settles how the options depend on each other. Spelling and meaning are
 //! overlayfs's: `Documentation/filesystems/overlayfs.rst`, and `fs/overlayfs/params.c`.
 
+#![forbid(unsafe_code)]
+
 mod features;
 mod key;
 mod lowerdir;

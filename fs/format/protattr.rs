@@ -6,6 +6,8 @@
 //! renamed and changed. `overlay.protattr` keeps the flags as letters: `a` append-only, `i` immutable.
 //! (`ovl_check_protattr`, `ovl_set_protattr` in `fs/overlayfs/util.c`.)
 
+#![forbid(unsafe_code)]
+
 /// The longest value that is read.
 pub const MAX_LEN: usize = 32;
 

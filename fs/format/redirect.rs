@@ -17,6 +17,8 @@
 //! A component may be longer than a filesystem allows for a name: no such name exists, so the lookup
 //! finds nothing, which is what overlayfs makes of it too.
 
+#![forbid(unsafe_code)]
+
 use crate::bytes::Writer;
 
 /// The longest value that can be stored in an xattr at all (`XATTR_SIZE_MAX`).

@@ -4,6 +4,8 @@
 //!
 //! See "UUID and fsid" in `Documentation/filesystems/overlayfs.rst`.
 
+#![forbid(unsafe_code)]
+
 /// Length of the value.
 pub const LEN: usize = 16;
 

@@ -11,6 +11,8 @@
 //! for the xattr only where directories are marked `x` ([`crate::opaque::DirMark::HasWhiteouts`]),
 //! because it would otherwise have to ask every empty file.
 
+#![forbid(unsafe_code)]
+
 /// The device number (`i_rdev`) of a whiteout.
 pub const DEVICE: u32 = 0;
 

@@ -8,6 +8,8 @@
 //! `trusted.overlay.x` is stored as `trusted.overlay.overlay.x`. See "Nesting overlayfs mounts" and
 //! "User xattr" in `Documentation/filesystems/overlayfs.rst`.
 
+#![forbid(unsafe_code)]
+
 use crate::bytes::Writer;
 use core::cell::Cell;
 use core::ffi::CStr;

@@ -340,27 +340,14 @@ impl<F: FileSystem> Inode<F> {
         unsafe { (&raw const (*self.as_ptr()).i_flags).read_volatile() & COPIED_FLAGS != 0 }
     }
 
-    /// Makes it found by `key` from now on, if it could not be found by any (wraps
-    /// `__insert_inode_hash()`).
-    pub fn hash_by(&self, key: InodeKey) {
-        // SAFETY: The inode is valid; one that is in no hash chain is put into one, by somebody who
-        // holds its copy-up lock, so only once.
-        unsafe {
-            if (*self.as_ptr()).i_hash.pprev.is_null() {
-                (*self.as_ptr()).i_private = key.0 as *mut ffi::c_void;
-                bindings::__insert_inode_hash(self.as_ptr(), key.0 as u64);
-            }
-        }
-    }
-
-    /// Makes it found by `key` from now on, and no more by the one that it was found by (wraps
+    /// Makes it found by `key` from now on, and no more by another, if there was one (wraps
     /// `remove_inode_hash()` and `__insert_inode_hash()`). Whoever looks for the old key meanwhile finds
     /// either this inode or none.
     ///
     /// # Context
     ///
     /// The caller holds a lock of the object that all who change its key hold.
-    pub fn rehash_by(&self, key: InodeKey) {
+    pub fn hash_by(&self, key: InodeKey) {
         // SAFETY: The inode is valid. Its key is changed by the caller alone, and while it is in no hash
         // chain: who compares it without a lock then takes the inode's, and sees that it was taken out.
         unsafe {

@@ -7,6 +7,8 @@
 //! those of `ovl_fs_params_verify` in `fs/overlayfs/params.c`, and the order in which they are applied
 //! is part of them.
 
+#![forbid(unsafe_code)]
+
 use super::value::{parse_switch, switch_name, Fsync, RedirectDir, Uuid, Verity, Xino};
 use super::Key;
 

@@ -4,6 +4,8 @@
 //!
 //! The same names as `ovl_parameter_spec` in `fs/overlayfs/params.c`.
 
+#![forbid(unsafe_code)]
+
 /// A mount option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {

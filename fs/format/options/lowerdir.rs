@@ -6,6 +6,8 @@
 //! from the character after it. See "Multiple lower layers" and "Data-only lower layers" in
 //! `Documentation/filesystems/overlayfs.rst` (`ovl_parse_param_lowerdir` in `fs/overlayfs/params.c`).
 
+#![forbid(unsafe_code)]
+
 use super::monolithic::unescaped;
 use crate::bytes::Writer;
 use core::ffi::CStr;

@@ -6,6 +6,8 @@
 //! for whoever reads the value ([`super::unescape`]). (`ovl_next_opt` in `fs/overlayfs/params.c`,
 //! `vfs_parse_monolithic_sep` in `fs/fs_context.c`.)
 
+#![forbid(unsafe_code)]
+
 /// One option as it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawOption<'a> {

@@ -2,6 +2,8 @@
 
 //! The words that options take as values.
 
+#![forbid(unsafe_code)]
+
 /// Defines a setting as an enum of the words it may be.
 macro_rules! words {
     ($(#[$doc:meta])* $type:ident { $($(#[$word_doc:meta])* $variant:ident = $word:literal,)* }) => {

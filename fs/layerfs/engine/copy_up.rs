@@ -258,9 +258,7 @@ impl Job<'_> {
             self.dentry.set_needs_revalidation();
         }
         object.set_upper(PinnedDentry::new(made, UPPER));
-        if inode.is_dir() || self.leads_to_lower.get() {
-            inode.hash_by(key);
-        } else {
+        if !inode.is_dir() && !self.leads_to_lower.get() {
             // Another name of the copy would not lead to the lower object, and so not here.
             inode::rekey(self.instance, inode, key);
         }

@@ -137,7 +137,7 @@ pub(crate) fn get(
 /// A lookup that saw no copy yet would make a second inode: it is told by the count to start over.
 pub(crate) fn rekey(instance: &Instance, inode: &Inode, upper: InodeKey) {
     instance.rekeyed.fetch_add(1, Ordering::Release);
-    inode.rehash_by(upper);
+    inode.hash_by(upper);
 }
 
 /// Whether a cached inode is in the places that were found.

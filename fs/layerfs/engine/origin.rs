@@ -8,6 +8,7 @@
 use super::work;
 use crate::marks;
 use crate::state::instance::Instance;
+use crate::state::layer::Layer;
 use crate::state::object::Object;
 use crate::state::Real;
 use format::handle::Endian;
@@ -51,12 +52,12 @@ pub(crate) fn find(
     let no_uuid = instance.config.features.uuid == Uuid::Off;
     for (index, layer) in instance.layers.iter().enumerate().take(instance.merged) {
         let mount = layer.mount.get();
-        let fits = match instance.filesystems.get(layer.fsid as usize) {
-            Some(fs) if fs.ambiguous && layer.fsid > 0 => false,
-            _ if no_uuid => handle.uuid == [0; 16],
-            _ => handle.uuid == mount.super_block().uuid(),
+        let uuid = if no_uuid {
+            [0; 16]
+        } else {
+            mount.super_block().uuid()
         };
-        if !fits {
+        if !is_told_apart(instance, layer) || handle.uuid != uuid {
             continue;
         }
         match real.find(c, mount) {
@@ -106,11 +107,14 @@ pub(crate) fn encode<'b>(
 
 /// Whether [`find`] finds what has the origin `value`, of layer `index`.
 pub(crate) fn is_found(instance: &Instance, index: u32, value: &[u8]) -> bool {
-    let filesystem = instance
-        .layers
-        .get(index as usize)
-        .and_then(|layer| Some((layer, instance.filesystems.get(layer.fsid as usize)?)));
-    !value.is_empty() && filesystem.is_some_and(|(layer, fs)| !fs.ambiguous || layer.fsid == 0)
+    let layer = instance.layers.get(index as usize);
+    !value.is_empty() && layer.is_some_and(|layer| is_told_apart(instance, layer))
+}
+
+/// Whether the UUID says which filesystem a layer is on.
+fn is_told_apart(instance: &Instance, layer: &Layer) -> bool {
+    let filesystem = instance.filesystems.get(layer.fsid as usize);
+    layer.fsid == 0 || filesystem.is_none_or(|fs| !fs.ambiguous)
 }
 
 /// Writes the origin on a directory of upper that was put there by other means than copy-up, so that its
