@@ -6,7 +6,7 @@
 
 use crate::bindings;
 use crate::errno::to_result;
-use crate::inode::Slot;
+use crate::inode_cache::Slot;
 use crate::ops::context;
 use crate::super_block;
 use crate::FileSystem;

@@ -31,6 +31,7 @@ pub mod fs_context;
 pub mod handle;
 pub mod idmap;
 pub mod inode;
+pub mod inode_cache;
 pub mod lock;
 pub mod log;
 pub mod mount;
@@ -88,7 +89,7 @@ pub trait FileSystem: Owner + Sized + Send + Sync {
     type SuperData: super_block::SuperData;
 
     /// Private data of an inode, allocated together with it.
-    type InodeData: inode::InodeData;
+    type InodeData: inode_cache::InodeData;
 
     /// How a mount is configured and made.
     type Context: ops::ContextOps<Self>;

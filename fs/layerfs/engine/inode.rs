@@ -24,9 +24,9 @@ use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::aref::ARef;
 use vfs::errno::*;
-use vfs::inode::Cached;
-use vfs::inode::InodeKey;
-use vfs::inode::New;
+use vfs::inode_cache::Cached;
+use vfs::inode_cache::InodeKey;
+use vfs::inode_cache::New;
 use vfs::Override;
 use vfs::PinnedDentry;
 

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::layers;
 use super::Given;
 use crate::engine::work;
 use crate::state::layer::Upper;
@@ -117,7 +118,7 @@ pub(super) fn prepare(
 fn mark_in_use(fc: &FsContext<'_>, dir: &Real, name: &CStr) -> Option<InUse> {
     let mark = InUse::mark(dir);
     if mark.is_none() {
-        super::warn_in_use(fc, name);
+        layers::warn_in_use(fc, name);
     }
     mark
 }

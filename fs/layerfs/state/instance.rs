@@ -19,7 +19,7 @@ use kernel::cred::Credential;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use vfs::cred::OverrideExt;
-use vfs::inode::InodeKey;
+use vfs::inode_cache::InodeKey;
 use vfs::mount::PrivateMount;
 use vfs::Idmap;
 use vfs::Mount;

@@ -12,7 +12,7 @@ use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::aref::ARef;
 use vfs::inode::InUse;
-use vfs::inode::InodeKey;
+use vfs::inode_cache::InodeKey;
 use vfs::mount::PrivateMount;
 use vfs::super_block::ErrorMark;
 use vfs::sync::AnonDev;

@@ -172,7 +172,7 @@ impl Traits {
     }
 }
 
-impl vfs::inode::InodeData for Object {
+impl vfs::inode_cache::InodeData for Object {
     fn pins(&self, each: &mut dyn FnMut(&PinnedDentry)) {
         if let Some(upper) = self.upper.as_ref() {
             each(upper);

@@ -38,7 +38,7 @@ use crate::fileattr::FileAttr;
 use crate::inode::Access;
 use crate::inode::Inode;
 use crate::inode::RcuInode;
-use crate::inode::Slot;
+use crate::inode_cache::Slot;
 use crate::ops::AttrOps;
 use crate::ops::DentryOps;
 use crate::ops::DirOps;

@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! From the layers as they were given to a stack: each is looked at for itself, gets a private mount and
+//! the number of its filesystem; then they are checked against each other, and the root is made of theirs.
+
+#![forbid(unsafe_code)]
+
+use super::upper;
+use super::Setup;
+use crate::engine;
+use crate::engine::inode::Found;
+use crate::marks;
+use crate::state::config::Config;
+use crate::state::config::Lowerdirs;
+use crate::state::instance::Instance;
+use crate::state::layer::Filesystem;
+use crate::state::layer::Layer;
+use crate::state::layer::Upper;
+use crate::state::LayerFs;
+use crate::state::SuperBlock;
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::AtomicUsize;
+use format::ino::XinoBits;
+use format::opaque::DirMark;
+use format::options;
+use kernel::cred::Credential;
+use kernel::prelude::*;
+use kernel::str::CString;
+use kernel::sync::aref::ARef;
+use vfs::cred;
+use vfs::cred::Capability;
+use vfs::errno::*;
+use vfs::fs_context::FsContext;
+use vfs::inode_cache::InodeKey;
+use vfs::mount::PrivateMount;
+use vfs::mount::PrivateUse;
+use vfs::stat::StatFs;
+use vfs::super_block::FileHandles;
+use vfs::super_block::Root;
+use vfs::super_block::MAX_STACK_DEPTH;
+use vfs::sync::AnonDev;
+use vfs::Override;
+use vfs::Path;
+
+/// What `statfs(2)` shows of a mount: "LYRF".
+const MAGIC: u64 = 0x4c59_5246;
+
+/// What `statfs(2)` shows of a mount as `overlay`, as of overlayfs's.
+const OVERLAY_MAGIC: u64 = 0x794c_7630;
+
+/// What the layers have together.
+pub(super) struct Facts {
+    /// The longest name that one of them can have, in bytes.
+    name_max: u64,
+    pub(super) stack_depth: u32,
+    /// Every filesystem numbers its inodes with 32 bits.
+    only_ino32: bool,
+}
+
+impl Setup {
+    /// Checks each layer for itself.
+    pub(super) fn check_layers(&self, fc: &FsContext<'_>) -> Result<Facts> {
+        match self.lowers.len() {
+            0 => return Err(fc.invalid(fmt!("missing 'lowerdir'"))),
+            1 if self.upper.is_none() => {
+                return Err(fc.invalid(fmt!(
+                    "at least 2 lowerdir are needed while upperdir nonexistent"
+                )))
+            }
+            _ => {}
+        }
+        if self.lowers.iter().all(|lower| lower.data) {
+            return Err(fc.invalid(fmt!("at least one non-data lowerdir is required")));
+        }
+        let mut facts = Facts {
+            name_max: 0,
+            stack_depth: 0,
+            only_ino32: true,
+        };
+        if let Some(upper) = &self.upper {
+            let path = upper.path.as_path();
+            let stat = StatFs::of(path).inspect_err(|e| {
+                fc.error(fmt!("statfs failed on '{}': {:?}", &*upper.name, e));
+            })?;
+            facts.name_max = stat.name_max();
+            facts.stack_depth = path.dentry.super_block().stack_depth();
+        }
+        for lower in &self.lowers {
+            let path = lower.path.as_path();
+            let stat = StatFs::of(path).inspect_err(|e| {
+                fc.error(fmt!("statfs failed on '{}': {:?}", &*lower.name, e));
+            })?;
+            facts.name_max = facts.name_max.max(stat.name_max());
+            let sb = path.dentry.super_block();
+            facts.stack_depth = facts.stack_depth.max(sb.stack_depth());
+            // Without the right to decode handles nothing is known of the numbers either.
+            facts.only_ino32 &=
+                sb.file_handles() == FileHandles::Ino32 && cred::capable(Capability::DacReadSearch);
+        }
+        facts.stack_depth += 1;
+        if facts.stack_depth > MAX_STACK_DEPTH {
+            return Err(fc.invalid(fmt!(
+                "maximum fs stacking depth exceeded: at most {} filesystems may stand on each other",
+                MAX_STACK_DEPTH
+            )));
+        }
+        Ok(facts)
+    }
+
+    /// Mounts the layers for ourselves.
+    pub(super) fn build(
+        &mut self,
+        fc: &FsContext<'_>,
+        c: &Override<'_>,
+        facts: &Facts,
+        mounter: ARef<Credential>,
+    ) -> Result<Instance> {
+        let mut layers: KVec<Layer> = KVec::with_capacity(self.lowers.len(), GFP_KERNEL)?;
+        // The first filesystem is upper's, or nobody's.
+        let mut filesystems: KVec<Filesystem> = KVec::new();
+        let nobody = Filesystem {
+            id: 0,
+            dev: AnonDev::new()?,
+            uuid: [0; 16],
+            is_lower: false,
+            ambiguous: false,
+        };
+        filesystems.push(nobody, GFP_KERNEL)?;
+        let upper = match (self.upper.take(), self.work.take()) {
+            (None, _) => None,
+            (Some(_), None) => return Err(fc.invalid(fmt!("missing 'workdir'"))),
+            (Some(upper), Some(work)) => {
+                let prepared = upper::prepare(fc, c, &mut self.features, upper, work)?;
+                if let Some(fs) = filesystems.first_mut() {
+                    let sb = prepared.mount.get().super_block();
+                    fs.id = sb.id();
+                    fs.uuid = sb.uuid();
+                }
+                Some(prepared)
+            }
+        };
+        let mut names = KVec::new();
+        let mut no_idmaps = upper
+            .as_ref()
+            .is_none_or(|upper| upper.mount.get().idmap().is_identity());
+        let mut merged = 0;
+        for lower in core::mem::take(&mut self.lowers) {
+            let path = lower.path.as_path();
+            let root = path.dentry.inode().key();
+            if path.dentry.inode().is_in_use_as_upper() {
+                // By another mount: our own was just looked at.
+                warn_in_use(fc, &lower.name);
+            }
+            // Nothing that can be seen has its number from a data-only layer.
+            let fsid = if lower.data {
+                0
+            } else {
+                merged += 1;
+                fsid_of(&mut filesystems, path.dentry.super_block())?
+            };
+            let mount = PrivateMount::clone_of(path, PrivateUse::ReadOnly).inspect_err(|e| {
+                fc.error(fmt!(
+                    "the mount at '{}' can't be cloned: {:?}; it may be unbindable, or of another \
+                     mount namespace",
+                    &*lower.name,
+                    e
+                ));
+            })?;
+            no_idmaps &= mount.get().idmap().is_identity();
+            if self.list.is_none() {
+                names.push(CString::try_from(&*lower.name)?, GFP_KERNEL)?;
+            }
+            layers.push(Layer::new(mount, root, lower.name, fsid), GFP_KERNEL)?;
+        }
+        if upper.is_some() {
+            self.find_ambiguous(fc, &mut filesystems);
+        }
+        let only_ino32 = facts.only_ino32
+            && upper.as_ref().is_none_or(|upper| {
+                upper.mount.get().super_block().file_handles() == FileHandles::Ino32
+            });
+        let count = filesystems.len() - usize::from(upper.is_none());
+        let has_upper = upper.is_some();
+        let uuid = upper
+            .as_ref()
+            .and_then(|upper| upper::uuid(fc, c, &mut self.features, upper));
+        let xino = XinoBits::choose(count as u32, has_upper, self.features.xino, only_ino32);
+        match xino {
+            XinoBits::High(bits) => fc.info(fmt!(
+                "\"xino\" feature enabled using {} upper inode bits",
+                bits
+            )),
+            XinoBits::SameFs if self.features.xino == options::Xino::On => fc.info(fmt!(
+                "\"xino=on\" is useless with all layers on same fs, ignore"
+            )),
+            _ => {}
+        }
+        Ok(Instance {
+            config: Config {
+                as_overlay: self.as_overlay,
+                features: self.features,
+                lowerdirs: match self.list.take() {
+                    Some(list) => Lowerdirs::List(list),
+                    None => Lowerdirs::Each(names),
+                },
+            },
+            magic: if self.as_overlay {
+                OVERLAY_MAGIC
+            } else {
+                MAGIC
+            },
+            roots: sorted_roots(fc, upper.as_ref(), &layers)?,
+            upper,
+            layers,
+            merged,
+            filesystems,
+            uuid,
+            xino,
+            name_max: facts.name_max,
+            mounter,
+            no_idmaps,
+            name_seed: vfs::sync::random(),
+            rekeyed: AtomicUsize::new(0),
+            last_made_up: AtomicU64::new(0),
+        })
+    }
+}
+
+/// The roots of the layers in order; an error where two are the same.
+fn sorted_roots(
+    fc: &FsContext<'_>,
+    upper: Option<&Upper>,
+    layers: &[Layer],
+) -> Result<KVec<InodeKey>> {
+    let mut roots: KVec<InodeKey> = KVec::with_capacity(layers.len() + 3, GFP_KERNEL)?;
+    // Inserted in order rather than sorted in the end: there are at most some hundreds.
+    for key in upper.map_or(&[][..], |upper| upper.keys()) {
+        // Without a work directory upper names the one it would be in twice.
+        if let Err(place) = roots.binary_search(key) {
+            roots
+                .insert_within_capacity(place, *key)
+                .map_err(|_| ENOMEM)?;
+        }
+    }
+    for layer in layers {
+        match roots.binary_search(&layer.root) {
+            Err(place) => roots
+                .insert_within_capacity(place, layer.root)
+                .map_err(|_| ENOMEM)?,
+            Ok(_) => {
+                fc.error(fmt!("'{}' is a layer twice", &*layer.name));
+                return Err(ELOOP);
+            }
+        }
+    }
+    Ok(roots)
+}
+
+/// The index of a filesystem in inode numbers; 0 is upper's.
+fn fsid_of(filesystems: &mut KVec<Filesystem>, sb: &vfs::SuperBlock<vfs::Foreign>) -> Result<u32> {
+    let id = sb.id();
+    let index = match filesystems.iter().position(|fs| fs.id == id) {
+        Some(index) => index,
+        None => {
+            let new = Filesystem {
+                id,
+                dev: AnonDev::new()?,
+                uuid: sb.uuid(),
+                is_lower: false,
+                ambiguous: false,
+            };
+            filesystems.push(new, GFP_KERNEL)?;
+            filesystems.len() - 1
+        }
+    };
+    if let Some(fs) = filesystems.get_mut(index) {
+        fs.is_lower = true;
+    }
+    Ok(index as u32)
+}
+
+impl Setup {
+    /// Finds the filesystems that an origin can't be told to be on: those with the UUID of another, or
+    /// without one where lower layers may have been made anew meanwhile.
+    fn find_ambiguous(&mut self, fc: &FsContext<'_>, filesystems: &mut KVec<Filesystem>) {
+        let by_uuid = self.features.uuid != options::Uuid::Off;
+        let trusts_lowers = self.features.metacopy
+            || self.features.redirect_dir == options::RedirectDir::On
+            || self.features.xino == options::Xino::On;
+        for i in 0..filesystems.len() {
+            let Some(this) = filesystems.get(i).filter(|fs| fs.is_lower) else {
+                continue;
+            };
+            let uuid = if by_uuid { this.uuid } else { [0; 16] };
+            let twin = filesystems
+                .iter()
+                .enumerate()
+                .any(|(j, fs)| j != i && fs.is_lower && (!by_uuid || fs.uuid == uuid));
+            let ambiguous = twin || uuid == [0; 16] && !trusts_lowers;
+            if let Some(this) = filesystems.get_mut(i) {
+                this.ambiguous = ambiguous;
+            }
+            // The filesystem of upper is known to be that.
+            if ambiguous && i > 0 && self.features.xino == options::Xino::Auto {
+                self.features.xino = options::Xino::Off;
+                fc.warn(fmt!(
+                    "a lower filesystem has no uuid of its own, falling back to xino=off"
+                ));
+            }
+        }
+    }
+}
+
+/// Says that a layer is also written to by another mount.
+pub(super) fn warn_in_use(fc: &FsContext<'_>, name: &CStr) {
+    fc.warn(fmt!(
+        "'{}' is in use as upperdir or workdir of another mount; what is changed there may or may \
+         not be seen here",
+        name
+    ));
+}
+
+/// Refuses layers that contain each other.
+pub(super) fn check_overlaps(fc: &FsContext<'_>, instance: &Instance) -> Result {
+    let upper = instance
+        .upper
+        .iter()
+        .map(|upper| (upper.mount.get().root(), &*upper.name, false));
+    let lowers = instance
+        .layers
+        .iter()
+        .map(|layer| (root_of(layer), &*layer.name, true));
+    for (root, name, is_lower) in Iterator::chain(upper, lowers) {
+        let mut dir = ARef::from(root);
+        while !dir.is_root() {
+            dir = dir.parent();
+            if is_lower && instance.is_layer_root(&dir) {
+                fc.error(fmt!(
+                    "'{}' is within another layer; layers must not overlap",
+                    name
+                ));
+                return Err(ELOOP);
+            }
+            if dir.inode().is_in_use_as_upper() {
+                warn_in_use(fc, name);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The root of a layer.
+fn root_of(layer: &Layer) -> &vfs::Positive<vfs::Foreign> {
+    layer.mount.get().root()
+}
+
+/// Makes the root directory: merged of the roots of all layers.
+pub(super) fn make_root(sb: &SuperBlock, c: &Override<'_>) -> Result<Root<LayerFs>> {
+    let instance = sb.data();
+    let mut xattr_whiteouts = false;
+    let mut below = KVec::new();
+    let mut top = None;
+    let mut weak = false;
+    let upper = instance
+        .upper
+        .as_ref()
+        .map(|upper| ARef::from(upper.mount.get().root()));
+    if let Some(upper) = &upper {
+        weak |= upper.needs_revalidation();
+    }
+    let lowermost = instance.merged.saturating_sub(1);
+    for (i, layer) in instance.layers.iter().enumerate().take(instance.merged) {
+        let dentry = root_of(layer);
+        weak |= dentry.needs_revalidation();
+        let path = Path {
+            mount: layer.mount.get(),
+            dentry,
+        };
+        if i < lowermost && marks::dir_mark(&instance.config, c, path) == DirMark::HasWhiteouts {
+            layer.expect_xattr_whiteouts();
+            xattr_whiteouts = true;
+        }
+        let place = (ARef::from(dentry), i as u32);
+        if top.is_none() {
+            top = Some(place);
+        } else {
+            below.push(place, GFP_KERNEL)?;
+        }
+    }
+    let found = Found {
+        upper,
+        top,
+        below,
+        metacopy: false,
+        lazy: None,
+        xattr_whiteouts,
+    };
+    let root = Root::new(engine::inode::root(sb, instance, c, found)?)?;
+    if weak {
+        root.set_weakly_revalidated();
+    }
+    Ok(root)
+}

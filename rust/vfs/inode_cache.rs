@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The inode cache: how inodes of our own come to be, are found again, and go.
+//!
+//! They are allocated together with their data from one slab cache, and found again in the inode
+//! cache by the address of the real inode they stand for. Their life: [`New`] (nobody else sees it),
+//! then [`Inode`] (counted) or [`RcuInode`] (in RCU-walk), then evicted: the pins of the data are
+//! released, and after a grace period the data is dropped and the memory freed.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use crate::bindings;
+use crate::idmap::Idmap;
+use crate::inode::copy_attributes;
+use crate::inode::mode;
+use crate::inode::Inode;
+use crate::inode::Protection;
+use crate::inode::RcuInode;
+use crate::inode::COPIED_FLAGS;
+use crate::ops::tables;
+use crate::pinned::PinnedDentry;
+use crate::super_block::SuperBlock;
+use crate::FileSystem;
+use crate::Foreign;
+use core::cell::UnsafeCell;
+use core::marker::PhantomData;
+use core::mem::offset_of;
+use core::ptr::NonNull;
+use kernel::ffi;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+use kernel::types::Opaque;
+
+/// What an inode of ours is found by in the inode cache: a real inode, by address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InodeKey(usize);
+
+impl RcuInode<Foreign> {
+    /// What identifies it while it is cached.
+    #[inline]
+    pub fn key(&self) -> InodeKey {
+        InodeKey(self.as_ptr() as usize)
+    }
+}
+
+impl<F: FileSystem> Inode<F> {
+    /// Makes it found by `key` from now on, and no more by another, if there was one (wraps
+    /// `remove_inode_hash()` and `__insert_inode_hash()`). Whoever looks for the old key meanwhile finds
+    /// either this inode or none.
+    ///
+    /// # Context
+    ///
+    /// The caller holds a lock of the object that all who change its key hold.
+    pub fn hash_by(&self, key: InodeKey) {
+        // SAFETY: The inode is valid. Its key is changed by the caller alone, and while it is in no hash
+        // chain: who compares it without a lock then takes the inode's, and sees that it was taken out.
+        unsafe {
+            let inode = self.as_ptr();
+            if !(*inode).i_hash.pprev.is_null() {
+                bindings::__remove_inode_hash(inode);
+            }
+            (&raw mut (*inode).i_private).write_volatile(key.0 as *mut ffi::c_void);
+            bindings::__insert_inode_hash(inode, key.0 as u64);
+        }
+    }
+}
+
+/// Private data of an inode.
+///
+/// It is dropped in an RCU callback: dropping it must not sleep.
+pub trait InodeData: Default + Send + Sync {
+    /// Shows every [`PinnedDentry`] within, so that they can be given back when the inode is
+    /// evicted. One that is left out would be given back where that may sleep and must not.
+    fn pins(&self, each: &mut dyn FnMut(&PinnedDentry));
+}
+
+/// An inode of ours in memory.
+pub(crate) struct Slot<F: FileSystem> {
+    data: UnsafeCell<F::InodeData>,
+    inode: Opaque<bindings::inode>,
+}
+
+impl<F: FileSystem> Slot<F> {
+    #[inline]
+    fn of(inode: *mut bindings::inode) -> *mut Self {
+        inode
+            .cast::<u8>()
+            .wrapping_sub(offset_of!(Self, inode))
+            .cast()
+    }
+
+    /// Prepares the part that survives from one use of the memory to the next.
+    pub(crate) unsafe extern "C" fn construct(slot: *mut ffi::c_void) {
+        // SAFETY: The slab allocator passes memory for a slot.
+        unsafe {
+            bindings::inode_init_once(Opaque::cast_into(&raw const (*slot.cast::<Self>()).inode))
+        };
+    }
+
+    /// `->alloc_inode()`.
+    pub(crate) unsafe extern "C" fn alloc(sb: *mut bindings::super_block) -> *mut bindings::inode {
+        // SAFETY: The VFS passes a super block of ours; the type has its cache while it is registered.
+        unsafe {
+            let slot: *mut Self = bindings::kmem_cache_alloc_lru_noprof(
+                F::fs_type().cache(),
+                &raw mut (*sb).s_inode_lru,
+                bindings::GFP_KERNEL,
+            )
+            .cast();
+            if slot.is_null() {
+                return core::ptr::null_mut();
+            }
+            (&raw mut (*slot).data).write(UnsafeCell::new(F::InodeData::default()));
+            Opaque::cast_into(&raw const (*slot).inode)
+        }
+    }
+
+    /// `->destroy_inode()`: nobody counts on it any more, but RCU-walk may still see it.
+    pub(crate) unsafe extern "C" fn destroy(inode: *mut bindings::inode) {
+        // SAFETY: The VFS passes an inode of ours, once, when its last reference is gone.
+        unsafe {
+            let data = &*(*Self::of(inode)).data.get();
+            data.pins(&mut |pin| pin.release());
+        }
+    }
+
+    /// `->free_inode()`: called after a grace period.
+    pub(crate) unsafe extern "C" fn free(inode: *mut bindings::inode) {
+        // SAFETY: Nobody can see the inode any more. The cache outlives it: a type waits for RCU
+        // callbacks before it destroys its cache.
+        unsafe {
+            let slot = Self::of(inode);
+            (&raw mut (*slot).data).drop_in_place();
+            bindings::kmem_cache_free(F::fs_type().cache(), slot.cast());
+        }
+    }
+}
+
+impl<F: FileSystem> RcuInode<F> {
+    /// The private data. What it pins may have been released already: only [`Inode::held`] lets one
+    /// use the dentries.
+    #[inline]
+    pub fn data(&self) -> &F::InodeData {
+        // SAFETY: Inodes of `F` are allocated within a `Slot<F>`, whose data is whole from its
+        // allocation to the end of the grace period.
+        unsafe { &*(*Slot::<F>::of(self.as_ptr())).data.get() }
+    }
+}
+
+/// An inode of ours that nobody else sees yet.
+///
+/// Dropped before [`New::init`], it is taken out of the cache, and whoever waits for it starts over.
+///
+/// # Invariants
+///
+/// We hold the only count; `hashed` tells whether it is in the inode cache, locked as new.
+pub struct New<F: FileSystem> {
+    inode: NonNull<bindings::inode>,
+    hashed: bool,
+    _owner: PhantomData<F>,
+}
+
+/// What the inode cache has for a key.
+pub enum Cached<F: FileSystem> {
+    /// An inode in use.
+    Found(ARef<Inode<F>>),
+    /// A fresh one for us to set up.
+    New(New<F>),
+}
+
+impl<F: FileSystem> SuperBlock<F> {
+    /// The inode cached for `key`, or a new one under that key (wraps `iget5_locked()`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    ///
+    /// # Context
+    ///
+    /// May sleep: waits for an inode that is being set up or evicted.
+    pub fn get_or_new(&self, key: InodeKey) -> Result<Cached<F>> {
+        // SAFETY: The callbacks compare and set `i_private` with the key, and nothing else.
+        let inode = unsafe {
+            bindings::iget5_locked(
+                self.as_ptr(),
+                key.0 as u64,
+                Some(test_key),
+                Some(set_key),
+                key.0 as *mut ffi::c_void,
+            )
+        };
+        let inode = NonNull::new(inode).ok_or(ENOMEM)?;
+        // SAFETY: The inode is counted for us.
+        let state = unsafe { (&raw const (*inode.as_ptr()).i_state.__state).read_volatile() };
+        if state & bindings::inode_state_flags_enum_I_NEW == 0 {
+            // SAFETY: As above; it is of our super block, hence of `F`.
+            return Ok(Cached::Found(unsafe { ARef::from_raw(inode.cast()) }));
+        }
+        // INVARIANT: It is new, hence ours alone.
+        Ok(Cached::New(New {
+            inode,
+            hashed: true,
+            _owner: PhantomData,
+        }))
+    }
+
+    /// The inode cached for `key`, if there is one (wraps `ilookup5()`).
+    ///
+    /// # Context
+    ///
+    /// May sleep: waits for an inode that is being set up or evicted.
+    pub fn cached(&self, key: InodeKey) -> Option<ARef<Inode<F>>> {
+        // SAFETY: The callback compares `i_private` with the key, and nothing else.
+        let inode = unsafe {
+            bindings::ilookup5(
+                self.as_ptr(),
+                key.0 as u64,
+                Some(test_key),
+                key.0 as *mut ffi::c_void,
+            )
+        };
+        // SAFETY: The inode is counted for us, and of our super block, hence of `F`.
+        NonNull::new(inode).map(|inode| unsafe { ARef::from_raw(inode.cast()) })
+    }
+
+    /// A new inode that can't be found by any key (wraps `new_inode()`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new_inode(&self) -> Result<New<F>> {
+        // SAFETY: The super block is valid.
+        let inode = unsafe { bindings::new_inode(self.as_ptr()) };
+        // INVARIANT: It was just made.
+        Ok(New {
+            inode: NonNull::new(inode).ok_or(ENOMEM)?,
+            hashed: false,
+            _owner: PhantomData,
+        })
+    }
+}
+
+unsafe extern "C" fn test_key(inode: *mut bindings::inode, key: *mut ffi::c_void) -> i32 {
+    // SAFETY: The inode cache passes an inode of the super block in question.
+    i32::from(unsafe { (*inode).i_private } == key)
+}
+
+unsafe extern "C" fn set_key(inode: *mut bindings::inode, key: *mut ffi::c_void) -> i32 {
+    // SAFETY: The inode cache passes a new inode.
+    unsafe { (*inode).i_private = key };
+    0
+}
+
+/// Stands for "ask the filesystem each time" in the ACL fields of an inode.
+const ACL_DONT_CACHE: *mut kernel::bindings::posix_acl =
+    -3isize as *mut kernel::bindings::posix_acl;
+
+impl<F: FileSystem> New<F> {
+    /// Makes it a copy of `real` seen through `idmap`: type, mode, owner, times, size, links and
+    /// flags; with number `ino`, `protection` beside that of the flags, and private `data`. From
+    /// here on everybody may see it.
+    pub fn init(
+        self,
+        real: &RcuInode<Foreign>,
+        idmap: &Idmap,
+        ino: u64,
+        protection: Protection,
+        data: F::InodeData,
+    ) -> ARef<Inode<F>> {
+        let (inode, hashed) = (self.inode, self.hashed);
+        core::mem::forget(self);
+        let ptr = inode.as_ptr();
+        // SAFETY: By the type invariant nobody else sees the inode. `real` is an inode, whose
+        // attributes may be read at any time.
+        unsafe {
+            *(*Slot::<F>::of(ptr)).data.get() = data;
+
+            let from = real.as_ptr();
+            let mode = real.mode();
+            (*ptr).i_ino = ino;
+            (*ptr).i_flags |=
+                bindings::S_NOCMTIME | ((*from).i_flags & COPIED_FLAGS) | protection.flags();
+            (*ptr).i_acl = ACL_DONT_CACHE;
+            (*ptr).i_default_acl = ACL_DONT_CACHE;
+            (((*ptr).i_uid), ((*ptr).i_gid)) = idmap.owner_of(real);
+            copy_attributes(ptr, from);
+            #[cfg(CONFIG_LOCKDEP)]
+            bindings::vfs_helper_lockdep_inode(ptr);
+            bindings::set_nlink(ptr, if real.is_dir() { 1 } else { real.nlink() });
+            match mode & mode::FORMAT {
+                mode::DIRECTORY => {
+                    (*ptr).i_op = tables::dir_inode_operations::<F>();
+                    (*ptr).__bindgen_anon_3.i_fop = tables::dir_file_operations::<F>();
+                }
+                mode::REGULAR => {
+                    (*ptr).i_op = tables::regular_inode_operations::<F>();
+                    (*ptr).__bindgen_anon_3.i_fop = tables::regular_file_operations::<F>();
+                    (*(*ptr).i_mapping).a_ops = tables::address_space_operations();
+                }
+                mode::SYMLINK => (*ptr).i_op = tables::symlink_inode_operations::<F>(),
+                _ => {
+                    (*ptr).i_op = tables::special_inode_operations::<F>();
+                    bindings::init_special_inode(ptr, mode, real.rdev());
+                }
+            }
+            if hashed {
+                bindings::unlock_new_inode(ptr);
+            }
+            // The count that `New` held goes to the caller.
+            ARef::from_raw(inode.cast())
+        }
+    }
+}
+
+impl<F: FileSystem> Drop for New<F> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the count is ours, and the inode was never set up.
+        unsafe {
+            if self.hashed {
+                bindings::iget_failed(self.inode.as_ptr());
+            } else {
+                bindings::iput(self.inode.as_ptr());
+            }
+        }
+    }
+}
