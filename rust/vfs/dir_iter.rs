@@ -111,7 +111,7 @@ fn iterate(
     Ok((closure.seen, closure.ctx.pos))
 }
 
-/// Shows every entry of a directory that was just opened (wraps `iterate_dir()`, as often as it
+/// Shows every entry of a directory that is at its beginning (wraps `iterate_dir()`, as often as it
 /// takes).
 ///
 /// # Errors

@@ -124,6 +124,11 @@ impl<F: FileSystem> File<F> {
     }
 }
 
+/// Whence [`File::seek`] counts: the beginning.
+pub const SEEK_SET: i32 = bindings::SEEK_SET as i32;
+/// Whence [`File::seek`] counts: the current position.
+pub const SEEK_CUR: i32 = bindings::SEEK_CUR as i32;
+
 impl File<Foreign> {
     /// Moves its position (wraps `vfs_llseek()`) and gives the new one.
     ///
@@ -217,11 +222,6 @@ impl OwnedFile {
         })?;
         // INVARIANT: The reference is ours.
         Ok(Self(NonNull::new(file).ok_or(EIO)?))
-    }
-
-    /// Puts it at the beginning.
-    pub fn rewind(&self) {
-        self.set_position(0);
     }
 }
 

@@ -17,6 +17,7 @@ mod bindings;
 pub mod acl;
 pub mod backing;
 pub mod backing_pair;
+pub mod byte_vec;
 pub mod change;
 pub mod copy;
 pub mod cred;

@@ -18,6 +18,7 @@ use crate::state::instance::Instance;
 use crate::state::listing::Arena;
 use crate::state::listing::Fate;
 use crate::state::listing::Listing;
+use crate::state::listing::Room;
 use crate::state::object;
 use crate::state::object::Object;
 use crate::state::object::Trait;
@@ -32,18 +33,26 @@ use vfs::dir_iter::Entry;
 use vfs::dir_iter::Type;
 use vfs::errno::*;
 use vfs::file::OwnedFile;
+use vfs::file::SEEK_SET;
 use vfs::Held;
 use vfs::Override;
 use vfs::Path;
 
-/// Reads a merged directory.
+/// Reads a merged directory, which will take about `room`. `open`: that of one layer, at any position,
+/// which nobody else reads.
 ///
 /// # Errors
 ///
 /// `ENOMEM`; what a layer gives.
-pub(crate) fn read(instance: &Instance, c: &Override<'_>, dir: &Positive) -> Result<Arc<Listing>> {
-    let mut merge = Merge::new(instance)?;
-    merge.read_all(instance, c, dir.inode().held())?;
+pub(crate) fn read(
+    instance: &Instance,
+    c: &Override<'_>,
+    dir: &Positive,
+    open: &OwnedFile,
+    room: Room,
+) -> Result<Arc<Listing>> {
+    let mut merge = Merge::new(instance, room)?;
+    merge.read_all(instance, c, dir.inode().held(), Some(open))?;
     if instance.xino.same_dev() {
         merge.renumber(instance, c, dir);
     } else {
@@ -62,8 +71,8 @@ pub(crate) fn check_empty(
     c: &Override<'_>,
     object: Held<'_, Object>,
 ) -> Result<KVec<KVec<u8>>> {
-    let mut merge = Merge::new(instance)?;
-    merge.read_all(instance, c, object)?;
+    let mut merge = Merge::new(instance, Room::default())?;
+    merge.read_all(instance, c, object, None)?;
     let mut whiteouts = KVec::new();
     for (at, entry, fate) in merge.arena.iter() {
         if fate != Fate::Hidden {
@@ -77,6 +86,9 @@ pub(crate) fn check_empty(
     }
     Ok(whiteouts)
 }
+
+/// For how many suspects room is made when the first is there.
+const FIRST_SUSPECTS: usize = 16;
 
 struct Merge {
     arena: Arena,
@@ -94,11 +106,11 @@ struct Merge {
 }
 
 impl Merge {
-    fn new(instance: &Instance) -> Result<Self> {
+    fn new(instance: &Instance, room: Room) -> Result<Self> {
         Ok(Self {
-            arena: Arena::new()?,
-            met: NameTable::new(instance.name_seed),
-            lowest: KVVec::with_capacity(NameTable::INITIAL / 2, GFP_KERNEL)?,
+            arena: Arena::with_room(room.records)?,
+            met: NameTable::new(instance.name_seed, room.remembered as usize),
+            lowest: KVVec::with_capacity(room.names as usize, GFP_KERNEL)?,
             suspects: KVVec::new(),
             merged_dirs: KVVec::new(),
             end_of_upper: 0,
@@ -111,12 +123,16 @@ impl Merge {
         instance: &Instance,
         c: &Override<'_>,
         object: Held<'_, Object>,
+        open: Option<&OwnedFile>,
     ) -> Result {
         let depth = usize::from(object.upper().is_some()) + object.lower_depth();
         for (i, pin) in object::places(object).enumerate() {
             let in_upper = pin.tag() == UPPER;
+            let path = object::path(instance, pin)?;
+            let key = path.dentry.inode().key();
             let layer = LayerDir {
-                path: object::path(instance, pin)?,
+                path,
+                open: open.filter(|dir| dir.inode().key() == key),
                 fsid: instance.fsid_of(pin.get())?,
                 marked: object.has(Trait::XATTR_WHITEOUTS)
                     && !in_upper
@@ -138,9 +154,20 @@ impl Merge {
         layer: &LayerDir<'_>,
     ) -> Result {
         let path = layer.path;
-        let dir = OwnedFile::open_dir(c, path)?;
+        let opened;
+        let dir = match layer.open {
+            Some(dir) => {
+                // Also where it is already: filesystems note then which names are there.
+                dir.seek(0, SEEK_SET)?;
+                dir
+            }
+            None => {
+                opened = OwnedFile::open_dir(c, path)?;
+                &opened
+            }
+        };
         self.suspects.clear();
-        dir_iter::read_all(c, &dir, |entry| {
+        dir_iter::read_all(c, dir, |entry| {
             if matches!(entry.name, b"." | b"..") {
                 return Ok(());
             }
@@ -211,7 +238,7 @@ impl Merge {
         };
         if whiteout::must_look(kind, layer.marked) {
             if self.suspects.capacity() == 0 {
-                self.suspects.reserve(NameTable::INITIAL / 2, GFP_KERNEL)?;
+                self.suspects.reserve(FIRST_SUSPECTS, GFP_KERNEL)?;
             }
             self.suspects.push(record, GFP_KERNEL)?;
         }
@@ -250,10 +277,14 @@ impl Merge {
     fn finish(self) -> Result<Listing> {
         let Self {
             arena,
+            met,
             lowest,
             renumbered,
             ..
         } = self;
+        let remembered = met.used;
+        // It is wanted no more.
+        drop(met);
         let behind = |(_, _, fate): &(u32, Entry<'_>, Fate)| *fate == Fate::Behind;
         let extra = arena.iter().filter(behind).count();
         let len = lowest.len() + extra;
@@ -276,13 +307,15 @@ impl Merge {
                 order.push(record, GFP_KERNEL)?;
             }
         }
-        Ok(Listing::new(arena, order, !renumbered))
+        Ok(Listing::new(arena, order, !renumbered, remembered))
     }
 }
 
 /// A directory of a layer that is being read.
 struct LayerDir<'a> {
     path: Path<'a>,
+    /// The directory, if somebody has it open for us.
+    open: Option<&'a OwnedFile>,
     fsid: u32,
     /// Empty regular files may be whiteouts.
     marked: bool,
@@ -307,17 +340,18 @@ struct NameTable {
     /// The hash of a name, and the offset of its record plus one; 0 where there is none.
     slots: KVVec<(u32, u32)>,
     used: usize,
+    /// Slots of the first table, for half as many names: a power of two.
+    initial: usize,
     seed: u64,
 }
 
 impl NameTable {
-    /// Slots of the smallest table, for half as many names.
-    const INITIAL: usize = 32;
-
-    fn new(seed: u64) -> Self {
+    /// One that makes room for so many names when the first is there.
+    fn new(seed: u64, names: usize) -> Self {
         Self {
             slots: KVVec::new(),
             used: 0,
+            initial: (names.max(1) * 2).next_power_of_two(),
             seed,
         }
     }
@@ -397,7 +431,7 @@ impl NameTable {
 
     #[cold]
     fn grow(&mut self) -> Result {
-        let len = (self.slots.len() * 4).max(Self::INITIAL);
+        let len = (self.slots.len() * 4).max(self.initial);
         let new = KVVec::from_elem((0, 0), len, GFP_KERNEL)?;
         let old = core::mem::replace(&mut self.slots, new);
         for slot in &old {

@@ -40,6 +40,8 @@ use vfs::dir_op::RenameFlags;
 use vfs::errno::*;
 use vfs::file::LateFile;
 use vfs::file::OwnedFile;
+use vfs::file::SEEK_CUR;
+use vfs::file::SEEK_SET;
 use vfs::ops::DirOps;
 use vfs::ops::Nameless;
 use vfs::ops::New;
@@ -142,7 +144,7 @@ impl DirOps<LayerFs> for Dir {
         let listing = match &reading.listing {
             Some((listing, _)) => listing.clone(),
             None => {
-                let joined = join_listing(instance, file.dentry())?;
+                let joined = join_listing(instance, file.dentry(), &dir.real)?;
                 if joined.0.keeps_numbers() {
                     make_pure(instance, inode, joined.1);
                 }
@@ -154,9 +156,6 @@ impl DirOps<LayerFs> for Dir {
     }
 
     fn seek(file: &File, dir: &Pin<KBox<Open>>, offset: i64, whence: i32) -> Result<i64> {
-        const SEEK_SET: i32 = 0;
-        const SEEK_CUR: i32 = 1;
-
         // The lock keeps a reader from seeing the position move.
         let _lock = file.inode().lock_exclusive();
         {
@@ -256,14 +255,18 @@ impl Reading {
 }
 
 /// Takes part in the directory's listing.
-fn join_listing(instance: &Instance, dir: &Positive) -> Result<(Arc<Listing>, usize)> {
+fn join_listing(
+    instance: &Instance,
+    dir: &Positive,
+    open: &OwnedFile,
+) -> Result<(Arc<Listing>, usize)> {
     let inode = dir.inode();
     let shared = inode
         .data()
         .make_listing(inode.super_block().stack_depth())?;
-    shared.join(|| {
+    shared.join(|room| {
         let c = instance.as_mounter();
-        engine::listing::read(instance, &c, dir)
+        engine::listing::read(instance, &c, dir, open, room)
     })
 }
 

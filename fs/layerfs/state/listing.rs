@@ -12,6 +12,7 @@ use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::sync::Arc;
+use vfs::byte_vec::ByteVec;
 use vfs::dir_iter::Entry;
 use vfs::dir_iter::Type;
 use vfs::sync::Locked;
@@ -24,15 +25,51 @@ pub(crate) struct Listing {
     arena: Arena,
     order: KVVec<u32>,
     keeps_numbers: bool,
+    room: Room,
+}
+
+/// What a listing took to make: the next one of the directory will take about as much, and is given that
+/// at once.
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    /// Bytes of the arena.
+    pub(crate) records: u32,
+    /// Names that are shown.
+    pub(crate) names: u32,
+    /// Names that had to be remembered.
+    pub(crate) remembered: u32,
+}
+
+impl Default for Room {
+    /// That of a small directory.
+    fn default() -> Self {
+        Self {
+            records: 1024,
+            names: 16,
+            remembered: 16,
+        }
+    }
 }
 
 impl Listing {
-    /// Packs them; `keeps_numbers`: no entry has another number than in its layer.
-    pub(crate) fn new(arena: Arena, order: KVVec<u32>, keeps_numbers: bool) -> Self {
+    /// Packs them; `keeps_numbers`: no entry has another number than in its layer. `remembered`: names
+    /// that had to be remembered to make it.
+    pub(crate) fn new(
+        arena: Arena,
+        order: KVVec<u32>,
+        keeps_numbers: bool,
+        remembered: usize,
+    ) -> Self {
+        let room = Room {
+            records: arena.end(),
+            names: order.len() as u32,
+            remembered: remembered as u32,
+        };
         Self {
             arena,
             order,
             keeps_numbers,
+            room,
         }
     }
 
@@ -81,16 +118,16 @@ impl Fate {
 const KIND: usize = 8;
 
 /// Records of names, one after the other.
-pub(crate) struct Arena(KVVec<u8>);
+pub(crate) struct Arena(ByteVec);
 
 impl Arena {
-    /// An empty one, with room for a small directory.
+    /// An empty one, with room for so many bytes of records.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Self(KVVec::with_capacity(1024, GFP_KERNEL)?))
+    pub(crate) fn with_room(bytes: u32) -> Result<Self> {
+        Ok(Self(ByteVec::with_capacity(bytes as usize)?))
     }
 
     /// The offset behind the last record.
@@ -156,9 +193,7 @@ impl Arena {
         *ino = entry.ino.to_ne_bytes();
         *kind = entry.kind.as_byte() | fate.bits();
         [*len0, *len1] = len.to_ne_bytes();
-        self.0.reserve(room, GFP_KERNEL)?;
-        self.0.extend_from_slice(&header, GFP_KERNEL)?;
-        self.0.extend_from_slice(entry.name, GFP_KERNEL)?;
+        self.0.push(&header, entry.name)?;
         Ok(at as u32)
     }
 
@@ -194,6 +229,7 @@ struct Made {
     /// The version of the directory that `listing` was made of.
     of: usize,
     users: usize,
+    room: Room,
 }
 
 impl SharedListing {
@@ -217,7 +253,7 @@ impl SharedListing {
     /// Those of `make`.
     pub(crate) fn join(
         &self,
-        make: impl FnOnce() -> Result<Arc<Listing>>,
+        make: impl FnOnce(Room) -> Result<Arc<Listing>>,
     ) -> Result<(Arc<Listing>, usize)> {
         let mut made = self.made.lock();
         // Before anything is read: what changes meanwhile may have been seen or not.
@@ -225,7 +261,8 @@ impl SharedListing {
         let listing = match &made.listing {
             Some(listing) if made.of == version => listing.clone(),
             _ => {
-                let listing = make()?;
+                let listing = make(made.room)?;
+                made.room = listing.room;
                 made.of = version;
                 made.listing.insert(listing).clone()
             }
