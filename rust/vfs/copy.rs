@@ -16,12 +16,19 @@ use crate::inode::Access;
 use crate::path::Path;
 use crate::write::Writing;
 use crate::Foreign;
-use core::ops::Range;
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
 /// How much is copied between two looks at whether we are to be killed, in bytes.
-const CHUNK: u64 = 1 << 20;
+const CHUNK: i64 = 1 << 20;
+
+/// Part of a file that has data, in bytes.
+#[derive(Clone, Copy, Default)]
+struct Piece {
+    start: i64,
+    /// The first byte behind it.
+    end: i64,
+}
 
 /// How data was copied.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -99,18 +106,84 @@ impl OwnedFile {
         Ok(unsafe { Self::from_raw(NonNull::new(file).ok_or(EIO)?) })
     }
 
-    /// The first data at or behind `offset`, up to the next hole; `None`: a hole is all there is (wraps
-    /// `vfs_llseek()`).
-    fn next_data(&self, offset: i64) -> Result<Option<Range<i64>>> {
+    /// The first data at or behind `offset`, up to the next hole, or to the end of a piece, if it is not
+    /// worth `looking` for small holes; `None`: a hole is all there is (wraps `vfs_llseek()`).
+    fn next_data(&self, offset: i64, looking: bool) -> Result<Option<Piece>> {
         match self.seek(offset, bindings::SEEK_DATA as i32) {
             Ok(start) => {
+                if !looking {
+                    let end = start.saturating_add(CHUNK);
+                    return Ok(Some(Piece { start, end }));
+                }
                 let end = self.seek(start, bindings::SEEK_HOLE as i32)?;
                 // It is being changed, if there is no data any more.
-                Ok(Some(start..end.max(start + 1)))
+                let end = end.max(start + 1);
+                Ok(Some(Piece { start, end }))
             }
             Err(e) if e == ENXIO => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// Finds pieces of data at or behind `at`, before `len`: as many as `pieces` has room for, or all.
+    /// Several before one of them is read: what reading ahead brings into the page cache is data to
+    /// some filesystems, whether it was ever written or not.
+    fn find_data<'a>(&self, mut at: i64, len: i64, pieces: &'a mut [Piece]) -> &'a [Piece] {
+        // SAFETY: The file is open; in that place regular files have what they read ahead.
+        let reads_ahead = unsafe { (*self.as_ptr()).__bindgen_anon_3.f_ra.ra_pages } > 0;
+        // In memory the search for a hole goes through all pages. What takes as much as it has bytes
+        // has few; but all of it may be allocated and little written.
+        let looking = reads_ahead || self.inode().allocated() < len as u64;
+        let mut found = 0;
+        for piece in pieces.iter_mut() {
+            if at >= len {
+                break;
+            }
+            *piece = match self.next_data(at, looking) {
+                Ok(Some(next)) => next,
+                Ok(None) => break,
+                // Its filesystem does not say.
+                Err(_) => Piece {
+                    start: at,
+                    end: len,
+                },
+            };
+            piece.end = piece.end.min(len);
+            at = piece.end;
+            found += 1;
+        }
+        pieces.get(..found).unwrap_or(&[])
+    }
+
+    /// Copies a piece of `from` to the same place; whether `from` still had all of it (wraps
+    /// `do_splice_direct()`).
+    fn copy_piece(&self, from: &Self, piece: Piece) -> Result<bool> {
+        let mut at = piece.start;
+        while at < piece.end {
+            // SAFETY: No requirement.
+            if unsafe { bindings::vfs_helper_is_being_killed() } {
+                return Err(EINTR);
+            }
+            let mut to = at;
+            // SAFETY: Both files are open, the positions are ours.
+            let done = unsafe {
+                bindings::do_splice_direct(
+                    from.as_ptr(),
+                    &mut at,
+                    self.as_ptr(),
+                    &mut to,
+                    (piece.end - at).min(CHUNK) as usize,
+                    bindings::SPLICE_F_MOVE,
+                )
+            };
+            if done < 0 {
+                return Err(Error::from_errno(done as i32));
+            }
+            if done == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Copies `len` bytes of `from`: by sharing them where the filesystem can, else by copying, with
@@ -131,7 +204,7 @@ impl OwnedFile {
         if cloned == len {
             return Ok(Copied::Shared);
         }
-        let (mut at, zero) = (0i64, 0i64);
+        let zero = 0i64;
         // SAFETY: Both files are open.
         unsafe {
             to_result(bindings::vfs_helper_verify_read(
@@ -145,45 +218,20 @@ impl OwnedFile {
                 len as usize,
             ))?;
         }
-        // SAFETY: The file is open.
-        let seeks = unsafe { (*from.as_ptr()).f_mode } & bindings::FMODE_LSEEK != 0;
-        // Where the data that is being copied ends.
-        let mut end = if seeks { 0 } else { len };
-        while at < len {
-            // SAFETY: No requirement.
-            if unsafe { bindings::vfs_helper_is_being_killed() } {
-                return Err(EINTR);
-            }
-            if at >= end {
-                match from.next_data(at) {
-                    Ok(Some(data)) => (at, end) = (data.start, data.end.min(len)),
-                    Ok(None) => return Ok(Copied::Written),
-                    Err(_) => end = len,
-                }
-                continue;
-            }
-            let mut to = at;
-            let piece = (end - at).min(CHUNK as i64) as usize;
-            // SAFETY: Both files are open, the positions are ours.
-            let done = unsafe {
-                bindings::do_splice_direct(
-                    from.as_ptr(),
-                    &mut at,
-                    self.as_ptr(),
-                    &mut to,
-                    piece,
-                    bindings::SPLICE_F_MOVE,
-                )
-            };
-            if done < 0 {
-                return Err(Error::from_errno(done as i32));
-            }
-            if done == 0 {
-                // The file became shorter.
+        let mut room = [Piece::default(); 16];
+        let mut at = 0;
+        loop {
+            let pieces = from.find_data(at, len, &mut room);
+            let Some(last) = pieces.last() else {
                 return Ok(Copied::Written);
+            };
+            for piece in pieces {
+                if !self.copy_piece(from, *piece)? {
+                    return Ok(Copied::Written);
+                }
             }
+            at = last.end;
         }
-        Ok(Copied::Written)
     }
 
     /// Waits until its data, and what is needed to find it, is on disk (wraps `vfs_fsync()`).

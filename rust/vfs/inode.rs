@@ -162,6 +162,16 @@ impl<F: Owner> RcuInode<F> {
         unsafe { (&raw const (*self.as_ptr()).i_size).read_volatile() }
     }
 
+    /// Bytes that are allocated for it, where its filesystem keeps that in the inode; else 0 (wraps
+    /// `i_blocks`).
+    #[inline]
+    pub fn allocated(&self) -> u64 {
+        const UNIT_BYTES: u64 = 512;
+
+        // SAFETY: A word that may be read at any time.
+        unsafe { (&raw const (*self.as_ptr()).i_blocks).read_volatile() }.saturating_mul(UNIT_BYTES)
+    }
+
     /// The number of names.
     #[inline]
     pub fn nlink(&self) -> u32 {
