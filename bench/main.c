@@ -61,6 +61,7 @@ double untimed(double (*round)(struct stack *, int), struct stack *s, int number
 
 	marked = SYSTEMS;
 	took = round(s, number);
+	settle();
 	marked = was;
 	return took;
 }

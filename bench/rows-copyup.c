@@ -29,6 +29,7 @@ static void look(const struct stack *s, int round)
 
 	for (int i = 0; i < s->row->n; i++)
 		CHECK(stat(name("d/f%d-%d", round, i), &st));
+	settle();
 }
 
 static double chmod_small(struct stack *s, int round)
@@ -94,7 +95,6 @@ static double copy_by_hand(void)
 	double took;
 	int from, to;
 
-	settle();
 	start = now();
 	from = CHECK(open("large", O_RDONLY | O_CLOEXEC));
 	to = CHECK(open("copy", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
@@ -117,6 +117,7 @@ static double copy_large(struct stack *s, int round)
 	(void)round;
 	/* What the filesystem has yet to write would otherwise be written while the clock runs. */
 	sync();
+	settle();
 	if (s->system == BARE)
 		return copy_by_hand();
 	start = now();
