@@ -8,6 +8,7 @@
  *     valid=SECONDS	how long names and attributes may be cached [0: asked every time]
  *     noxattr		no extended attributes
  *     direct		files are read past the page cache, so that they can't be mapped shared
+ *     stream		directories have no positions to go back to
  *     highino		inode numbers with the highest bits set
  *     control=FILE	errors to answer, read at each request: lines "OPERATION ERRNO [NAME]"
  *			with OPERATION lookup, getattr, open, read, opendir, readdir, readlink,
@@ -47,7 +48,7 @@ static uint64_t objects[MAX_NODES];
 static int used = 2;
 static const char *root, *control;
 static unsigned int valid_seconds;
-static bool noxattr, highino, direct;
+static bool noxattr, highino, direct, stream;
 static int dev;
 static char reply_buf[BUFFER];
 
@@ -239,6 +240,8 @@ static void serve(const struct fuse_in_header *in, const void *arg)
 
 		if (direct && in->opcode == FUSE_OPEN)
 			out.open_flags = FOPEN_DIRECT_IO;
+		if (stream && in->opcode == FUSE_OPENDIR)
+			out.open_flags = FOPEN_NONSEEKABLE;
 		err = ordered_error(in->opcode == FUSE_OPEN ? "open" : "opendir", path);
 		if (!err && access(path, F_OK))
 			err = errno;
@@ -313,7 +316,7 @@ int main(int argc, char **argv)
 	char options[128];
 
 	if (argc < 3) {
-		fprintf(stderr, "usage: fuselower DIR MOUNTPOINT [valid=SECONDS] [noxattr] [highino] [control=FILE]\n");
+		fprintf(stderr, "usage: fuselower DIR MOUNTPOINT [valid=SECONDS] [noxattr] [direct] [stream] [highino] [control=FILE]\n");
 		return 2;
 	}
 	root = realpath(argv[1], NULL);
@@ -326,6 +329,8 @@ int main(int argc, char **argv)
 			highino = true;
 		else if (!strcmp(argv[i], "direct"))
 			direct = true;
+		else if (!strcmp(argv[i], "stream"))
+			stream = true;
 		else if (!strncmp(argv[i], "control=", 8))
 			control = strdup(argv[i] + 8);
 		else {

@@ -155,12 +155,11 @@ impl Merge {
     ) -> Result {
         let path = layer.path;
         let opened;
-        let dir = match layer.open {
-            Some(dir) => {
-                // Also where it is already: filesystems note then which names are there.
-                dir.seek(0, SEEK_SET)?;
-                dir
-            }
+        // Moved also where it is at its beginning: filesystems note then which names are there. Some
+        // of FUSE can't be moved.
+        let reusable = layer.open.filter(|dir| dir.seek(0, SEEK_SET).is_ok());
+        let dir = match reusable {
+            Some(dir) => dir,
             None => {
                 opened = OwnedFile::open_dir(c, path)?;
                 &opened
