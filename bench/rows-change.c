@@ -57,7 +57,10 @@ static void clear(const struct stack *s, int which)
 
 #define EACH(s, took, call)                                     \
 	do {                                                    \
-		uint64_t start_ = (settle(), now());            \
+		uint64_t start_;                                \
+                                                                \
+		settle();                                       \
+		start_ = now();                                 \
 		for (int i = 0; i < (s)->row->n; i++)           \
 			CHECK(call);                            \
 		took = (double)(now() - start_) / (s)->row->n;  \

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! layerfs: a stacking filesystem. The root of the crate: its floors, and `module!`, which expands to
-//! the unsafe code that every kernel module needs (so this file alone can't forbid it).
+//! the unsafe code that every kernel module needs. So this file alone can't forbid it, and has nothing else.
 
 mod engine;
 mod marks;
@@ -10,6 +10,7 @@ mod ops;
 mod state;
 
 use kernel::prelude::*;
+use mount::Module;
 
 module! {
     type: Module,
@@ -18,17 +19,4 @@ module! {
     description: "Layered filesystem in Rust, on-disk compatible with overlayfs",
     license: "GPL",
     alias: ["fs-layerfs"],
-}
-
-/// The loaded module.
-struct Module {
-    _registration: vfs::registration::Registration<state::LayerFs>,
-}
-
-impl kernel::Module for Module {
-    fn init(module: &'static ThisModule) -> Result<Self> {
-        Ok(Self {
-            _registration: vfs::registration::Registration::new(module)?,
-        })
-    }
 }

@@ -106,12 +106,12 @@ impl OwnedFile {
         Ok(unsafe { Self::from_raw(NonNull::new(file).ok_or(EIO)?) })
     }
 
-    /// The first data at or behind `offset`, up to the next hole, or to the end of a piece, if it is not
-    /// worth `looking` for small holes; `None`: a hole is all there is (wraps `vfs_llseek()`).
-    fn next_data(&self, offset: i64, looking: bool) -> Result<Option<Piece>> {
+    /// The first data at or behind `offset`: up to the next hole, or, without `small_holes`, a chunk, whether
+    /// there is a hole in it or not; `None`: a hole is all there is (wraps `vfs_llseek()`).
+    fn next_data(&self, offset: i64, small_holes: bool) -> Result<Option<Piece>> {
         match self.seek(offset, bindings::SEEK_DATA as i32) {
             Ok(start) => {
-                if !looking {
+                if !small_holes {
                     let end = start.saturating_add(CHUNK);
                     return Ok(Some(Piece { start, end }));
                 }
@@ -133,13 +133,13 @@ impl OwnedFile {
         let reads_ahead = unsafe { (*self.as_ptr()).__bindgen_anon_3.f_ra.ra_pages } > 0;
         // In memory the search for a hole goes through all pages. What takes as much as it has bytes
         // has few; but all of it may be allocated and little written.
-        let looking = reads_ahead || self.inode().allocated() < len as u64;
+        let small_holes = reads_ahead || self.inode().allocated() < len as u64;
         let mut found = 0;
         for piece in pieces.iter_mut() {
             if at >= len {
                 break;
             }
-            *piece = match self.next_data(at, looking) {
+            *piece = match self.next_data(at, small_holes) {
                 Ok(Some(next)) => next,
                 Ok(None) => break,
                 // Its filesystem does not say.

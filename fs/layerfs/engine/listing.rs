@@ -274,16 +274,13 @@ impl Merge {
     }
 
     fn finish(self) -> Result<Listing> {
+        let remembered = self.met.used;
         let Self {
             arena,
-            met,
             lowest,
             renumbered,
             ..
         } = self;
-        let remembered = met.used;
-        // It is wanted no more.
-        drop(met);
         let behind = |(_, _, fate): &(u32, Entry<'_>, Fate)| *fate == Fate::Behind;
         let extra = arena.iter().filter(behind).count();
         let len = lowest.len() + extra;

@@ -36,10 +36,24 @@ use vfs::fs_context::Value;
 use vfs::ops::ContextOps;
 use vfs::path::OwnedPath;
 use vfs::registration::FsType;
+use vfs::registration::Registration;
 use vfs::super_block::NewSuper;
 use vfs::super_block::Properties;
 use vfs::super_block::Root;
 use vfs::FileSystem;
+
+/// The loaded module: as long as it lives, the type can be mounted.
+pub(crate) struct Module {
+    _registration: Registration<LayerFs>,
+}
+
+impl kernel::Module for Module {
+    fn init(module: &'static ThisModule) -> Result<Self> {
+        Ok(Self {
+            _registration: Registration::new(module)?,
+        })
+    }
+}
 
 static TYPE: FsType<LayerFs> = FsType::new();
 

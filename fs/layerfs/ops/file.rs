@@ -31,6 +31,8 @@ use vfs::backing::WriteEnd;
 use vfs::backing_pair::BackingPair;
 use vfs::copy::SyncRange;
 use vfs::fiemap::Extents;
+use vfs::file::SEEK_CUR;
+use vfs::file::SEEK_SET;
 use vfs::ops::FileOps;
 use vfs::Foreign;
 use vfs::Path;
@@ -153,9 +155,6 @@ impl FileOps<LayerFs> for Regular {
     }
 
     fn seek(file: &File, open: &OpenFile, offset: i64, whence: i32) -> Result<i64> {
-        const SEEK_SET: i32 = 0;
-        const SEEK_CUR: i32 = 1;
-
         if offset == 0 && whence == SEEK_CUR {
             return Ok(file.position());
         }
