@@ -3,9 +3,9 @@
 //! Acting with other credentials for a while.
 //!
 //! A stacking filesystem checks its own objects with the caller's credentials and acts on the
-//! objects below with those of whoever mounted it. [`Override`] is that second state as a value:
-//! while it lives the task has the mounter's credentials, and every call of this crate that acts on
-//! a foreign object asks for a reference to it.
+//! objects below with those of whoever mounted it. [`Override`] is that second state as a type: who has
+//! a reference to one runs with the mounter's credentials, and every call of this crate that acts on
+//! a foreign object asks for such a reference.
 //!
 //! C header: [`include/linux/cred.h`](srctree/include/linux/cred.h)
 
@@ -97,15 +97,17 @@ impl Drop for Prepared {
     }
 }
 
-/// The current task acts with other credentials until this is dropped.
+/// The current task acts with other credentials than its own.
 ///
-/// A swap of one pointer at either end: no reference is taken, because the guard borrows the
-/// credentials. Guards nest: each gives back what it found.
+/// There is no value of this type to keep, only a reference to one for the time of a closure
+/// ([`OverrideExt::override_current`]): so it is the control flow, and nobody's memory, that gives back
+/// what was there before. A guard could be dropped before one that was made later, or be forgotten,
+/// and `current->cred` would be left pointing to what nobody holds.
 ///
 /// # Invariants
 ///
-/// `old` is what `current->cred` was when the guard was made, and the guard is dropped by the task
-/// that made it (it is `!Send`) before the credentials it borrows.
+/// As long as there is a reference, the credentials of the task that it was given to are those that
+/// it was made for, or those of an override within. `old` is what they were before, and lives as long.
 pub struct Override<'a> {
     old: *const bindings::cred,
     _cred: PhantomData<&'a Credential>,
@@ -114,8 +116,11 @@ pub struct Override<'a> {
 
 /// Overriding the current task's credentials.
 pub trait OverrideExt {
-    /// Makes `self` the credentials of the current task until the guard is dropped (does what
-    /// `override_creds()` does).
+    /// Does `f` with `self` as the credentials of the current task (does what `override_creds()` and
+    /// `revert_creds()` do).
+    ///
+    /// That is a swap of one pointer at either end: no count is taken, because `self` is borrowed.
+    /// Overrides nest.
     ///
     /// # Context
     ///
@@ -124,47 +129,120 @@ pub trait OverrideExt {
     /// # Examples
     ///
     /// ```ignore
-    /// let c = mounter.override_current();
-    /// let found = parent.lookup(&c, mount, name)?;
+    /// let found = mounter.override_current(|c| parent.lookup(c, mount, name))?;
     /// ```
-    fn override_current(&self) -> Override<'_>;
+    fn override_current<R>(&self, f: impl FnOnce(&Override<'_>) -> R) -> R;
 }
 
 impl OverrideExt for Credential {
-    #[inline]
-    fn override_current(&self) -> Override<'_> {
-        let slot = current_cred_slot();
-        // SAFETY: `current->cred` is only read and written by the task itself (others read
-        // `real_cred`), and the guard keeps the borrow of `self` as long as the pointer is there.
-        let old = unsafe {
-            let old = slot.read();
-            slot.write(self.as_ptr());
-            old
-        };
-        // INVARIANT: `old` was read from `current->cred` above.
-        Override {
-            old,
-            _cred: PhantomData,
-            _task: NotThreadSafe,
-        }
+    #[inline(always)]
+    fn override_current<R>(&self, f: impl FnOnce(&Override<'_>) -> R) -> R {
+        // SAFETY: `self` is borrowed until `with_cred` is done.
+        unsafe { with_cred(self.as_ptr(), f) }
     }
 }
 
+/// Does `f` with `new` as the credentials of the current task.
+///
+/// # Safety
+///
+/// `new` are valid until this returns.
+#[inline(always)]
+unsafe fn with_cred<R>(new: *const bindings::cred, f: impl FnOnce(&Override<'_>) -> R) -> R {
+    let slot = current_cred_slot();
+    // SAFETY: `current->cred` is only read and written by the task itself (others read `real_cred`), and
+    // `new` is valid for as long as it is there.
+    let old = unsafe {
+        let old = slot.read();
+        slot.write(new);
+        old
+    };
+    // INVARIANT: `old` was read from `current->cred` above. Whoever put it there keeps it until it is
+    // taken away again, which is after this returns. The reference does not outlive this function, and
+    // whatever `f` puts there is taken away again before it returns.
+    let result = f(&Override {
+        old,
+        _cred: PhantomData,
+        _task: NotThreadSafe,
+    });
+    // The kernel does not unwind: if `f` does not return, the task never runs again.
+    // SAFETY: The task is still the one whose pointer was replaced, and `old` was valid there before.
+    unsafe { slot.write(old) };
+    result
+}
+
 impl Override<'_> {
-    /// The credentials in force: those the guard put in place, or those of a guard nested in it.
+    /// The credentials in force: those this was made for, or those of an override within.
     #[inline]
     pub(crate) fn as_ptr(&self) -> *const bindings::cred {
         // SAFETY: The task's own `cred` pointer may be read by the task.
         unsafe { current_cred_slot().read() }
     }
-}
 
-impl Drop for Override<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant this is the task whose `cred` pointer was replaced, and
-        // `old` was valid there before.
-        unsafe { current_cred_slot().write(self.old) };
+    /// Does `f` with the credentials in force, but with the ids of `owner` as those that own what is
+    /// created, and labelled as the LSMs want what the caller creates under `name` to be labelled
+    /// (wraps `security_dentry_create_files_as()`). The caller is who the task was before this override.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EACCES` by an LSM; what `f` fails with.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn to_create<F: crate::FileSystem, R>(
+        &self,
+        name: &crate::dentry::Named<'_, F>,
+        owner: &crate::inode::NewOwner,
+        f: impl FnOnce(&Override<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let mut new = Prepared::from_current()?;
+        let dentry = name.dentry().as_ptr();
+        // SAFETY: The new credentials are ours alone. The name of a `Named` does not change. By the type
+        // invariant `old` are valid. The rest is valid for the call.
+        unsafe {
+            let raw = new.0.as_mut();
+            raw.fsuid = owner.uid;
+            raw.fsgid = owner.gid;
+            crate::errno::to_result(bindings::security_dentry_create_files_as(
+                dentry,
+                i32::from(owner.mode),
+                &raw const (*dentry).__bindgen_anon_1.d_name,
+                self.old,
+                raw,
+            ))?;
+        }
+        new.share().override_current(f)
+    }
+
+    /// Does `f` with the credentials that the LSMs want for copying up `dentry`, if they want any (wraps
+    /// `security_inode_copy_up()`), else with those in force.
+    ///
+    /// # Errors
+    ///
+    /// `EACCES` by an LSM; `ENOMEM`; what `f` fails with.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn to_copy_up<F: crate::FileSystem, R>(
+        &self,
+        dentry: &crate::Positive<F>,
+        f: impl FnOnce(&Override<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let mut new = core::ptr::null_mut();
+        // SAFETY: The dentry is valid and positive, the pointer is ours to fill.
+        let outcome = crate::errno::to_result(unsafe {
+            bindings::security_inode_copy_up(dentry.as_ptr(), &mut new)
+        });
+        // One LSM may have made credentials before another refused.
+        // INVARIANT: They have one reference, made by `prepare_creds()`, and it is ours.
+        let new = NonNull::new(new).map(Prepared);
+        outcome?;
+        match new {
+            Some(new) => new.share().override_current(f),
+            None => f(self),
+        }
     }
 }
 
@@ -216,93 +294,4 @@ fn current() -> *mut bindings::task_struct {
 fn current() -> *mut bindings::task_struct {
     // SAFETY: There always is a current task.
     unsafe { bindings::get_current() }
-}
-
-/// Credentials that somebody made for an operation, in force until this is dropped.
-///
-/// # Invariants
-///
-/// `new` are the current credentials of this task, with a reference that is ours; `old` were before.
-pub struct Borrowed {
-    old: *const bindings::cred,
-    new: NonNull<bindings::cred>,
-    _task: NotThreadSafe,
-}
-
-impl Borrowed {
-    /// Makes `new`, of which we own a reference, the current credentials.
-    fn enter(new: NonNull<bindings::cred>) -> Self {
-        let slot = current_cred_slot();
-        // SAFETY: The task's own pointer; the new credentials are counted for as long as it is there.
-        let old = unsafe {
-            let old = slot.read();
-            slot.write(new.as_ptr());
-            old
-        };
-        Self {
-            old,
-            new,
-            _task: NotThreadSafe,
-        }
-    }
-
-    /// The mounter's credentials, but with `uid` and `gid` as those that own what is created, and
-    /// labelled as the LSMs want what `as_seen_by` creates under the name of `dentry` to be labelled
-    /// (wraps `security_dentry_create_files_as()`).
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`; `EACCES` by an LSM.
-    pub fn to_create<F: crate::FileSystem>(
-        mounter: &Override<'_>,
-        dentry: &crate::Dentry<F>,
-        owner: &crate::inode::NewOwner,
-    ) -> Result<Self> {
-        let mut new = Prepared::from_current()?;
-        // SAFETY: The new credentials are ours alone; the rest is valid for the call. `mounter.old`
-        // are the credentials of the task before the override, which it keeps.
-        unsafe {
-            let raw = new.0.as_mut();
-            raw.fsuid = owner.uid;
-            raw.fsgid = owner.gid;
-            crate::errno::to_result(bindings::security_dentry_create_files_as(
-                dentry.as_ptr(),
-                i32::from(owner.mode),
-                &raw const (*dentry.as_ptr()).__bindgen_anon_1.d_name,
-                mounter.old,
-                raw,
-            ))?;
-        }
-        let raw = new.0;
-        core::mem::forget(new);
-        Ok(Self::enter(raw))
-    }
-
-    /// The credentials the LSMs want for copying up `dentry`, if they want any (wraps
-    /// `security_inode_copy_up()`).
-    ///
-    /// # Errors
-    ///
-    /// `EACCES` by an LSM. `ENOMEM`.
-    pub fn to_copy_up<F: crate::FileSystem>(
-        _mounter: &Override<'_>,
-        dentry: &crate::Dentry<F>,
-    ) -> Result<Option<Self>> {
-        let mut new = core::ptr::null_mut();
-        // SAFETY: The dentry is valid, the pointer is ours to fill.
-        crate::errno::to_result(unsafe {
-            bindings::security_inode_copy_up(dentry.as_ptr(), &mut new)
-        })?;
-        Ok(NonNull::new(new).map(Self::enter))
-    }
-}
-
-impl Drop for Borrowed {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant: this task's pointer, and our reference.
-        unsafe {
-            current_cred_slot().write(self.old);
-            bindings::put_cred(self.new.as_ptr());
-        }
-    }
 }

@@ -38,7 +38,6 @@ use vfs::acl;
 use vfs::acl::Acl;
 use vfs::backing::BackingFile;
 use vfs::change::Change;
-use vfs::cred::Borrowed;
 use vfs::dentry::Named;
 use vfs::dentry::Vacant;
 use vfs::dir_op::Creating;
@@ -49,6 +48,7 @@ use vfs::dir_op::Renaming;
 use vfs::dir_op::What;
 use vfs::errno::*;
 use vfs::inode::mode;
+use vfs::inode::NewOwner;
 use vfs::ops::Nameless;
 use vfs::ops::New;
 use vfs::stat::Request;
@@ -126,6 +126,7 @@ fn changed(instance: &Instance, dir: &Positive) {
 }
 
 /// What is needed for a change.
+#[derive(Clone, Copy)]
 struct Job<'a> {
     instance: &'a Instance,
     upper: &'a Upper,
@@ -138,16 +139,27 @@ fn with_job<R>(instance: &Instance, f: impl FnOnce(&Job<'_>) -> Result<R>) -> Re
     let upper = instance.upper()?;
     upper.work()?;
     let writing = upper.mount.get().want_write()?;
-    let c = instance.as_mounter();
-    f(&Job {
-        instance,
-        upper,
-        c: &c,
-        writing: &writing,
+    instance.as_mounter(|c| {
+        f(&Job {
+            instance,
+            upper,
+            c,
+            writing: &writing,
+        })
     })
 }
 
 impl Job<'_> {
+    /// Does `f` with the credentials of who makes an object under `name`, to be owned by `owner`.
+    fn as_creator<R>(
+        &self,
+        name: &Named<'_, LayerFs>,
+        owner: &NewOwner,
+        f: impl FnOnce(&Job<'_>) -> Result<R>,
+    ) -> Result<R> {
+        self.c.to_create(name, owner, |c| f(&Job { c, ..*self }))
+    }
+
     fn mark(&self, dentry: &Real, mark: Mark, value: &[u8], missing: Result) -> Result {
         marks::write(
             self.instance,
@@ -404,15 +416,14 @@ pub(crate) fn create(instance: &Instance, name: Vacant<'_, LayerFs>, what: New<'
     };
     copy_up::copy_up(instance, dir, Need::Metadata)?;
     let owner = dir.inode().owner_of_new(format | bits);
+    let what = match what {
+        New::File(_) => What::File(owner.mode),
+        New::Directory(_) => What::Directory(owner.mode),
+        New::Special(_, dev) => What::Special(owner.mode, dev),
+        New::Symlink(target) => What::Symlink(target),
+    };
     let made = with_job(instance, |job| {
-        let _creator = Borrowed::to_create(job.c, &named, &owner)?;
-        let what = match what {
-            New::File(_) => What::File(owner.mode),
-            New::Directory(_) => What::Directory(owner.mode),
-            New::Special(_, dev) => What::Special(owner.mode, dev),
-            New::Symlink(target) => What::Symlink(target),
-        };
-        job.create(named, &what)
+        job.as_creator(&named, &owner, |job| job.create(named, &what))
     })?;
     name.instantiate(made);
     Ok(())
@@ -435,15 +446,16 @@ pub(crate) fn create_nameless(
     copy_up::copy_up(instance, dir, Need::Metadata)?;
     let owner = dir.inode().owner_of_new(request.mode);
     with_job(instance, |job| {
-        let _creator = Borrowed::to_create(job.c, &named, &owner)?;
-        let upper_dir = Path {
-            mount: job.writing.mount(),
-            dentry: upper_of(instance, dir)?,
-        };
-        let real = BackingFile::make_nameless(job.c, request.file(), upper_dir, owner.mode)?;
-        let found = Found::in_upper(ARef::from(real.dentry()));
-        let inode = inode::get(dir.super_block(), instance, job.c, found)?;
-        Ok((inode, real))
+        job.as_creator(&named, &owner, |job| {
+            let upper_dir = Path {
+                mount: job.writing.mount(),
+                dentry: upper_of(instance, dir)?,
+            };
+            let real = BackingFile::make_nameless(job.c, request.file(), upper_dir, owner.mode)?;
+            let found = Found::in_upper(ARef::from(real.dentry()));
+            let inode = inode::get(dir.super_block(), instance, job.c, found)?;
+            Ok((inode, real))
+        })
     })
 }
 
@@ -496,8 +508,7 @@ pub(crate) fn remove(instance: &Instance, name: Named<'_, LayerFs>, is_dir: bool
     let inode = dentry.inode();
     let in_lower = is_lower_positive(instance, name);
     let whiteouts = if is_dir && (in_lower || !is_pure_upper(inode)) {
-        let c = instance.as_mounter();
-        listing::check_empty(instance, &c, inode.held())?
+        instance.as_mounter(|c| listing::check_empty(instance, c, inode.held()))?
     } else {
         KVec::new()
     };
@@ -529,9 +540,8 @@ fn is_lower_positive(instance: &Instance, name: Named<'_, LayerFs>) -> bool {
         None => hides_lower(&name),
         Some(dentry) if dentry.inode().data().upper().is_none() => true,
         Some(_) => {
-            let c = instance.as_mounter();
             let parent = name.directory().inode().held();
-            lookup::is_in_lower(instance, &c, parent, name.name())
+            instance.as_mounter(|c| lookup::is_in_lower(instance, c, parent, name.name()))
         }
     }
 }

@@ -35,7 +35,6 @@ use vfs::acl::Acl;
 use vfs::change::Change;
 use vfs::copy::Copied;
 use vfs::cred;
-use vfs::cred::Borrowed;
 use vfs::dir_op::Creating;
 use vfs::dir_op::End;
 use vfs::dir_op::RenameFlags;
@@ -97,8 +96,7 @@ fn copy_up_path(instance: &Instance, dentry: &Positive, need: Need) -> Result {
     }
     while !is_done(dentry, need) {
         if change::was_removed(dentry) {
-            let c = instance.as_mounter();
-            copy_up_one(instance, &c, None, dentry, need)?;
+            instance.as_mounter(|c| copy_up_one(instance, c, None, dentry, need))?;
             continue;
         }
         // The topmost that is not in upper yet.
@@ -111,8 +109,7 @@ fn copy_up_path(instance: &Instance, dentry: &Positive, need: Need) -> Result {
             next = parent;
             parent = next.parent();
         }
-        let c = instance.as_mounter();
-        copy_up_one(instance, &c, Some(&parent), &next, need)?;
+        instance.as_mounter(|c| copy_up_one(instance, c, Some(&parent), &next, need))?;
     }
     Ok(())
 }
@@ -283,11 +280,10 @@ impl Job<'_> {
     /// A regular file: made without a name, and linked when it is whole.
     fn without_name(&self, origin: Option<&[u8]>) -> Result<ARef<Real>> {
         let work = self.upper.work()?;
-        let file = {
-            let _creds = Borrowed::to_copy_up(self.c, self.dentry)?;
+        let file = self.c.to_copy_up(self.dentry, |c| {
             let writing = self.access.start();
-            OwnedFile::make_nameless(self.c, &writing, work, self.stat.mode())?
-        };
+            OwnedFile::make_nameless(c, &writing, work, self.stat.mode())
+        })?;
         self.copy_data(&file)?;
         let writing = self.access.start();
         let temp = file.dentry();
@@ -315,10 +311,9 @@ impl Job<'_> {
             }
             _ => What::Special(format, self.stat.rdev()),
         };
-        let temp = {
-            let _creds = Borrowed::to_copy_up(self.c, self.dentry)?;
-            Temp::create(self.upper, self.c, Write::Start(&self.access), &what)?
-        };
+        let temp = self.c.to_copy_up(self.dentry, |_| {
+            Temp::create(self.upper, self.c, Write::Start(&self.access), &what)
+        })?;
         self.finish_in_work(&temp, origin)?;
         if self.place.is_none() {
             // Its copy is removed as it was.

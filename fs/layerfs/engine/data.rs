@@ -33,17 +33,17 @@ pub(crate) fn path<'a>(instance: &'a Instance, inode: &'a Inode) -> Result<Path<
 #[cold]
 fn prepare(instance: &Instance, inode: &Inode) -> Result {
     let object = inode.held();
-    let c = instance.as_mounter();
     if object::data_path(instance, object).is_none() {
         // One looks, others wait.
         let _lock = object.get().lock(inode.super_block().stack_depth())?;
         if object::data_path(instance, object).is_none() {
-            lookup::find_lazy_data(instance, &c, &object)?;
+            instance.as_mounter(|c| lookup::find_lazy_data(instance, c, &object))?;
         }
     }
     if instance.config.features.verity != Verity::Off && !object.has(Trait::VERIFIED) {
         let data = object::data_path(instance, object).ok_or(EIO)?;
-        check(instance, &c, object::real_path(instance, object)?, data)?;
+        let top = object::real_path(instance, object)?;
+        instance.as_mounter(|c| check(instance, c, top, data))?;
         object.set(Trait::VERIFIED);
     }
     Ok(())

@@ -41,6 +41,7 @@ use vfs::super_block::NewSuper;
 use vfs::super_block::Properties;
 use vfs::super_block::Root;
 use vfs::FileSystem;
+use vfs::Override;
 
 /// The loaded module: as long as it lives, the type can be mounted.
 pub(crate) struct Module {
@@ -201,31 +202,7 @@ impl ContextOps<LayerFs> for Setup {
             Some(mounter) => mounter,
             None => mounter_credentials()?,
         };
-        let guard = ARef::clone(&mounter);
-        let c = guard.override_current();
-        self.resolve_features(fc)?;
-        let facts = self.check_layers(fc)?;
-        let instance = self.build(fc, &c, &facts, mounter)?;
-        check_overlaps(fc, &instance)?;
-        let upper_sb = instance
-            .upper
-            .as_ref()
-            .map(|upper| upper.mount.get().super_block());
-        let properties = Properties {
-            magic: instance.magic,
-            read_only: instance
-                .upper
-                .as_ref()
-                .is_none_or(|upper| upper.is_read_only()),
-            posix_acl: true,
-            stack_depth: facts.stack_depth,
-            max_bytes: i64::MAX,
-            time_granularity: upper_sb.map_or(1, |sb| sb.time_granularity()),
-            uuid: instance.uuid,
-            nosec: upper_sb.is_some_and(|sb| sb.is_nosec()),
-        };
-        let sb = sb.init(instance, &properties)?;
-        make_root(sb, &c)
+        mounter.override_current(|c| self.fill_as_mounter(fc, sb, c, &mounter))
     }
 
     fn reconfigure(&mut self, fc: &FsContext<'_>, sb: &SuperBlock) -> Result {
@@ -288,6 +265,39 @@ fn check_dir(fc: &FsContext<'_>, path: &OwnedPath, name: &CStr) -> Result {
 }
 
 impl Setup {
+    /// Makes the instance and the root from what was configured.
+    fn fill_as_mounter(
+        &mut self,
+        fc: &FsContext<'_>,
+        sb: NewSuper<'_, LayerFs>,
+        c: &Override<'_>,
+        mounter: &Credential,
+    ) -> Result<Root<LayerFs>> {
+        self.resolve_features(fc)?;
+        let facts = self.check_layers(fc)?;
+        let instance = self.build(fc, c, &facts, mounter.into())?;
+        check_overlaps(fc, &instance)?;
+        let upper_sb = instance
+            .upper
+            .as_ref()
+            .map(|upper| upper.mount.get().super_block());
+        let properties = Properties {
+            magic: instance.magic,
+            read_only: instance
+                .upper
+                .as_ref()
+                .is_none_or(|upper| upper.is_read_only()),
+            posix_acl: true,
+            stack_depth: facts.stack_depth,
+            max_bytes: i64::MAX,
+            time_granularity: upper_sb.map_or(1, |sb| sb.time_granularity()),
+            uuid: instance.uuid,
+            nosec: upper_sb.is_some_and(|sb| sb.is_nosec()),
+        };
+        let sb = sb.init(instance, &properties)?;
+        make_root(sb, c)
+    }
+
     /// Programs made for overlayfs expect `mount(8)` to print the error number's text alone, but for an
     /// option that can't be taken, and nothing at all on success: what there is to say is in the
     /// kernel's log.

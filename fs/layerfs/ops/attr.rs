@@ -58,22 +58,20 @@ impl AttrOps<LayerFs> for Attr {
             access
         };
         let idmap = instance.idmap_of(pin)?;
-        let c = instance.as_mounter();
-        real.permission(&c, idmap, access)
+        instance.as_mounter(|c| real.permission(c, idmap, access))
     }
 
     fn getattr(dentry: &Positive, stat: &mut Stat, request: Request) -> Result {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
         let object = inode.held();
-        {
-            let c = instance.as_mounter();
-            stat.fill(&c, object::real_path(instance, object)?, request)?;
+        instance.as_mounter(|c| {
+            stat.fill(c, object::real_path(instance, object)?, request)?;
             if object.is_metacopy() {
                 // The size is the whole file's, but the blocks are where the data is.
                 let blocks = match object::data_path(instance, object) {
                     Some(data) => Room::new()
-                        .fill(&c, data, Request::blocks(request))?
+                        .fill(c, data, Request::blocks(request))?
                         .blocks(),
                     // Not worth looking for: a guess by the size.
                     None => {
@@ -83,7 +81,8 @@ impl AttrOps<LayerFs> for Attr {
                 };
                 stat.set_blocks(blocks);
             }
-        }
+            Ok::<_, Error>(())
+        })?;
         stat.show_flags_of(inode);
         number(instance, inode, stat, request)?;
         if inode.is_dir() && object.is_merged() {
@@ -96,10 +95,8 @@ impl AttrOps<LayerFs> for Attr {
     fn list_xattrs(dentry: &Positive, buf: &mut [u8]) -> Result<usize> {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let len = {
-            let c = instance.as_mounter();
-            vfs::xattr::list(&c, object::real_path(instance, inode.held())?, buf)?
-        };
+        let path = object::real_path(instance, inode.held())?;
+        let len = instance.as_mounter(|c| vfs::xattr::list(c, path, buf))?;
         // Without a buffer the length is an upper bound, as overlayfs gives it.
         let Some(list) = buf.get_mut(..len) else {
             return Ok(len);
@@ -128,24 +125,22 @@ impl AttrOps<LayerFs> for Attr {
     fn acl_for_check(inode: &Inode, kind: acl::Kind) -> Result<Option<acl::Acl>> {
         let instance = inode.super_block().data();
         let top = inode.data().real()?;
-        let c = instance.as_mounter();
-        acl::Acl::for_check(&c, top.inode(), instance.idmap_of(top)?, kind)
+        let idmap = instance.idmap_of(top)?;
+        instance.as_mounter(|c| acl::Acl::for_check(c, top.inode(), idmap, kind))
     }
 
     fn acl(dentry: &Positive, kind: acl::Kind) -> Result<Option<acl::Acl>> {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let c = instance.as_mounter();
-        acl::Acl::get(&c, object::real_path(instance, inode.held())?, kind)
+        let path = object::real_path(instance, inode.held())?;
+        instance.as_mounter(|c| acl::Acl::get(c, path, kind))
     }
 
     fn fileattr(dentry: &Positive, attr: &mut FileAttr<'_>) -> Result {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        {
-            let c = instance.as_mounter();
-            attr.fill(&c, object::real_path(instance, inode.held())?)?;
-        }
+        let path = object::real_path(instance, inode.held())?;
+        instance.as_mounter(|c| attr.fill(c, path))?;
         attr.show_protection_of(inode);
         Ok(())
     }
@@ -157,18 +152,16 @@ impl AttrOps<LayerFs> for Attr {
         let path = object::upper_path(instance, inode.held()).ok_or(EIO)?;
         let writing = path.mount.want_write()?;
         let protection = attr.protection();
-        {
-            let c = instance.as_mounter();
+        instance.as_mounter(|c| {
             // On the real object protection would keep us from renaming and marking it.
-            let before = marks::protection(&instance.config, &c, path);
-            write_protection(instance, &c, &writing, path.dentry, protection)?;
+            let before = marks::protection(&instance.config, c, path);
+            write_protection(instance, c, &writing, path.dentry, protection)?;
             attr.clear_protection();
-            if let Err(e) = attr.set_on(&c, &writing, path) {
+            attr.set_on(c, &writing, path).inspect_err(|_| {
                 // All or nothing: upper may not know a flag that the lower filesystem has.
-                let _ = write_protection(instance, &c, &writing, path.dentry, before);
-                return Err(e);
-            }
-        }
+                let _ = write_protection(instance, c, &writing, path.dentry, before);
+            })
+        })?;
         inode.refresh_flags(path.dentry.inode(), protection);
         engine::inode::refresh(instance, inode);
         Ok(())
@@ -209,19 +202,16 @@ impl AttrOps<LayerFs> for Attr {
         }
         if acl.is_none() && object.upper().is_none() {
             // Nothing is copied up to take away what is not there.
-            let c = instance.as_mounter();
-            acl::Acl::get(&c, object::real_path(instance, object)?, kind)?;
+            let path = object::real_path(instance, object)?;
+            instance.as_mounter(|c| acl::Acl::get(c, path, kind))?;
         }
         copy_up(instance, dentry, Need::Metadata)?;
         let path = object::upper_path(instance, object).ok_or(EIO)?;
         let writing = path.mount.want_write()?;
-        {
-            let c = instance.as_mounter();
-            match acl {
-                Some(acl) => acl.set_on(&c, &writing, path.dentry, kind)?,
-                None => acl::Acl::remove_from(&c, &writing, path.dentry, kind)?,
-            }
-        }
+        instance.as_mounter(|c| match acl {
+            Some(acl) => acl.set_on(c, &writing, path.dentry, kind),
+            None => acl::Acl::remove_from(c, &writing, path.dentry, kind),
+        })?;
         engine::inode::refresh(instance, inode);
         Ok(())
     }
@@ -239,10 +229,7 @@ impl AttrOps<LayerFs> for Attr {
 fn change_upper(instance: &Instance, inode: &Inode, request: change::Request<'_>) -> Result {
     let path = object::upper_path(instance, inode.held()).ok_or(EIO)?;
     let writing = path.mount.want_write()?;
-    {
-        let c = instance.as_mounter();
-        request.apply(&c, &writing, path.dentry)?;
-    }
+    instance.as_mounter(|c| request.apply(c, &writing, path.dentry))?;
     engine::inode::refresh(instance, inode);
     Ok(())
 }
@@ -257,9 +244,9 @@ fn number(instance: &Instance, inode: &Inode, stat: &mut Stat, request: Request)
         if let (true, Some(lower)) = (pin.tag() == UPPER, object.get().lower()) {
             // It was copied up: the number is what it was.
             let path = object::lower_path(instance, object).ok_or(EIO)?;
-            let c = instance.as_mounter();
             let mut room = Room::new();
-            let below = room.fill(&c, path, Request::ino_and_nlink(request))?;
+            let wanted = Request::ino_and_nlink(request);
+            let below = instance.as_mounter(|c| room.fill(c, path, wanted))?;
             if is_dir || below.nlink() == 1 {
                 pin = lower;
                 stat.set_ino(below.ino());

@@ -83,22 +83,27 @@ impl DirOps<LayerFs> for Dir {
         }
         let inode = loop {
             let rekeyed = instance.rekeyed.load(Ordering::Acquire);
-            let c = instance.as_mounter();
             let root = sb.root().inode().held();
-            let outcome = engine::lookup::lookup(
-                instance,
-                &c,
-                parent.inode().held(),
-                root,
-                name,
-                MissingOrigin::Add,
-            )?;
-            engine::change::set_hides_lower(dentry.dentry(), outcome.upper_hides);
-            let Some(found) = outcome.found else {
+            let found = instance.as_mounter(|c| {
+                let outcome = engine::lookup::lookup(
+                    instance,
+                    c,
+                    parent.inode().held(),
+                    root,
+                    name,
+                    MissingOrigin::Add,
+                )?;
+                engine::change::set_hides_lower(dentry.dentry(), outcome.upper_hides);
+                let Some(found) = outcome.found else {
+                    return Ok::<_, Error>(None);
+                };
+                let in_upper = found.upper.is_some();
+                let inode = engine::inode::get(sb, instance, c, found)?;
+                Ok(Some((inode, in_upper)))
+            })?;
+            let Some((inode, in_upper)) = found else {
                 break None;
             };
-            let in_upper = found.upper.is_some();
-            let inode = engine::inode::get(sb, instance, &c, found)?;
             if in_upper || instance.rekeyed.load(Ordering::Acquire) == rekeyed {
                 break Some(inode);
             }
@@ -116,10 +121,8 @@ impl DirOps<LayerFs> for Dir {
         let inode = file.inode();
         let instance = inode.super_block().data();
         let object = inode.held();
-        let real = {
-            let c = instance.as_mounter();
-            OwnedFile::open_dir(&c, object::real_path(instance, object)?)?
-        };
+        let path = object::real_path(instance, object)?;
+        let real = instance.as_mounter(|c| OwnedFile::open_dir(c, path))?;
         let open = OpenDir {
             real,
             upper: LateFile::default(),
@@ -188,13 +191,14 @@ impl DirOps<LayerFs> for Dir {
         let Some(path) = object::upper_path(instance, inode.held()) else {
             return Ok(());
         };
-        let c = instance.as_mounter();
-        if dir.real.inode().key() == path.dentry.inode().key() {
-            return dir.real.sync_range(&c, range);
-        }
-        dir.upper
-            .get_or_open(|| OwnedFile::open_dir(&c, path))?
-            .sync_range(&c, range)
+        instance.as_mounter(|c| {
+            if dir.real.inode().key() == path.dentry.inode().key() {
+                return dir.real.sync_range(c, range);
+            }
+            dir.upper
+                .get_or_open(|| OwnedFile::open_dir(c, path))?
+                .sync_range(c, range)
+        })
     }
 
     fn create(name: Vacant<'_, LayerFs>, what: New<'_>) -> Result {
@@ -264,10 +268,7 @@ fn join_listing(
     let shared = inode
         .data()
         .make_listing(inode.super_block().stack_depth())?;
-    shared.join(|room| {
-        let c = instance.as_mounter();
-        engine::listing::read(instance, &c, dir, open, room)
-    })
+    shared.join(|room| instance.as_mounter(|c| engine::listing::read(instance, c, dir, open, room)))
 }
 
 /// A directory of upper alone that is marked to hold objects with an origin, but was found to hold none
@@ -280,10 +281,11 @@ fn make_pure(instance: &Instance, inode: &Inode, version: usize) {
     let Some(upper) = object::upper_path(instance, object) else {
         return;
     };
-    let c = instance.as_mounter();
-    engine::work::clear_impure(instance, &c, object.get(), upper, || {
-        let listing = object.listing();
-        listing.is_some_and(|shared| shared.version() == version)
+    instance.as_mounter(|c| {
+        engine::work::clear_impure(instance, c, object.get(), upper, || {
+            let listing = object.listing();
+            listing.is_some_and(|shared| shared.version() == version)
+        })
     });
 }
 
@@ -325,17 +327,20 @@ fn pass_on(
     let inode = file.inode();
     let parent = file.dentry().parent();
     let parent_is_merged = parent.inode().data().is_merged();
-    let c = instance.as_mounter();
     match instance.xino {
-        XinoBits::Off => return emitter.forward(&c, real),
-        XinoBits::SameFs if !parent_is_merged => return emitter.forward(&c, real),
+        XinoBits::Off => return instance.as_mounter(|c| emitter.forward(c, real)),
+        XinoBits::SameFs if !parent_is_merged => {
+            return instance.as_mounter(|c| emitter.forward(c, real))
+        }
         _ => {}
     }
     let fsid = instance.fsid_of(inode.data().real()?)?;
     let (own, parents) = (inode.ino(), parent.inode().ino());
-    emitter.forward_renumbered(&c, real, |entry| match entry.name {
-        b"." => own,
-        b".." => parents,
-        _ => ino::compose(entry.ino, fsid, instance.xino).unwrap_or(entry.ino),
+    instance.as_mounter(|c| {
+        emitter.forward_renumbered(c, real, |entry| match entry.name {
+            b"." => own,
+            b".." => parents,
+            _ => ino::compose(entry.ino, fsid, instance.xino).unwrap_or(entry.ino),
+        })
     })
 }

@@ -60,10 +60,9 @@ impl OpenFile {
         let wanted = path.dentry.inode().key();
         let mut real = self.0.first();
         if real.inode().key() != wanted {
-            real = self.0.second_or_open(|| {
-                let c = instance.as_mounter();
-                BackingFile::open(&c, file, path)
-            })?;
+            real = self
+                .0
+                .second_or_open(|| instance.as_mounter(|c| BackingFile::open(c, file, path)))?;
         }
         if real.inode().key() != wanted {
             return Err(EIO);
@@ -121,10 +120,7 @@ impl FileOps<LayerFs> for Regular {
         }
         file.forget_open_flags();
         let path = engine::data::path(instance, inode)?;
-        let real = {
-            let c = instance.as_mounter();
-            BackingFile::open(&c, file, path)?
-        };
+        let real = instance.as_mounter(|c| BackingFile::open(c, file, path))?;
         Ok(OpenFile::new(real))
     }
 
@@ -167,29 +163,25 @@ impl FileOps<LayerFs> for Regular {
         let inode = file.inode();
         let _lock = inode.data().lock(inode.super_block().stack_depth())?;
         real.take_position_of(file);
-        let _c = instance.as_mounter();
-        real.seek(offset, whence)
+        instance.as_mounter(|_| real.seek(offset, whence))
     }
 
     fn advise(file: &File, open: &OpenFile, offset: i64, len: i64, advice: i32) -> Result {
         let instance = instance_of(file);
         let real = open.data(instance, file)?;
-        let c = instance.as_mounter();
-        backing::advise(&c, real, offset, len, advice)
+        instance.as_mounter(|c| backing::advise(c, real, offset, len, advice))
     }
 
     fn flush(file: &File, open: &OpenFile, owner: LockOwner) -> Result {
         let instance = instance_of(file);
         let real = open.data(instance, file)?;
-        let c = instance.as_mounter();
-        backing::flush(&c, real, owner)
+        instance.as_mounter(|c| backing::flush(c, real, owner))
     }
 
     fn fiemap(inode: &Inode, extents: Extents<'_>) -> Result {
         let instance = inode.super_block().data();
         let path = engine::data::path(instance, inode)?;
-        let c = instance.as_mounter();
-        extents.forward(&c, path.dentry.inode())
+        instance.as_mounter(|c| extents.forward(c, path.dentry.inode()))
     }
 
     fn write(file: &File, open: &OpenFile, write: Write<'_>) -> Result<usize> {
@@ -228,8 +220,7 @@ impl FileOps<LayerFs> for Regular {
             return Ok(());
         }
         let real = open.at(instance, file, path)?;
-        let c = instance.as_mounter();
-        real.sync_range(&c, range)
+        instance.as_mounter(|c| real.sync_range(c, range))
     }
 
     fn allocate(file: &File, open: &OpenFile, mode: i32, offset: i64, len: i64) -> Result {
@@ -239,10 +230,7 @@ impl FileOps<LayerFs> for Regular {
         engine::inode::refresh(instance, inode);
         backing::remove_privileges(file, &lock)?;
         let real = open.data(instance, file)?;
-        let result = {
-            let c = instance.as_mounter();
-            backing::allocate(&c, real, mode, offset, len)
-        };
+        let result = instance.as_mounter(|c| backing::allocate(c, real, mode, offset, len));
         engine::inode::refresh(instance, inode);
         result
     }
@@ -269,13 +257,9 @@ impl FileOps<LayerFs> for Regular {
         let real_from = from.1.data(from_instance, from.0)?;
         if !core::ptr::eq(instance, from_instance) {
             // Below, only the mounter of the destination is asked.
-            let c = from_instance.as_mounter();
-            backing::verify_read(&c, real_from, range)?;
+            from_instance.as_mounter(|c| backing::verify_read(c, real_from, range))?;
         }
-        let result = {
-            let c = instance.as_mounter();
-            backing::transfer(&c, how, real_from, real_to, range)
-        };
+        let result = instance.as_mounter(|c| backing::transfer(c, how, real_from, real_to, range));
         engine::inode::refresh(instance, inode);
         result
     }

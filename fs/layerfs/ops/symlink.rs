@@ -19,8 +19,7 @@ impl SymlinkOps<LayerFs> for Symlink {
     fn target(dentry: &Positive, done: &mut symlink::Done<'_>) -> Result<symlink::Target> {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let c = instance.as_mounter();
         let path = object::real_path(instance, inode.held())?;
-        symlink::target(&c, path.dentry, done)
+        instance.as_mounter(|c| symlink::target(c, path.dentry, done))
     }
 }

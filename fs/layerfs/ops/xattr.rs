@@ -30,8 +30,7 @@ impl XattrOps<LayerFs> for Xattr {
         let path = object::real_path(instance, inode.held())?;
         let mut buffer = [0u8; 256];
         let name = stored_name(instance, name, &mut buffer)?;
-        let c = instance.as_mounter();
-        xattr::get(&c, path, name, buf)
+        instance.as_mounter(|c| xattr::get(c, path, name, buf))
     }
 
     fn set(
@@ -46,20 +45,16 @@ impl XattrOps<LayerFs> for Xattr {
         let name = stored_name(instance, name, &mut buffer)?;
         if value.is_none() && inode.data().upper().is_none() {
             // Nothing is copied up to take away what is not there.
-            let c = instance.as_mounter();
             let path = object::real_path(instance, inode.held())?;
-            xattr::get(&c, path, name, &mut [])?;
+            instance.as_mounter(|c| xattr::get(c, path, name, &mut []))?;
         }
         copy_up(instance, dentry, Need::Metadata)?;
         let path = object::upper_path(instance, inode.held()).ok_or(EIO)?;
         let writing = path.mount.want_write()?;
-        let result = {
-            let c = instance.as_mounter();
-            match value {
-                Some(value) => xattr::set(&c, &writing, path.dentry, name, value, flags),
-                None => xattr::remove(&c, &writing, path.dentry, name),
-            }
-        };
+        let result = instance.as_mounter(|c| match value {
+            Some(value) => xattr::set(c, &writing, path.dentry, name, value, flags),
+            None => xattr::remove(c, &writing, path.dentry, name),
+        });
         engine::inode::refresh(instance, inode);
         result
     }

@@ -73,10 +73,10 @@ impl vfs::super_block::SuperData for Instance {
 }
 
 impl Instance {
-    /// Acts as the mounter until the guard is dropped.
-    #[inline]
-    pub(crate) fn as_mounter(&self) -> Override<'_> {
-        self.mounter.override_current()
+    /// Does `f` as the mounter.
+    #[inline(always)]
+    pub(crate) fn as_mounter<R>(&self, f: impl FnOnce(&Override<'_>) -> R) -> R {
+        self.mounter.override_current(f)
     }
 
     /// The layer that is written to.

@@ -77,8 +77,7 @@ pub(crate) fn rename(
         }
         let inode = new_inode.inode();
         if overwrites && inode.is_dir() && !is_pure_upper(inode) {
-            let c = instance.as_mounter();
-            whiteouts = listing::check_empty(instance, &c, inode.held())?;
+            whiteouts = instance.as_mounter(|c| listing::check_empty(instance, c, inode.held()))?;
         }
     }
     let mut clean_whiteout = false;
