@@ -82,6 +82,7 @@ build/bench-bin/profile.so: bench/profile/plugin.c
 ## host-check: only the tests that need no kernel
 host-check:
 	@scripts/setup module
+	@scripts/module
 	@scripts/host-check
 
 ## vm: a shell in the VM with the module loaded; VMFLAGS="--smp 2 --mem 4096" (scripts/vm --help)
