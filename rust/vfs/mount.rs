@@ -12,6 +12,7 @@ use crate::path::Path;
 use crate::super_block::SuperBlock;
 use crate::Foreign;
 use core::ptr::NonNull;
+use core::sync::atomic::AtomicBool;
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
@@ -94,14 +95,17 @@ pub enum PrivateUse {
 ///
 /// # Invariants
 ///
-/// A clone that `clone_private_mount()` gave, not yet unmounted; or none, after
-/// [`PrivateMount::unmount_all`].
-pub struct PrivateMount(Option<NonNull<bindings::vfsmount>>);
+/// A clone that `clone_private_mount()` gave, with a reference that is ours. It is a long-term mount
+/// until `is_short_term`, which is set once.
+pub struct PrivateMount {
+    mnt: NonNull<bindings::vfsmount>,
+    is_short_term: AtomicBool,
+}
 
 // SAFETY: A mount is not bound to a task.
 unsafe impl Send for PrivateMount {}
 
-// SAFETY: Only `&Mount` can be had through a shared reference.
+// SAFETY: Only `&Mount` can be had through a shared reference, and the flag is atomic.
 unsafe impl Sync for PrivateMount {}
 
 impl PrivateMount {
@@ -131,57 +135,83 @@ impl PrivateMount {
                     | bindings::mount_flags_MNT_RELATIME) as i32)
             }
         }
-        // INVARIANT: It is a clone, and mounted.
-        Ok(Self(NonNull::new(mnt)))
+        // INVARIANT: It is a clone, with a reference for us, and it is a long-term mount.
+        Ok(Self {
+            mnt: NonNull::new(mnt).ok_or(EIO)?,
+            is_short_term: AtomicBool::new(false),
+        })
     }
 
     /// The mount.
-    ///
-    /// # Panics
-    ///
-    /// Never for a mount that is in use: only the end of a super block unmounts them, and then
-    /// there is nobody left who could ask.
     #[inline]
     pub fn get(&self) -> &Mount {
-        match self.0 {
-            // SAFETY: By the type invariant it is mounted while `self` exists.
-            Some(mnt) => unsafe { Mount::from_raw(mnt.as_ptr()) },
-            None => unmounted(),
-        }
+        // SAFETY: By the type invariant a reference is ours as long as `self` exists.
+        unsafe { Mount::from_raw(self.mnt.as_ptr()) }
     }
 
-    /// Unmounts all that `each` shows, waiting only once for readers under RCU (wraps
-    /// `kern_unmount_array()`). Returns whether there were any, and so whether it waited.
-    pub(crate) fn unmount_all(each: impl FnOnce(&mut dyn FnMut(&mut Self))) -> bool {
-        let mut batch: KVec<*mut bindings::vfsmount> = KVec::new();
-        let mut any = false;
+    /// Makes all that `each` shows short-term mounts, and waits for everybody who is in an RCU
+    /// read-side section now (wraps `kern_unmount_array()`). They stay mounted until both `self` and
+    /// what is returned are dropped.
+    ///
+    /// # Context
+    ///
+    /// Sleeps for a grace period, whatever `each` shows.
+    pub(crate) fn end_all(each: impl FnOnce(&mut dyn FnMut(&Self))) -> EndedMounts {
+        let mut ended = EndedMounts(KVec::new());
         each(&mut |mount| {
-            let Some(mnt) = mount.0.take() else { return };
-            any = true;
-            if batch.push(mnt.as_ptr(), GFP_KERNEL).is_err() {
-                // SAFETY: It is a mounted clone, and no longer in `mount`.
-                unsafe { bindings::kern_unmount(mnt.as_ptr()) };
+            let mnt = mount.mnt.as_ptr();
+            // One that finds no room here is unmounted when it is dropped.
+            if !mount.is_short_term.load(Ordering::Relaxed) && ended.0.push(mnt, GFP_KERNEL).is_ok()
+            {
+                // INVARIANT: `kern_unmount_array()` makes it one before anybody else sees this.
+                mount.is_short_term.store(true, Ordering::Relaxed);
+                // One reference is for `ended`, the other is what `kern_unmount_array()` gives back.
+                // SAFETY: It is a mount on which `mount` has a reference.
+                unsafe {
+                    bindings::mntget(mnt);
+                    bindings::mntget(mnt);
+                }
             }
         });
-        if !batch.is_empty() {
-            // SAFETY: All are mounted clones that nobody else owns.
-            unsafe { bindings::kern_unmount_array(batch.as_mut_ptr(), batch.len() as u32) };
+        if ended.0.is_empty() {
+            // SAFETY: No requirement but that it may sleep.
+            unsafe { bindings::synchronize_rcu_expedited() };
+        } else {
+            // SAFETY: All are long-term mounts, with a reference for this call.
+            unsafe { bindings::kern_unmount_array(ended.0.as_mut_ptr(), ended.0.len() as u32) };
         }
-        any
+        ended
     }
 }
 
-#[cold]
-#[inline(never)]
-fn unmounted() -> ! {
-    panic!("vfs: a private mount is used after the end of its super block")
+/// Mounts that are about to go: each goes when both this and its [`PrivateMount`] are dropped.
+///
+/// # Invariants
+///
+/// Each is a short-term mount with a reference that is ours.
+#[must_use = "what is held of the layers must be given up before the mounts are"]
+pub(crate) struct EndedMounts(KVec<*mut bindings::vfsmount>);
+
+impl Drop for EndedMounts {
+    fn drop(&mut self) {
+        for &mnt in &self.0 {
+            // SAFETY: By the type invariant.
+            unsafe { bindings::mntput(mnt) };
+        }
+    }
 }
 
 impl Drop for PrivateMount {
     fn drop(&mut self) {
-        if let Some(mnt) = self.0.take() {
-            // SAFETY: By the type invariant it is a mounted clone, and ours.
-            unsafe { bindings::kern_unmount(mnt.as_ptr()) };
+        let mnt = self.mnt.as_ptr();
+        // SAFETY: By the type invariant the reference is ours. One on a long-term mount may be given
+        // back by `kern_unmount()` alone.
+        unsafe {
+            if *self.is_short_term.get_mut() {
+                bindings::mntput(mnt);
+            } else {
+                bindings::kern_unmount(mnt);
+            }
         }
     }
 }

@@ -192,10 +192,16 @@ impl SuperBlock<Foreign> {
 }
 
 /// Private data of a super block.
+///
+/// It is dropped as a whole at the end of the super block, a grace period after the last inode was
+/// evicted: until then a path walk under RCU may look at it. The mounts that
+/// [`SuperData::private_mounts`] shows outlive it, so that what else it has of the filesystems they
+/// are mounts of (dentries, marks of use) may be dropped in any order.
 pub trait SuperData: Send + Sync {
     /// Shows every [`PrivateMount`] within, so that the end of the super block unmounts them all at
-    /// once and waits for RCU readers only once.
-    fn private_mounts(&mut self, each: &mut dyn FnMut(&mut PrivateMount));
+    /// once and waits for RCU readers only once. One that is left out waits for itself when it is
+    /// dropped, and must be dropped after what is held of its filesystem.
+    fn private_mounts(&self, each: &mut dyn FnMut(&PrivateMount));
 }
 
 impl<F: FileSystem> SuperBlock<F> {
@@ -337,19 +343,19 @@ impl<F: FileSystem> Root<F> {
 /// Called by the VFS for a super block of `F`.
 pub(crate) unsafe extern "C" fn kill<F: FileSystem>(sb: *mut bindings::super_block) {
     // SAFETY: By the requirement. `kill_anon_super` evicts all inodes and dentries; the super block
-    // itself is freed by our caller, later.
+    // itself is freed by our caller, later. `s_fs_info` is null or the box that `NewSuper::init` put
+    // there. RCU-walk may still look at inodes that were evicted, and through them at the data; so it
+    // is only borrowed before the grace period that `end_all` waits for, and ours alone after it.
     unsafe {
         let data = (*sb).s_fs_info.cast::<F::SuperData>();
         bindings::kill_anon_super(sb);
         if data.is_null() {
             return;
         }
-        let mut data = KBox::from_raw(data);
-        // RCU-walk may still look at inodes that were evicted, and through them at the data.
-        if !PrivateMount::unmount_all(|each| data.private_mounts(each)) {
-            bindings::synchronize_rcu();
-        }
+        let mounts = PrivateMount::end_all(|each| (*data).private_mounts(each));
         (*sb).s_fs_info = core::ptr::null_mut();
-        drop(data);
+        drop(KBox::from_raw(data));
+        // Dentries of the layers were given back with the data; now their super blocks may end.
+        drop(mounts);
     }
 }

@@ -60,14 +60,12 @@ pub(crate) struct Instance {
 }
 
 impl vfs::super_block::SuperData for Instance {
-    fn private_mounts(&mut self, each: &mut dyn FnMut(&mut PrivateMount)) {
-        if let Some(upper) = &mut self.upper {
-            // What is held of the upper filesystem goes before its mount.
-            upper.let_go();
-            each(&mut upper.mount);
+    fn private_mounts(&self, each: &mut dyn FnMut(&PrivateMount)) {
+        if let Some(upper) = &self.upper {
+            each(&upper.mount);
         }
-        for layer in &mut self.layers {
-            each(&mut layer.mount);
+        for layer in &self.layers {
+            each(&layer.mount);
         }
     }
 }

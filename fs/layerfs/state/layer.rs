@@ -34,15 +34,13 @@ pub(crate) struct Filesystem {
 
 /// The layer that is written to.
 pub(crate) struct Upper {
-    /// Our own mount of it.
-    pub(crate) mount: PrivateMount,
-    /// The directory given as `workdir`.
-    base: Option<InUse>,
+    /// The directory given as `workdir`, marked.
+    _base: Option<InUse>,
     /// The directory within it where objects are prepared, if there is one: else nothing can be
     /// written.
     work: Option<ARef<Real>>,
-    /// The directory given as `upperdir`.
-    root: Option<InUse>,
+    /// The directory given as `upperdir`, marked.
+    _root: Option<InUse>,
     /// What is not met within a layer: upper, workdir, and the directory in it.
     keys: [InodeKey; 3],
     /// How the mounter calls them.
@@ -58,6 +56,8 @@ pub(crate) struct Upper {
     pub(crate) errors: ErrorMark,
     /// The number of the last temporary name.
     pub(crate) last_temp: AtomicU32,
+    /// Our own mount of it: the last field, as it must outlive what is held of the filesystem.
+    pub(crate) mount: PrivateMount,
 }
 
 /// A whiteout to be shared.
@@ -71,7 +71,6 @@ pub(crate) struct Whiteout {
 
 /// An upper layer as it is found and prepared.
 pub(crate) struct UpperParts {
-    pub(crate) mount: PrivateMount,
     pub(crate) root: ARef<Real>,
     pub(crate) root_in_use: Option<InUse>,
     pub(crate) base: ARef<Real>,
@@ -82,6 +81,8 @@ pub(crate) struct UpperParts {
     pub(crate) has_nameless: bool,
     pub(crate) no_xattrs: bool,
     pub(crate) errors: ErrorMark,
+    /// The last field, as it must outlive what is held of the filesystem.
+    pub(crate) mount: PrivateMount,
 }
 
 impl Upper {
@@ -100,9 +101,9 @@ impl Upper {
                 work.inode().key(),
             ],
             mount: parts.mount,
-            base: parts.base_in_use,
+            _base: parts.base_in_use,
             work: parts.work,
-            root: parts.root_in_use,
+            _root: parts.root_in_use,
             name: parts.name,
             work_name: parts.work_name,
             has_nameless: parts.has_nameless,
@@ -130,14 +131,6 @@ impl Upper {
     /// Whether nothing can be written, for want of a place to prepare it.
     pub(crate) fn is_read_only(&self) -> bool {
         self.work.is_none()
-    }
-
-    /// Gives back what is held of the upper filesystem but the mount.
-    pub(crate) fn let_go(&mut self) {
-        self.whiteout.lock().shared = None;
-        self.work = None;
-        self.base = None;
-        self.root = None;
     }
 }
 
