@@ -23,6 +23,7 @@
 #include <linux/fs_parser.h>
 #include <linux/fs_stack.h>
 #include <linux/fsverity.h>
+#include <linux/magic.h>
 #include <linux/mnt_idmapping.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
@@ -56,6 +57,7 @@ const unsigned int RUST_CONST_HELPER_FMODE_OPENED = (__force unsigned int)FMODE_
 const unsigned int RUST_CONST_HELPER_IOCB_NOWAIT = (__force unsigned int)IOCB_NOWAIT;
 const unsigned int RUST_CONST_HELPER_FMODE_LSEEK = (__force unsigned int)FMODE_LSEEK;
 const unsigned int RUST_CONST_HELPER_FMODE_WRITE = (__force unsigned int)FMODE_WRITE;
+const unsigned long RUST_CONST_HELPER_AFS_FS_MAGIC = AFS_FS_MAGIC;
 const long long RUST_CONST_HELPER_MAX_LFS_FILESIZE = MAX_LFS_FILESIZE;
 const int RUST_CONST_HELPER_PATH_MAX = PATH_MAX;
 const int RUST_CONST_HELPER_I_OVL_INUSE = I_OVL_INUSE;

@@ -20,6 +20,7 @@ use crate::inode::COPIED_FLAGS;
 use crate::ops::tables;
 use crate::pinned::PinnedDentry;
 use crate::super_block::SuperBlock;
+use crate::symlink;
 use crate::FileSystem;
 use crate::Foreign;
 use core::cell::UnsafeCell;
@@ -296,6 +297,9 @@ impl<F: FileSystem> New<F> {
                     (*ptr).i_op = tables::regular_inode_operations::<F>();
                     (*ptr).__bindgen_anon_3.i_fop = tables::regular_file_operations::<F>();
                     (*(*ptr).i_mapping).a_ops = tables::address_space_operations();
+                }
+                mode::SYMLINK if symlink::is_magic(real) => {
+                    (*ptr).i_op = tables::magic_link_inode_operations::<F>();
                 }
                 mode::SYMLINK => (*ptr).i_op = tables::symlink_inode_operations::<F>(),
                 _ => {

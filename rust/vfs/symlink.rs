@@ -2,13 +2,24 @@
 
 //! Where symbolic links point.
 //!
+//! A link may be *magic*: following it does not walk a text, but moves the path walk of the current task
+//! to an object (`nd_jump_link()`: `/proc/PID/fd`, `/proc/PID/ns`, AppArmor's policy directory). Its
+//! `->get_link` must not be called from anywhere but that walk, which it would find null, or, worse, be
+//! another's. Such a link has a `->readlink` of its own, because `readlink(2)` is no path walk either. So
+//! that is how it is told here: what has one is read by it, and never followed.
+//!
 //! C header: [`include/linux/delayed_call.h`](srctree/include/linux/delayed_call.h)
 
 use crate::bindings;
 use crate::cred::Override;
 use crate::dentry::Positive;
 use crate::errno::from_err_ptr;
+use crate::errno::*;
+use crate::inode::Access;
+use crate::inode::RcuInode;
+use crate::path::Path;
 use crate::Foreign;
+use core::marker::PhantomData;
 use kernel::ffi;
 use kernel::prelude::*;
 use kernel::str::CString;
@@ -21,11 +32,63 @@ pub struct Target(pub(crate) *const ffi::c_char);
 /// Where the VFS wants to be told how to free the target.
 pub struct Done<'a>(pub(crate) &'a mut bindings::delayed_call);
 
+/// Where `readlink(2)` wants the text: memory of the task that asks.
+pub struct UserBuffer<'a> {
+    ptr: *mut ffi::c_char,
+    len: i32,
+    _call: PhantomData<&'a mut ()>,
+}
+
+impl UserBuffer<'_> {
+    /// For the time of a call that the VFS makes with these arguments. (User memory is not trusted: who
+    /// writes to it checks where it is.)
+    pub(crate) fn from_raw(ptr: *mut ffi::c_char, len: i32) -> Self {
+        Self {
+            ptr,
+            len,
+            _call: PhantomData,
+        }
+    }
+}
+
+/// Whether an inode has a `->readlink` of its own, so that its `->get_link` is not for us.
+pub(crate) fn is_magic(inode: &RcuInode<Foreign>) -> bool {
+    let ptr = inode.as_ptr();
+    // SAFETY: The inode is valid; its operations and its super block are constant.
+    let (readlink, magic) = unsafe { ((*(*ptr).i_op).readlink, (*(*ptr).i_sb).s_magic) };
+    // AFS has one for its mount points, which are directories, and gives it to its links as well; those
+    // are followed by their text.
+    readlink.is_some() && magic != bindings::AFS_FS_MAGIC as _
+}
+
+/// Writes where the link at `path` points to the memory of the task that asks, and gives the length (wraps
+/// `vfs_readlink()`). This is for magic links too: it asks their own `->readlink`.
+///
+/// # Errors
+///
+/// `EINVAL`: not a link. `EACCES`: the credentials in force may not read it. `EFAULT`. `ENOENT`, `EIO`, …
+///
+/// # Context
+///
+/// May sleep.
+pub fn read_to_user(c: &Override<'_>, path: Path<'_>, buffer: UserBuffer<'_>) -> Result<i32> {
+    let inode = path.dentry.inode();
+    // The hook of readlink(2) is not exported; that of a permission check asks the security modules the
+    // same.
+    inode.permission(c, path.mount.idmap(), Access::READ)?;
+    // SAFETY: The dentry is valid. Whatever is called writes to user memory by checked means only.
+    let len = unsafe { bindings::vfs_readlink(path.dentry.as_ptr(), buffer.ptr, buffer.len) };
+    if len < 0 {
+        return Err(Error::from_errno(len));
+    }
+    Ok(len)
+}
+
 /// The target of the link `dentry` (wraps `vfs_get_link()`).
 ///
 /// # Errors
 ///
-/// `EINVAL`: not a link. `EIO`, …
+/// `ELOOP`: a magic link, which has no target that could be walked. `EINVAL`: not a link. `EIO`, …
 ///
 /// # Context
 ///
@@ -35,7 +98,11 @@ pub fn target(
     dentry: &Positive<Foreign>,
     done: &mut Done<'_>,
 ) -> Result<Target> {
+    if is_magic(dentry.inode()) {
+        return Err(ELOOP);
+    }
     // SAFETY: The dentry is valid; what is left in `done` is run by the VFS after it used the target.
+    // Its `->get_link` needs no path walk, or the link would have a `->readlink`.
     let target =
         from_err_ptr(unsafe { bindings::vfs_get_link(dentry.as_ptr(), done.0) }.cast_mut())?;
     Ok(Target(target))

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! Symbolic links: the target is what the layer says.
+//!
+//! A magic link of a layer (`/proc/PID/fd`) can be read, but neither followed nor copied up: it leads
+//! past all names, to where the mounter could go and the user perhaps not.
 
 #![forbid(unsafe_code)]
 
@@ -21,5 +24,12 @@ impl SymlinkOps<LayerFs> for Symlink {
         let instance = inode.super_block().data();
         let path = object::real_path(instance, inode.held())?;
         instance.as_mounter(|c| symlink::target(c, path.dentry, done))
+    }
+
+    fn read(dentry: &Positive, buffer: symlink::UserBuffer<'_>) -> Result<i32> {
+        let inode = dentry.inode();
+        let instance = inode.super_block().data();
+        let path = object::real_path(instance, inode.held())?;
+        instance.as_mounter(|c| symlink::read_to_user(c, path, buffer))
     }
 }

@@ -455,6 +455,14 @@ pub trait SymlinkOps<F: FileSystem> {
     ///
     /// Those of what is below.
     fn target(dentry: &Positive<F>, done: &mut symlink::Done<'_>) -> Result<symlink::Target>;
+
+    /// Writes where it points to the memory of the task that asks. It is only called of what was made of
+    /// a magic link (see [`symlink`]).
+    ///
+    /// # Errors
+    ///
+    /// Those of what is below.
+    fn read(dentry: &Positive<F>, buffer: symlink::UserBuffer<'_>) -> Result<i32>;
 }
 
 /// Extended attributes by name.

@@ -203,3 +203,13 @@ pub(super) unsafe extern "C" fn get_link<F: FileSystem>(
         Err(e) => e.to_ptr(),
     }
 }
+
+pub(super) unsafe extern "C" fn readlink<F: FileSystem>(
+    dentry: *mut bindings::dentry,
+    buffer: *mut ffi::c_char,
+    len: i32,
+) -> i32 {
+    // SAFETY: The VFS passes a positive dentry of ours.
+    let dentry = unsafe { Positive::<F>::from_raw(dentry) };
+    from_result(|| F::Symlink::read(dentry, symlink::UserBuffer::from_raw(buffer, len)))
+}

@@ -152,6 +152,12 @@ impl<F: FileSystem> Tables<F> {
         ..attr_operations::<F>()
     };
 
+    // A stack on this one must know it for what it is, so no other link has `->readlink`.
+    const MAGIC_LINK_INODE: bindings::inode_operations = bindings::inode_operations {
+        readlink: Some(readlink::<F>),
+        ..Self::SYMLINK_INODE
+    };
+
     const SPECIAL_INODE: bindings::inode_operations = bindings::inode_operations {
         fileattr_get: None,
         fileattr_set: None,
@@ -273,6 +279,10 @@ pub(crate) fn regular_inode_operations<F: FileSystem>() -> *const bindings::inod
 
 pub(crate) fn symlink_inode_operations<F: FileSystem>() -> *const bindings::inode_operations {
     const { &Tables::<F>::SYMLINK_INODE }
+}
+
+pub(crate) fn magic_link_inode_operations<F: FileSystem>() -> *const bindings::inode_operations {
+    const { &Tables::<F>::MAGIC_LINK_INODE }
 }
 
 pub(crate) fn special_inode_operations<F: FileSystem>() -> *const bindings::inode_operations {
