@@ -37,6 +37,10 @@ void vfs_helper_lockdep_inode(struct inode *inode);
 void vfs_helper_lockdep_word_acquire(unsigned int depth);
 void vfs_helper_lockdep_word_release(unsigned int depth);
 
+/* pause.c; only in the module with pause points */
+bool vfs_helper_pause_is_armed(const char *name);
+void vfs_helper_pause(const char *name);
+
 /* posix_acl.c */
 void vfs_helper_posix_acl_release(struct posix_acl *acl);
 void vfs_helper_posix_acl_get(struct posix_acl *acl);

@@ -51,6 +51,9 @@ impl Access {
     pub const OPEN: Self = Self(bindings::MAY_OPEN);
     /// Write the contents.
     pub const WRITE: Self = Self(bindings::MAY_WRITE);
+    /// It is forbidden to sleep: a path walk under RCU asks.
+    #[cfg(vfs_pause)]
+    pub(crate) const NOT_BLOCK: Self = Self(bindings::MAY_NOT_BLOCK);
     /// Append only.
     pub const APPEND: Self = Self(bindings::MAY_APPEND);
 

@@ -38,6 +38,7 @@ pub mod log;
 pub mod mount;
 pub mod ops;
 pub mod path;
+pub mod pause;
 pub mod pinned;
 pub mod registration;
 pub mod seq;

@@ -47,8 +47,12 @@ impl AttrOps<LayerFs> for Attr {
         let pin = object.real()?;
         let real = pin.inode();
         inode.generic_permission(access)?;
+        if access.contains(Access::WRITE) {
+            vfs::pause::at_in_walk(access, c"permission_write")?;
+        }
 
-        let in_lower = object.upper().is_none();
+        // By the object that is asked: copy-up may have published another place meanwhile.
+        let in_lower = pin.tag() != UPPER;
         let access = if in_lower && access.contains(Access::WRITE) && !real.is_special() {
             // What is in a lower layer is never written; copying it up takes reading it.
             access
