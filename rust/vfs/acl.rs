@@ -117,16 +117,16 @@ impl Acl {
     ///
     /// May sleep.
     pub fn get(_c: &Override<'_>, path: Path<'_>, kind: Kind) -> Result<Option<Self>> {
-        let idmap = path.mount.idmap();
+        let idmap = path.mount().idmap();
         // SAFETY: Everything is valid for the call.
         let acl = unsafe {
             bindings::vfs_get_acl(
                 idmap.as_ptr(),
-                path.dentry.as_ptr(),
+                path.dentry().as_ptr(),
                 kind.xattr_name().as_char_ptr(),
             )
         };
-        Self::mapped(Self::from_result(acl)?, path.dentry.inode(), idmap)
+        Self::mapped(Self::from_result(acl)?, path.dentry().inode(), idmap)
     }
 
     /// Which list is called `name`, if one is.

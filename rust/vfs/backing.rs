@@ -53,8 +53,8 @@ impl BackingFile {
     /// May sleep. `user` is being opened, or is open.
     #[inline]
     pub fn open<F: FileSystem>(c: &Override<'_>, user: &File<F>, path: Path<'_>) -> Result<Self> {
-        let inode = path.dentry.inode();
-        let idmap = path.mount.idmap();
+        let inode = path.dentry().inode();
+        let idmap = path.mount().idmap();
         let mut flags = user.flags() | bindings::O_NOATIME;
         inode.permission(c, idmap, access_of(flags).union(Access::OPEN))?;
         if !inode.owned(c, idmap) {

@@ -51,8 +51,8 @@ impl OwnedFile {
     ///
     /// May sleep.
     pub fn open_data(c: &Override<'_>, path: Path<'_>, write: bool) -> Result<Self> {
-        let inode = path.dentry.inode();
-        let idmap = path.mount.idmap();
+        let inode = path.dentry().inode();
+        let idmap = path.mount().idmap();
         let (access, mut flags) = if write {
             (Access::WRITE, bindings::O_WRONLY)
         } else {
@@ -87,10 +87,7 @@ impl OwnedFile {
         dir: &Positive<Foreign>,
         mode: u16,
     ) -> Result<Self> {
-        let path = Path {
-            mount: writing.mount(),
-            dentry: dir,
-        };
+        let path = Path::new(writing.mount(), dir)?;
         let flags = bindings::O_LARGEFILE | bindings::O_WRONLY;
         // SAFETY: The path and the credentials in force are valid.
         let file = from_err_ptr(unsafe {

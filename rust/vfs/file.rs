@@ -209,8 +209,8 @@ impl OwnedFile {
     ///
     /// May sleep.
     pub fn open_dir(c: &Override<'_>, path: Path<'_>) -> Result<Self> {
-        let inode = path.dentry.inode();
-        let idmap = path.mount.idmap();
+        let inode = path.dentry().inode();
+        let idmap = path.mount().idmap();
         inode.permission(c, idmap, Access::READ.union(Access::OPEN))?;
         let mut flags = bindings::O_RDONLY | bindings::O_LARGEFILE | bindings::O_DIRECTORY;
         if inode.owned(c, idmap) {

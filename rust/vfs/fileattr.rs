@@ -50,7 +50,7 @@ impl FileAttr<'_> {
         };
         Self::ask_lsms(c, path, command as u32)?;
         // SAFETY: The dentry is valid, the structure is ours during the call.
-        match to_result(unsafe { bindings::vfs_fileattr_get(path.dentry.as_ptr(), self.0) }) {
+        match to_result(unsafe { bindings::vfs_fileattr_get(path.dentry().as_ptr(), self.0) }) {
             Err(e) if e == ENOIOCTLCMD => Err(ENOTTY),
             result => result,
         }
@@ -82,7 +82,7 @@ impl FileAttr<'_> {
         Self::ask_lsms(c, path, command as u32)?;
         // SAFETY: The dentry is valid, the structure is ours during the call.
         to_result(unsafe {
-            bindings::vfs_fileattr_set(writing.idmap_ptr(), path.dentry.as_ptr(), self.0)
+            bindings::vfs_fileattr_set(writing.idmap_ptr(), path.dentry().as_ptr(), self.0)
         })
     }
 

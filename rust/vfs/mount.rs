@@ -74,6 +74,12 @@ impl Mount {
         unsafe { Positive::from_raw((*self.as_ptr()).mnt_root) }
     }
 
+    /// The root of the mount, as a path.
+    #[inline]
+    pub fn root_path(&self) -> Path<'_> {
+        Path::of_root(self)
+    }
+
     /// Whether writes are refused by the mount or its super block (wraps `__mnt_is_readonly()`).
     pub fn is_readonly(&self) -> bool {
         // SAFETY: By the type invariant the mount is valid.

@@ -19,15 +19,55 @@ use kernel::str::CString;
 use kernel::sync::aref::ARef;
 
 /// A foreign object by mount and dentry: two borrows.
+///
+/// # Invariants
+///
+/// The dentry is on the super block that is mounted: whoever keeps the mount, as an open file does, keeps what
+/// the dentry stands on.
 #[derive(Clone, Copy)]
 pub struct Path<'a> {
-    /// The mount it is reached through.
-    pub mount: &'a Mount,
-    /// The object.
-    pub dentry: &'a Positive<Foreign>,
+    mount: &'a Mount,
+    dentry: &'a Positive<Foreign>,
 }
 
 impl<'a> Path<'a> {
+    /// The object `dentry`, reached through `mount`.
+    ///
+    /// # Errors
+    ///
+    /// `EIO`: it is on another super block. Who keeps layers apart never sees it.
+    #[inline]
+    pub fn new(mount: &'a Mount, dentry: &'a Positive<Foreign>) -> Result<Self> {
+        // SAFETY: Both are valid, and both fields constant.
+        if unsafe { (*mount.as_ptr()).mnt_sb != (*dentry.as_ptr()).d_sb } {
+            return Err(EIO);
+        }
+        // INVARIANT: It was just compared.
+        Ok(Self { mount, dentry })
+    }
+
+    /// The root of `mount`.
+    #[inline]
+    pub(crate) fn of_root(mount: &'a Mount) -> Self {
+        // INVARIANT: The root of a mount is on its super block.
+        Self {
+            mount,
+            dentry: mount.root(),
+        }
+    }
+
+    /// The mount it is reached through.
+    #[inline]
+    pub fn mount(self) -> &'a Mount {
+        self.mount
+    }
+
+    /// The object.
+    #[inline]
+    pub fn dentry(self) -> &'a Positive<Foreign> {
+        self.dentry
+    }
+
     #[inline]
     pub(crate) fn to_raw(self) -> bindings::path {
         bindings::path {
@@ -79,15 +119,15 @@ pub fn lookup_inside(
     })?;
     // INVARIANT: On success both references are ours and the dentry is positive.
     let path = OwnedPath(raw);
-    Ok(ARef::from(path.as_path().dentry))
+    Ok(ARef::from(path.as_path().dentry()))
 }
 
 /// A path that holds references on its mount and its dentry.
 ///
 /// # Invariants
 ///
-/// Both pointers are valid, with a reference each that is ours, and the dentry is positive (a dentry in use
-/// does not become negative).
+/// Both pointers are valid, with a reference each that is ours; the dentry is positive (a dentry in use
+/// does not become negative), and on the super block of the mount.
 pub struct OwnedPath(bindings::path);
 
 // SAFETY: Neither a mount nor a dentry is bound to a task.
@@ -139,6 +179,7 @@ impl OwnedPath {
     #[inline]
     pub fn as_path(&self) -> Path<'_> {
         // SAFETY: By the type invariant both live as long as `self`, and the dentry is positive.
+        // INVARIANT: The kernel's paths are of one super block.
         unsafe {
             Path {
                 mount: Mount::from_raw(self.0.mnt),

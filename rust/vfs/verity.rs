@@ -39,7 +39,7 @@ impl Digest {
 ///
 /// May sleep; may open the file, so that its filesystem loads what it keeps.
 pub fn digest(c: &Override<'_>, path: Path<'_>) -> Result<Option<Digest>> {
-    let inode = path.dentry.inode().as_ptr();
+    let inode = path.dentry().inode().as_ptr();
     // SAFETY: Everything is valid for the calls; the file that is opened is put away again.
     unsafe {
         if !bindings::vfs_helper_verity_is_loaded(inode) {

@@ -42,8 +42,8 @@ pub fn get(_c: &Override<'_>, path: Path<'_>, name: &CStr, buf: &mut [u8]) -> Re
     // SAFETY: Everything is valid for the call; a null value asks for the length alone.
     length(unsafe {
         bindings::vfs_getxattr(
-            path.mount.idmap().as_ptr(),
-            path.dentry.as_ptr(),
+            path.mount().idmap().as_ptr(),
+            path.dentry().as_ptr(),
             name.as_char_ptr(),
             value.cast(),
             buf.len(),
@@ -98,14 +98,14 @@ pub fn list(_c: &Override<'_>, path: Path<'_>, buf: &mut [u8]) -> Result<usize> 
         buf.as_mut_ptr()
     };
     // SAFETY: Everything is valid for the call; a null buffer asks for the length alone.
-    length(unsafe { bindings::vfs_listxattr(path.dentry.as_ptr(), value.cast(), buf.len()) })
+    length(unsafe { bindings::vfs_listxattr(path.dentry().as_ptr(), value.cast(), buf.len()) })
 }
 
 /// Whether `inode` may have extended attributes at all.
 pub fn supported(path: Path<'_>) -> bool {
     // SAFETY: The inode is valid while its dentry is borrowed.
     unsafe {
-        let inode = path.dentry.inode().as_ptr();
+        let inode = path.dentry().inode().as_ptr();
         (*inode).i_opflags & bindings::IOP_XATTR as u16 != 0
     }
 }

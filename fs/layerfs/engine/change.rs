@@ -114,7 +114,7 @@ fn is_pure_upper(inode: &Inode) -> bool {
 fn upper_of<'a>(instance: &'a Instance, dir: &'a Positive) -> Result<&'a Real> {
     Ok(object::upper_path(instance, dir.inode().held())
         .ok_or(EIO)?
-        .dentry)
+        .dentry())
 }
 
 /// A directory was changed: its times are shown, its listing is made anew.
@@ -256,10 +256,7 @@ impl Job<'_> {
         let whiteout = upper_dir
             .lookup(self.c, self.writing.mount(), name.name())?
             .ok_or(ESTALE)?;
-        let path = Path {
-            mount: self.writing.mount(),
-            dentry: &whiteout,
-        };
+        let path = Path::new(self.writing.mount(), &whiteout)?;
         if !marks::is_whiteout(&self.instance.config, self.c, path) {
             return Err(ESTALE);
         }
@@ -305,7 +302,7 @@ impl Job<'_> {
         let upper_dir = upper_of(self.instance, name.directory())?;
         let mut room = Room::new();
         let stat = room.fill(self.c, old, Request::BASIC)?;
-        if !old.dentry.is_dir() {
+        if !old.dentry().is_dir() {
             return Err(ESTALE);
         }
         let what = What::Directory(stat.mode());
@@ -314,7 +311,7 @@ impl Job<'_> {
             self.c,
             self.writing,
             (self.upper.work()?, End::Object(&empty)),
-            (upper_dir, End::Object(old.dentry)),
+            (upper_dir, End::Object(old.dentry())),
             RenameFlags::EXCHANGE,
         )?;
         copy_up::copy_xattrs(self.instance, self.c, self.writing, old, &empty)?;
@@ -323,11 +320,11 @@ impl Job<'_> {
         renaming.rename(self.c)?;
         let empty = empty.published();
         for whiteout in whiteouts {
-            if let Ok(Some(whiteout)) = old.dentry.lookup(self.c, old.mount, whiteout) {
-                self.cleanup(old.dentry, &whiteout);
+            if let Ok(Some(whiteout)) = old.dentry().lookup(self.c, old.mount(), whiteout) {
+                self.cleanup(old.dentry(), &whiteout);
             }
         }
-        self.cleanup_in_work(old.dentry);
+        self.cleanup_in_work(old.dentry());
         // What the dentry stands for is no longer what is there.
         name.forget();
         Ok(empty)
@@ -447,10 +444,7 @@ pub(crate) fn create_nameless(
     let owner = dir.inode().owner_of_new(request.mode);
     with_job(instance, |job| {
         job.as_creator(&named, &owner, |job| {
-            let upper_dir = Path {
-                mount: job.writing.mount(),
-                dentry: upper_of(instance, dir)?,
-            };
+            let upper_dir = Path::new(job.writing.mount(), upper_of(instance, dir)?)?;
             let real = BackingFile::make_nameless(job.c, request.file(), upper_dir, owner.mode)?;
             let found = Found::in_upper(ARef::from(real.dentry()));
             let inode = inode::get(dir.super_block(), instance, job.c, found)?;
@@ -475,12 +469,12 @@ pub(crate) fn link(instance: &Instance, old: &Positive, name: Vacant<'_, LayerFs
         let upper_dir = upper_of(instance, dir)?;
         if inode.data().is_metacopy() {
             // The new name does not say where the data is.
-            job.set_redirect(old, real.dentry, false)?;
+            job.set_redirect(old, real.dentry(), false)?;
         }
         if has_origin(inode) {
             work::set_impure(instance, job.c, job.writing, dir.inode().data(), upper_dir)?;
         }
-        let what = What::Link(real.dentry);
+        let what = What::Link(real.dentry());
         if is_whiteout(&named) {
             job.create_over_whiteout(named, upper_dir, &what)?;
         } else {

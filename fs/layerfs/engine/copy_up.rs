@@ -162,7 +162,7 @@ fn copy_up_one(
         Some(parent) => {
             let upper_dir = object::upper_path(instance, parent.inode().held()).ok_or(EIO)?;
             let dir_stat = dir_room.fill_checked(c, upper_dir, Request::BASIC)?;
-            Some((parent, upper_dir.dentry, &*dir_stat))
+            Some((parent, upper_dir.dentry(), &*dir_stat))
         }
         None => None,
     };
@@ -212,7 +212,11 @@ impl Job<'_> {
         let is_single = self.dentry.inode().is_dir() || self.stat.nlink() == 1;
         let origin = if is_single && self.place.is_some() {
             // Hard links are broken by copy-up: then nothing ties it to the lower object.
-            Some(origin::encode(self.instance, self.lower.dentry, &mut room)?)
+            Some(origin::encode(
+                self.instance,
+                self.lower.dentry(),
+                &mut room,
+            )?)
         } else {
             None
         };
@@ -306,7 +310,7 @@ impl Job<'_> {
             mode::REGULAR => What::File(format),
             mode::DIRECTORY => What::Directory(format),
             mode::SYMLINK => {
-                target = symlink::target_copy(self.c, self.lower.dentry)?;
+                target = symlink::target_copy(self.c, self.lower.dentry())?;
                 What::Symlink(&target)
             }
             _ => What::Special(format, self.stat.rdev()),
@@ -323,10 +327,7 @@ impl Job<'_> {
     }
 
     fn finish_in_work(&self, temp: &Real, origin: Option<&[u8]>) -> Result {
-        let path = Path {
-            mount: self.upper.mount.get(),
-            dentry: temp,
-        };
+        let path = Path::new(self.upper.mount.get(), temp)?;
         if temp.is_regular() && self.stat.size() > 0 {
             // Data before attributes: writing would take capabilities away.
             self.copy_data(&OwnedFile::open_data(self.c, path, true)?)?;
@@ -369,10 +370,7 @@ impl Job<'_> {
 
     fn copy_metadata(&self, writing: &Writing<'_>, temp: &Real, origin: Option<&[u8]>) -> Result {
         let c = self.c;
-        let to = Path {
-            mount: self.upper.mount.get(),
-            dentry: temp,
-        };
+        let to = Path::new(self.upper.mount.get(), temp)?;
         copy_xattrs(self.instance, c, writing, self.lower, temp)?;
         if self.dentry.inode().is_regular() || self.dentry.inode().is_dir() {
             self.copy_fileattr(writing, to)?;
@@ -426,7 +424,7 @@ impl Job<'_> {
             let protection = old.protection();
             if protection != Protection::default() {
                 // On the real object it would keep us from linking and marking it.
-                match write_protection(self.instance, self.c, writing, to.dentry, protection) {
+                match write_protection(self.instance, self.c, writing, to.dentry(), protection) {
                     Err(e) if e == EPERM => {}
                     result => result?,
                 }
@@ -461,13 +459,13 @@ impl Job<'_> {
         }
         let writing = self.access.start();
         if let Some(value) = capability {
-            xattr::set(self.c, &writing, upper.dentry, CAPABILITY, &value, 0)?;
+            xattr::set(self.c, &writing, upper.dentry(), CAPABILITY, &value, 0)?;
         }
         marks::erase(
             self.instance,
             self.c,
             &writing,
-            upper.dentry,
+            upper.dentry(),
             Mark::Metacopy,
         )?;
         object.get().clear(Trait::VERIFIED);
@@ -564,7 +562,7 @@ pub(crate) fn copy_xattrs(
         if instance.config.namespace().classify(name.to_bytes()) == Class::Private {
             continue;
         }
-        if !xattr::is_to_be_copied_up(from.dentry, name)? {
+        if !xattr::is_to_be_copied_up(from.dentry(), name)? {
             continue;
         }
         if let Some(kind) = Acl::kind_of(name) {

@@ -57,20 +57,23 @@ fn check(instance: &Instance, c: &Override<'_>, top: Path<'_>, data: Path<'_>) -
         if required {
             vfs::warn_limited!(
                 "metacopy file '{}' has no digest specified\n",
-                &**top.dentry
+                &**top.dentry()
             );
             return Err(EIO);
         }
         return Ok(());
     };
     let Some(actual) = verity::digest(c, data).map_err(|_| EIO)? else {
-        vfs::warn_limited!("lower file '{}' has no fs-verity digest\n", &**data.dentry);
+        vfs::warn_limited!(
+            "lower file '{}' has no fs-verity digest\n",
+            &**data.dentry()
+        );
         return Err(EIO);
     };
     if actual.algorithm != algorithm || actual.bytes() != digest {
         vfs::warn_limited!(
             "lower file '{}' has the wrong fs-verity digest\n",
-            &**data.dentry
+            &**data.dentry()
         );
         return Err(EIO);
     }

@@ -223,7 +223,7 @@ fn init(
     } else {
         Default::default()
     };
-    let real = ARef::from(path.dentry);
+    let real = ARef::from(path.dentry());
     let places = Places {
         upper,
         top,

@@ -129,7 +129,7 @@ impl Merge {
         for (i, pin) in object::places(object).enumerate() {
             let in_upper = pin.tag() == UPPER;
             let path = object::path(instance, pin)?;
-            let key = path.dentry.inode().key();
+            let key = path.dentry().inode().key();
             let layer = LayerDir {
                 path,
                 open: open.filter(|dir| dir.inode().key() == key),
@@ -182,13 +182,10 @@ impl Merge {
                 continue;
             };
             // One that can't be looked at is shown, as it is there.
-            let Ok(Some(found)) = path.dentry.lookup(c, path.mount, entry.name) else {
+            let Ok(Some(found)) = path.dentry().lookup(c, path.mount(), entry.name) else {
                 continue;
             };
-            let found = Path {
-                mount: path.mount,
-                dentry: &found,
-            };
+            let found = Path::new(path.mount(), &found)?;
             if marks::is_whiteout(&instance.config, c, found) {
                 self.arena.set_fate(suspect, Fate::Hidden);
             }

@@ -92,10 +92,7 @@ pub(crate) fn lookup(
                 return Err(EREMOTE);
             }
             if !walk.is_dir {
-                let path = Path {
-                    mount: instance.upper()?.mount.get(),
-                    dentry: found,
-                };
+                let path = Path::new(instance.upper()?.mount.get(), found)?;
                 origin = origin::find(instance, c, path)?;
             }
         }
@@ -194,13 +191,10 @@ pub(crate) fn is_in_lower(
         let Ok(dir) = object::path(instance, dir) else {
             return true;
         };
-        match dir.dentry.lookup(c, dir.mount, name) {
+        match dir.dentry().lookup(c, dir.mount(), name) {
             Ok(Some(dentry)) => {
-                let path = Path {
-                    mount: dir.mount,
-                    dentry: &dentry,
-                };
-                return !marks::is_whiteout(&instance.config, c, path);
+                return !Path::new(dir.mount(), &dentry)
+                    .is_ok_and(|path| marks::is_whiteout(&instance.config, c, path));
             }
             Ok(None) => {}
             Err(e) if e == ENOENT || e == ENAMETOOLONG => {}
@@ -391,10 +385,7 @@ impl Walk<'_> {
             return Err(self.unfit(layer, name, why, EREMOTE));
         }
         let config = &self.instance.config;
-        let path = Path {
-            mount,
-            dentry: &found,
-        };
+        let path = Path::new(mount, &found)?;
         if marks::is_whiteout(config, self.c, path) {
             self.stop = true;
             self.hidden = true;

@@ -64,7 +64,7 @@ pub(crate) fn find(
             Ok(found) if found.unsuitable().is_some() => {}
             Ok(found) => {
                 let same = found.inode().mode() & vfs::inode::mode::FORMAT
-                    == upper.dentry.inode().mode() & vfs::inode::mode::FORMAT;
+                    == upper.dentry().inode().mode() & vfs::inode::mode::FORMAT;
                 // Inode numbers are used again: another kind of object is another object.
                 return Ok(same.then_some((found, index as u32)));
             }
@@ -133,10 +133,7 @@ pub(crate) fn add_missing(
 ) -> Result {
     let layer = instance.upper()?;
     let mount = layer.mount.get();
-    let path = Path {
-        mount,
-        dentry: upper,
-    };
+    let path = Path::new(mount, upper)?;
     if layer.no_xattrs || layer.is_read_only() || marks::has_origin(&instance.config, c, path) {
         return Ok(());
     }

@@ -281,13 +281,7 @@ pub(crate) fn cleanup_leftover(
     // A name that says "incompat" is a promise that whoever does not know what is in it stops.
     let incompatible = level == 1 && victim.name_copy()?.as_slice() == b"incompat";
     let mut names: KVec<KVec<u8>> = KVec::new();
-    let open = OwnedFile::open_dir(
-        c,
-        Path {
-            mount: writing.mount(),
-            dentry: victim,
-        },
-    )?;
+    let open = OwnedFile::open_dir(c, Path::new(writing.mount(), victim)?)?;
     dir_iter::read_all(c, &open, |entry| {
         if !matches!(entry.name, b"." | b"..") {
             let mut name = KVec::new();
@@ -321,16 +315,16 @@ pub(crate) fn clear_impure(
     is_unchanged: impl FnOnce() -> bool,
 ) {
     // It is as well to leave it.
-    let Ok(writing) = upper.mount.want_write() else {
+    let Ok(writing) = upper.mount().want_write() else {
         return;
     };
     object.clear(Trait::IMPURE);
     let mark = format::xattr::Mark::Impure;
-    let erased = marks::erase(instance, c, &writing, upper.dentry, mark);
+    let erased = marks::erase(instance, c, &writing, upper.dentry(), mark);
     if erased.is_err() || object.has(Trait::IMPURE) || !is_unchanged() {
         // Whoever set the trait meanwhile may have written the mark before it was erased.
         object.clear(Trait::IMPURE);
-        let _ = set_impure(instance, c, &writing, object, upper.dentry);
+        let _ = set_impure(instance, c, &writing, object, upper.dentry());
     }
 }
 

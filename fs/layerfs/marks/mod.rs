@@ -34,7 +34,7 @@ pub(crate) fn dir_mark(config: &Config, c: &Override<'_>, path: Path<'_>) -> Dir
 
 /// Whether an object is a whiteout: a character device 0/0, or an empty regular file with a mark.
 pub(crate) fn is_whiteout(config: &Config, c: &Override<'_>, path: Path<'_>) -> bool {
-    let inode = path.dentry.inode();
+    let inode = path.dentry().inode();
     let object = match inode.mode() & mode::FORMAT {
         mode::CHAR_DEVICE => whiteout::Object::CharDevice(inode.rdev()),
         mode::REGULAR => whiteout::Object::Regular(inode.size() as u64),
@@ -64,14 +64,14 @@ pub(crate) fn has_origin(config: &Config, c: &Override<'_>, path: Path<'_>) -> b
 ///
 /// `EIO`: the mark is too short to be one. What the filesystem gives.
 pub(crate) fn is_metacopy(config: &Config, c: &Override<'_>, path: Path<'_>) -> Result<bool> {
-    if !path.dentry.inode().is_regular() {
+    if !path.dentry().inode().is_regular() {
         return Ok(false);
     }
     match xattr::get(c, path, config.xattr(Mark::Metacopy), &mut []) {
         Ok(len) => match Metacopy::probe(len) {
             Ok(_) => Ok(true),
             Err(why) => {
-                vfs::warn_limited!("'{}': {}\n", &**path.dentry, why.reason());
+                vfs::warn_limited!("'{}': {}\n", &**path.dentry(), why.reason());
                 Err(EIO)
             }
         },
@@ -81,7 +81,7 @@ pub(crate) fn is_metacopy(config: &Config, c: &Override<'_>, path: Path<'_>) -> 
         Err(e) => {
             vfs::warn_limited!(
                 "'{}': the metacopy mark can't be read: {:?}\n",
-                &**path.dentry,
+                &**path.dentry(),
                 e
             );
             Err(e)
@@ -105,7 +105,7 @@ pub(crate) fn redirect(
         Err(e) => {
             vfs::warn_limited!(
                 "'{}': the redirect can't be read: {:?}\n",
-                &**path.dentry,
+                &**path.dentry(),
                 e
             );
             return Err(e);
@@ -116,7 +116,7 @@ pub(crate) fn redirect(
         Err(why) => {
             vfs::warn_limited!(
                 "'{}': {}; remove the attribute {} there, or mount with redirect_dir=nofollow\n",
-                &**path.dentry,
+                &**path.dentry(),
                 why.reason(),
                 config.xattr(Mark::Redirect)
             );
@@ -172,7 +172,11 @@ pub(crate) fn origin(config: &Config, c: &Override<'_>, path: Path<'_>) -> Optio
     let value = match xattr::get_whole(c, path, config.xattr(Mark::Origin)) {
         Ok(value) => value?,
         Err(e) => {
-            vfs::warn_limited!("'{}': the origin can't be read: {:?}\n", &**path.dentry, e);
+            vfs::warn_limited!(
+                "'{}': the origin can't be read: {:?}\n",
+                &**path.dentry(),
+                e
+            );
             return None;
         }
     };
@@ -183,7 +187,7 @@ pub(crate) fn origin(config: &Config, c: &Override<'_>, path: Path<'_>) -> Optio
         Ok(_) => Some(value),
         Err(why) if why.is_unknown() => None,
         Err(why) => {
-            vfs::warn_limited!("'{}': invalid origin: {}\n", &**path.dentry, why.reason());
+            vfs::warn_limited!("'{}': invalid origin: {}\n", &**path.dentry(), why.reason());
             None
         }
     }
@@ -198,7 +202,7 @@ pub(crate) fn protection(config: &Config, c: &Override<'_>, path: Path<'_>) -> P
                 immutable: p.immutable,
             },
             Err(why) => {
-                vfs::warn_limited!("'{}': {}\n", &**path.dentry, why.reason());
+                vfs::warn_limited!("'{}': {}\n", &**path.dentry(), why.reason());
                 Protection::default()
             }
         },

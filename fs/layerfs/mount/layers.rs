@@ -83,7 +83,7 @@ impl Setup {
                 fc.error(fmt!("statfs failed on '{}': {:?}", &*upper.name, e));
             })?;
             facts.name_max = stat.name_max();
-            facts.stack_depth = path.dentry.super_block().stack_depth();
+            facts.stack_depth = path.dentry().super_block().stack_depth();
         }
         for lower in &self.lowers {
             let path = lower.path.as_path();
@@ -91,7 +91,7 @@ impl Setup {
                 fc.error(fmt!("statfs failed on '{}': {:?}", &*lower.name, e));
             })?;
             facts.name_max = facts.name_max.max(stat.name_max());
-            let sb = path.dentry.super_block();
+            let sb = path.dentry().super_block();
             facts.stack_depth = facts.stack_depth.max(sb.stack_depth());
             // Without the right to decode handles nothing is known of the numbers either.
             facts.only_ino32 &=
@@ -146,8 +146,8 @@ impl Setup {
         let mut merged = 0;
         for lower in core::mem::take(&mut self.lowers) {
             let path = lower.path.as_path();
-            let root = path.dentry.inode().key();
-            if path.dentry.inode().is_in_use_as_upper() {
+            let root = path.dentry().inode().key();
+            if path.dentry().inode().is_in_use_as_upper() {
                 // By another mount: our own was just looked at.
                 warn_in_use(fc, &lower.name);
             }
@@ -156,7 +156,7 @@ impl Setup {
                 0
             } else {
                 merged += 1;
-                fsid_of(&mut filesystems, path.dentry.super_block())?
+                fsid_of(&mut filesystems, path.dentry().super_block())?
             };
             let mount = PrivateMount::clone_of(path, PrivateUse::ReadOnly).inspect_err(|e| {
                 fc.error(fmt!(
@@ -372,10 +372,7 @@ pub(super) fn make_root(sb: &SuperBlock, c: &Override<'_>) -> Result<Root<LayerF
     for (i, layer) in instance.layers.iter().enumerate().take(instance.merged) {
         let dentry = root_of(layer);
         weak |= dentry.needs_revalidation();
-        let path = Path {
-            mount: layer.mount.get(),
-            dentry,
-        };
+        let path = Path::new(layer.mount.get(), dentry)?;
         if i < lowermost && marks::dir_mark(&instance.config, c, path) == DirMark::HasWhiteouts {
             layer.expect_xattr_whiteouts();
             xattr_whiteouts = true;

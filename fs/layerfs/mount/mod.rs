@@ -248,7 +248,7 @@ fn resolve(fc: &FsContext<'_>, key: &str, name: &CStr) -> Result<OwnedPath> {
 
 /// Checks that a layer can stand on a directory.
 fn check_dir(fc: &FsContext<'_>, path: &OwnedPath, name: &CStr) -> Result {
-    let dentry = path.as_path().dentry;
+    let dentry = path.as_path().dentry();
     if !dentry.inode().is_dir() {
         return Err(fc.refuse(fmt!("'{}' is not a directory", name)));
     }
@@ -350,7 +350,7 @@ impl Setup {
         path: OwnedPath,
         name: CString,
     ) -> Result {
-        let dentry = path.as_path().dentry;
+        let dentry = path.as_path().dentry();
         check_dir(fc, &path, &name)?;
         if dentry.is_stacked() {
             return Err(fc.refuse(fmt!(
@@ -358,7 +358,7 @@ impl Setup {
                 &*name
             )));
         }
-        if path.as_path().mount.is_readonly() {
+        if path.as_path().mount().is_readonly() {
             return Err(fc.refuse(fmt!("filesystem on '{}' is read-only", &*name)));
         }
         let given = Some(Given { path, name });

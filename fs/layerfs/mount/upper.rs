@@ -58,18 +58,18 @@ pub(super) fn prepare(
     work: Given,
 ) -> Result<Upper> {
     let (upper_path, work_path) = (upper.path.as_path(), work.path.as_path());
-    if upper_path.mount.is_readonly() {
+    if upper_path.mount().is_readonly() {
         return Err(fc.invalid(fmt!("upper fs is r/o, try multi-lower layers mount")));
     }
-    if !core::ptr::eq(upper_path.mount, work_path.mount) {
+    if !core::ptr::eq(upper_path.mount(), work_path.mount()) {
         return Err(fc.invalid(fmt!(
             "workdir '{}' and upperdir '{}' must reside under the same mount",
             &*work.name,
             &*upper.name
         )));
     }
-    if vfs::path::is_below(work_path.dentry, upper_path.dentry)
-        || vfs::path::is_below(upper_path.dentry, work_path.dentry)
+    if vfs::path::is_below(work_path.dentry(), upper_path.dentry())
+        || vfs::path::is_below(upper_path.dentry(), work_path.dentry())
     {
         return Err(fc.invalid(fmt!(
             "workdir '{}' and upperdir '{}' must be separate subtrees",
@@ -84,7 +84,7 @@ pub(super) fn prepare(
             e
         ));
     })?;
-    let root = ARef::from(upper_path.dentry);
+    let root = ARef::from(upper_path.dentry());
     let root_in_use = mark_in_use(fc, &root, &upper.name);
     let errors = if features.fsync == Fsync::Volatile {
         mount.get().super_block().error_mark().ok_or_else(|| {
@@ -96,7 +96,7 @@ pub(super) fn prepare(
     } else {
         ErrorMark::default()
     };
-    let base = ARef::from(work_path.dentry);
+    let base = ARef::from(work_path.dentry());
     let base_in_use = mark_in_use(fc, &base, &work.name);
     let mut parts = UpperParts {
         mount,
@@ -160,17 +160,8 @@ fn prepare_work(
             return Ok(());
         }
     };
-    let work_path = Path {
-        mount,
-        dentry: &work,
-    };
-    let has_types = has_entry_types(
-        c,
-        Path {
-            mount,
-            dentry: &parts.base,
-        },
-    )?;
+    let work_path = Path::new(mount, &work)?;
+    let has_types = has_entry_types(c, Path::new(mount, &parts.base)?)?;
     if !has_types {
         fc.warn(fmt!("upper fs needs to support d_type"));
     }
@@ -206,7 +197,7 @@ fn prepare_work(
         )));
     }
     if features.fsync == Fsync::Volatile {
-        mark_volatile(c, &writing, work_path.dentry).inspect_err(|e| {
+        mark_volatile(c, &writing, work_path.dentry()).inspect_err(|e| {
             fc.error(fmt!("failed to create volatile/dirty file: {:?}", e));
         })?;
     }
@@ -245,10 +236,7 @@ fn load_or_make_uuid(
     upper: &Upper,
 ) -> Result<Option<[u8; 16]>> {
     let mount = upper.mount.get();
-    let path = Path {
-        mount,
-        dentry: mount.root(),
-    };
+    let path = mount.root_path();
     let namespace = if features.userxattr {
         Namespace::User
     } else {
@@ -275,7 +263,7 @@ fn load_or_make_uuid(
     }
     let uuid = vfs::sync::new_uuid();
     let writing = mount.want_write()?;
-    xattr::set(c, &writing, path.dentry, name, &uuid, 0)?;
+    xattr::set(c, &writing, path.dentry(), name, &uuid, 0)?;
     Ok(Some(uuid))
 }
 

@@ -154,19 +154,19 @@ impl AttrOps<LayerFs> for Attr {
         let instance = inode.super_block().data();
         copy_up(instance, dentry, Need::Metadata)?;
         let path = object::upper_path(instance, inode.held()).ok_or(EIO)?;
-        let writing = path.mount.want_write()?;
+        let writing = path.mount().want_write()?;
         let protection = attr.protection();
         instance.as_mounter(|c| {
             // On the real object protection would keep us from renaming and marking it.
             let before = marks::protection(&instance.config, c, path);
-            write_protection(instance, c, &writing, path.dentry, protection)?;
+            write_protection(instance, c, &writing, path.dentry(), protection)?;
             attr.clear_protection();
             attr.set_on(c, &writing, path).inspect_err(|_| {
                 // All or nothing: upper may not know a flag that the lower filesystem has.
-                let _ = write_protection(instance, c, &writing, path.dentry, before);
+                let _ = write_protection(instance, c, &writing, path.dentry(), before);
             })
         })?;
-        inode.refresh_flags(path.dentry.inode(), protection);
+        inode.refresh_flags(path.dentry().inode(), protection);
         engine::inode::refresh(instance, inode);
         Ok(())
     }
@@ -211,10 +211,10 @@ impl AttrOps<LayerFs> for Attr {
         }
         copy_up(instance, dentry, Need::Metadata)?;
         let path = object::upper_path(instance, object).ok_or(EIO)?;
-        let writing = path.mount.want_write()?;
+        let writing = path.mount().want_write()?;
         instance.as_mounter(|c| match acl {
-            Some(acl) => acl.set_on(c, &writing, path.dentry, kind),
-            None => acl::Acl::remove_from(c, &writing, path.dentry, kind),
+            Some(acl) => acl.set_on(c, &writing, path.dentry(), kind),
+            None => acl::Acl::remove_from(c, &writing, path.dentry(), kind),
         })?;
         engine::inode::refresh(instance, inode);
         Ok(())
@@ -224,7 +224,7 @@ impl AttrOps<LayerFs> for Attr {
         let instance = inode.super_block().data();
         if let Some(path) = object::upper_path(instance, inode.held()) {
             vfs::path::touch(path);
-            inode.refresh_access_time(path.dentry.inode());
+            inode.refresh_access_time(path.dentry().inode());
         }
     }
 }
@@ -232,8 +232,8 @@ impl AttrOps<LayerFs> for Attr {
 /// Changes attributes of what is in upper.
 fn change_upper(instance: &Instance, inode: &Inode, request: change::Request<'_>) -> Result {
     let path = object::upper_path(instance, inode.held()).ok_or(EIO)?;
-    let writing = path.mount.want_write()?;
-    instance.as_mounter(|c| request.apply(c, &writing, path.dentry))?;
+    let writing = path.mount().want_write()?;
+    instance.as_mounter(|c| request.apply(c, &writing, path.dentry()))?;
     engine::inode::refresh(instance, inode);
     Ok(())
 }

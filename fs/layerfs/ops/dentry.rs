@@ -51,6 +51,6 @@ impl DentryOps<LayerFs> for Dentry {
             Real::Metadata => object::real_path(instance, inode.held()).ok(),
             Real::Data => engine::data::path(instance, inode).ok(),
         };
-        Some(path?.dentry)
+        Some(path?.dentry())
     }
 }

@@ -192,7 +192,7 @@ impl DirOps<LayerFs> for Dir {
             return Ok(());
         };
         instance.as_mounter(|c| {
-            if dir.real.inode().key() == path.dentry.inode().key() {
+            if dir.real.inode().key() == path.dentry().inode().key() {
                 return dir.real.sync_range(c, range);
             }
             dir.upper

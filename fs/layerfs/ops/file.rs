@@ -57,7 +57,7 @@ impl OpenFile {
         file: &File,
         path: Path<'_>,
     ) -> Result<&vfs::file::File<Foreign>> {
-        let wanted = path.dentry.inode().key();
+        let wanted = path.dentry().inode().key();
         let mut real = self.0.first();
         if real.inode().key() != wanted {
             real = self
@@ -181,7 +181,7 @@ impl FileOps<LayerFs> for Regular {
     fn fiemap(inode: &Inode, extents: Extents<'_>) -> Result {
         let instance = inode.super_block().data();
         let path = engine::data::path(instance, inode)?;
-        instance.as_mounter(|c| extents.forward(c, path.dentry.inode()))
+        instance.as_mounter(|c| extents.forward(c, path.dentry().inode()))
     }
 
     fn write(file: &File, open: &OpenFile, write: Write<'_>) -> Result<usize> {

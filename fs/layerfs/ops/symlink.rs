@@ -23,7 +23,7 @@ impl SymlinkOps<LayerFs> for Symlink {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
         let path = object::real_path(instance, inode.held())?;
-        instance.as_mounter(|c| symlink::target(c, path.dentry, done))
+        instance.as_mounter(|c| symlink::target(c, path.dentry(), done))
     }
 
     fn read(dentry: &Positive, buffer: symlink::UserBuffer<'_>) -> Result<i32> {

@@ -50,10 +50,10 @@ impl XattrOps<LayerFs> for Xattr {
         }
         copy_up(instance, dentry, Need::Metadata)?;
         let path = object::upper_path(instance, inode.held()).ok_or(EIO)?;
-        let writing = path.mount.want_write()?;
+        let writing = path.mount().want_write()?;
         let result = instance.as_mounter(|c| match value {
-            Some(value) => xattr::set(c, &writing, path.dentry, name, value, flags),
-            None => xattr::remove(c, &writing, path.dentry, name),
+            Some(value) => xattr::set(c, &writing, path.dentry(), name, value, flags),
+            None => xattr::remove(c, &writing, path.dentry(), name),
         });
         engine::inode::refresh(instance, inode);
         result

@@ -421,10 +421,7 @@ pub(crate) fn lower_data_path<'a>(
 /// A pin as a path.
 #[inline]
 pub(crate) fn path<'a>(instance: &'a Instance, pin: Held<'a, PinnedDentry>) -> Result<Path<'a>> {
-    Ok(Path {
-        mount: instance.mount_of(pin.get())?,
-        dentry: pin.dentry(),
-    })
+    Path::new(instance.mount_of(pin.get())?, pin.dentry())
 }
 
 /// Every place an object is in the lower layers, topmost first.

@@ -199,10 +199,7 @@ impl Job<'_> {
         } else {
             match real {
                 Some(real) => {
-                    let path = Path {
-                        mount: self.writing.mount(),
-                        dentry: real,
-                    };
+                    let path = Path::new(self.writing.mount(), real)?;
                     hides_lower(&new) && marks::is_whiteout(&self.instance.config, self.c, path)
                 }
                 None => !flags.contains(RenameFlags::EXCHANGE),
@@ -262,10 +259,7 @@ impl Job<'_> {
     }
 
     fn redirect_of(&self, real: &Real) -> Result<Option<KVec<u8>>> {
-        let path = Path {
-            mount: self.writing.mount(),
-            dentry: real,
-        };
+        let path = Path::new(self.writing.mount(), real)?;
         marks::redirect(&self.instance.config, self.c, path)
     }
 
@@ -278,7 +272,7 @@ impl Job<'_> {
             let upper = object::upper_path(self.instance, at.inode().held());
             let redirect = match upper {
                 Some(upper) if at.inode().is_dir() || !at.inode().data().has(Trait::UPPER_DATA) => {
-                    self.redirect_of(upper.dentry)?
+                    self.redirect_of(upper.dentry())?
                 }
                 _ => None,
             };
