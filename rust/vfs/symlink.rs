@@ -72,12 +72,12 @@ pub(crate) fn is_magic(inode: &RcuInode<Foreign>) -> bool {
 ///
 /// May sleep.
 pub fn read_to_user(c: &Override<'_>, path: Path<'_>, buffer: UserBuffer<'_>) -> Result<i32> {
-    let inode = path.dentry.inode();
+    let inode = path.dentry().inode();
     // The hook of readlink(2) is not exported; that of a permission check asks the security modules the
     // same.
-    inode.permission(c, path.mount.idmap(), Access::READ)?;
+    inode.permission(c, path.mount().idmap(), Access::READ)?;
     // SAFETY: The dentry is valid. Whatever is called writes to user memory by checked means only.
-    let len = unsafe { bindings::vfs_readlink(path.dentry.as_ptr(), buffer.ptr, buffer.len) };
+    let len = unsafe { bindings::vfs_readlink(path.dentry().as_ptr(), buffer.ptr, buffer.len) };
     if len < 0 {
         return Err(Error::from_errno(len));
     }
