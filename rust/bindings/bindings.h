@@ -30,6 +30,7 @@
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
 #include <linux/seq_file.h>
+#include <linux/siphash.h>
 #include <linux/splice.h>
 #include <linux/security.h>
 #include <linux/statfs.h>

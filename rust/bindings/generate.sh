@@ -28,7 +28,7 @@ done
 cflags=$(sed -n '1s/^.* -- \(.*\);.*$/\1/p' "$recorded" | sed 's/-Wp,-MMD,[^ ]*//')
 
 headers='backing-file exportfs exportfs_block fiemap fileattr fs_context fs_parser fs_stack fsverity
-	mnt_idmapping mount namei posix_acl posix_acl_xattr user_namespace statfs xattr seq_file'
+	mnt_idmapping mount namei posix_acl posix_acl_xattr siphash user_namespace statfs xattr seq_file'
 
 run() {
 	set -- --no-recursive-allowlist --allowlist-file "$here/bindings.h" \

@@ -146,12 +146,6 @@ pub fn new_uuid() -> [u8; 16] {
     uuid.b
 }
 
-/// A number nobody can foresee.
-pub fn random() -> u64 {
-    // SAFETY: No requirement.
-    unsafe { bindings::get_random_u64() }
-}
-
 /// A value that is set once, and from then on is there for everybody: readers take no lock.
 ///
 /// The kernel crate has one too; this one is read without a call.

@@ -30,6 +30,7 @@ pub mod file;
 pub mod fileattr;
 pub mod fs_context;
 pub mod handle;
+pub mod hash;
 pub mod idmap;
 pub mod inode;
 pub mod inode_cache;

@@ -34,6 +34,7 @@ use vfs::dir_iter::Type;
 use vfs::errno::*;
 use vfs::file::OwnedFile;
 use vfs::file::SEEK_SET;
+use vfs::hash::HashKey;
 use vfs::Held;
 use vfs::Override;
 use vfs::Path;
@@ -90,9 +91,9 @@ pub(crate) fn check_empty(
 /// For how many suspects room is made when the first is there.
 const FIRST_SUSPECTS: usize = 16;
 
-struct Merge {
+struct Merge<'a> {
     arena: Arena,
-    met: NameTable,
+    met: NameTable<'a>,
     /// The names of the lowest layer.
     lowest: KVVec<u32>,
     /// Records that may be whiteouts, of the layer that is being read.
@@ -105,11 +106,11 @@ struct Merge {
     renumbered: bool,
 }
 
-impl Merge {
-    fn new(instance: &Instance, room: Room) -> Result<Self> {
+impl<'a> Merge<'a> {
+    fn new(instance: &'a Instance, room: Room) -> Result<Self> {
         Ok(Self {
             arena: Arena::with_room(room.records)?,
-            met: NameTable::new(instance.name_seed, room.remembered as usize),
+            met: NameTable::new(&instance.name_key, room.remembered as usize),
             lowest: KVVec::with_capacity(room.names as usize, GFP_KERNEL)?,
             suspects: KVVec::new(),
             merged_dirs: KVVec::new(),
@@ -329,23 +330,23 @@ fn number(instance: &Instance, c: &Override<'_>, dir: &Positive, name: &[u8]) ->
 }
 
 /// Which names were met: open addressing, at most half full.
-struct NameTable {
+struct NameTable<'a> {
     /// The hash of a name, and the offset of its record plus one; 0 where there is none.
     slots: KVVec<(u32, u32)>,
     used: usize,
     /// Slots of the first table, for half as many names: a power of two.
     initial: usize,
-    seed: u64,
+    key: &'a HashKey,
 }
 
-impl NameTable {
+impl<'a> NameTable<'a> {
     /// One that makes room for so many names when the first is there.
-    fn new(seed: u64, names: usize) -> Self {
+    fn new(key: &'a HashKey, names: usize) -> Self {
         Self {
             slots: KVVec::new(),
             used: 0,
             initial: (names.max(1) * 2).next_power_of_two(),
-            seed,
+            key,
         }
     }
 
@@ -356,26 +357,7 @@ impl NameTable {
 
     #[inline]
     fn hash(&self, name: &[u8]) -> u32 {
-        const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-
-        let mix = |hash: u64, word: u64| {
-            let hash = (hash ^ word).wrapping_mul(MULTIPLIER);
-            hash ^ hash >> 29
-        };
-        let mut hash = self.seed ^ name.len() as u64;
-        let words = name.chunks_exact(8);
-        let rest = words.remainder();
-        for word in words {
-            if let Ok(word) = word.try_into() {
-                hash = mix(hash, u64::from_ne_bytes(word));
-            }
-        }
-        // Only what is left over: bytes that are in two words weaken the hash. (At most seven.)
-        let rest = match name.last_chunk() {
-            Some(last) => u64::from_be_bytes(*last) & ((1 << (8 * rest.len())) - 1),
-            None => rest.iter().fold(0, |w, b| w << 8 | u64::from(*b)),
-        };
-        (mix(hash, rest) >> 32) as u32
+        self.key.hash(name)
     }
 
     /// The place of a name: where it is, or the empty one where it would be.

@@ -219,7 +219,7 @@ impl Setup {
             name_max: facts.name_max,
             mounter,
             no_idmaps,
-            name_seed: vfs::sync::random(),
+            name_key: vfs::hash::HashKey::random(),
             rekeyed: AtomicUsize::new(0),
             last_made_up: AtomicU64::new(0),
         })

@@ -19,6 +19,7 @@ use kernel::cred::Credential;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use vfs::cred::OverrideExt;
+use vfs::hash::HashKey;
 use vfs::inode_cache::InodeKey;
 use vfs::mount::PrivateMount;
 use vfs::Idmap;
@@ -51,8 +52,8 @@ pub(crate) struct Instance {
     pub(crate) mounter: ARef<Credential>,
     /// No layer's mount maps ids.
     pub(crate) no_idmaps: bool,
-    /// Whoever can make names can't choose them so that all fall into one place of a hash table.
-    pub(crate) name_seed: u64,
+    /// Who can make names can't choose them so that all fall into one place of a hash table.
+    pub(crate) name_key: HashKey,
     /// How often an object began to be found by another key.
     pub(crate) rekeyed: AtomicUsize,
     /// The last inode number that was made up.
