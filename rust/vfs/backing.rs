@@ -7,6 +7,8 @@
 use crate::bindings;
 use crate::cred::Override;
 use crate::errno::from_err_ptr;
+use crate::errno::from_number;
+use crate::errno::to_length;
 use crate::errno::to_result;
 use crate::file::access_of;
 use crate::file::File;
@@ -156,10 +158,6 @@ fn context(cred: &Credential) -> bindings::backing_file_ctx {
     }
 }
 
-fn byte_count(result: isize) -> Result<usize> {
-    usize::try_from(result).map_err(|_| Error::from_errno(result as i32))
-}
-
 /// A read that a user asked for.
 ///
 /// # Invariants
@@ -210,7 +208,7 @@ impl Read<'_> {
     pub fn forward(self, real: &File<crate::Foreign>, cred: &Credential) -> Result<usize> {
         let mut ctx = context(cred);
         // SAFETY: By the type invariants; the context is copied where it is needed for longer.
-        byte_count(unsafe {
+        to_length(unsafe {
             bindings::backing_file_read_iter(
                 real.as_ptr(),
                 self.iter,
@@ -258,7 +256,7 @@ impl SpliceRead<'_> {
             )
         };
         *self.position = iocb.ki_pos;
-        byte_count(result)
+        to_length(result)
     }
 }
 
@@ -338,7 +336,7 @@ impl Write<'_> {
     ) -> Result<usize> {
         let mut ctx = writing_context::<F, E>(cred);
         // SAFETY: By the type invariants; the context is copied where it is needed for longer.
-        byte_count(unsafe {
+        to_length(unsafe {
             let mut flags = (*self.iocb).ki_flags;
             if !sync {
                 flags &= !(bindings::IOCB_ALL_SYNC as i32);
@@ -388,7 +386,7 @@ impl SpliceWrite<'_> {
             )
         };
         *self.position = iocb.ki_pos;
-        byte_count(result)
+        to_length(result)
     }
 }
 
@@ -513,7 +511,7 @@ pub fn transfer(
         }
     };
     if result < 0 {
-        Err(Error::from_errno(result as i32))
+        Err(from_number(result))
     } else {
         Ok(result)
     }

@@ -9,6 +9,7 @@ use crate::bindings;
 use crate::cred::Override;
 use crate::dentry::Positive;
 use crate::errno::from_err_ptr;
+use crate::errno::from_number;
 use crate::errno::to_result;
 use crate::file::File;
 use crate::file::OwnedFile;
@@ -103,23 +104,32 @@ impl OwnedFile {
         Ok(unsafe { Self::from_raw(NonNull::new(file).ok_or(EIO)?) })
     }
 
-    /// The first data at or behind `offset`: up to the next hole, or, without `small_holes`, a chunk, whether
-    /// there is a hole in it or not; `None`: a hole is all there is (wraps `vfs_llseek()`).
-    fn next_data(&self, offset: i64, small_holes: bool) -> Result<Option<Piece>> {
-        match self.seek(offset, bindings::SEEK_DATA as i32) {
-            Ok(start) => {
-                if !small_holes {
-                    let end = start.saturating_add(CHUNK);
-                    return Ok(Some(Piece { start, end }));
-                }
-                let end = self.seek(start, bindings::SEEK_HOLE as i32)?;
-                // It is being changed, if there is no data any more.
-                let end = end.max(start + 1);
-                Ok(Some(Piece { start, end }))
-            }
-            Err(e) if e == ENXIO => Ok(None),
-            Err(e) => Err(e),
+    /// The first data within `rest`: up to the next hole, or, without `small_holes`, a chunk, whether
+    /// there is a hole in it or not; `None`: a hole is all there is (wraps `vfs_llseek()`). What it gives is not
+    /// empty and within `rest`, whatever the filesystem answers.
+    ///
+    /// # Errors
+    ///
+    /// `EIO`: the answer can't be. What the filesystem gives.
+    fn next_data(&self, rest: Piece, small_holes: bool) -> Result<Option<Piece>> {
+        let start = match self.seek(rest.start, bindings::SEEK_DATA as i32) {
+            Ok(start) => start,
+            Err(e) if e == ENXIO => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        if !(rest.start..rest.end).contains(&start) {
+            return Err(EIO);
         }
+        let end = if small_holes {
+            self.seek(start, bindings::SEEK_HOLE as i32)?
+        } else {
+            start.saturating_add(CHUNK)
+        };
+        if end <= start {
+            return Err(EIO);
+        }
+        let end = end.min(rest.end);
+        Ok(Some(Piece { start, end }))
     }
 
     /// Finds pieces of data at or behind `at`, before `len`: as many as `pieces` has room for, or all.
@@ -136,16 +146,16 @@ impl OwnedFile {
             if at >= len {
                 break;
             }
-            *piece = match self.next_data(at, small_holes) {
+            let rest = Piece {
+                start: at,
+                end: len,
+            };
+            *piece = match self.next_data(rest, small_holes) {
                 Ok(Some(next)) => next,
                 Ok(None) => break,
-                // Its filesystem does not say.
-                Err(_) => Piece {
-                    start: at,
-                    end: len,
-                },
+                // Its filesystem does not say, or what can't be.
+                Err(_) => rest,
             };
-            piece.end = piece.end.min(len);
             at = piece.end;
             found += 1;
         }
@@ -169,12 +179,12 @@ impl OwnedFile {
                     &mut at,
                     self.as_ptr(),
                     &mut to,
-                    (piece.end - at).min(CHUNK) as usize,
+                    piece.end.saturating_sub(at).min(CHUNK) as usize,
                     bindings::SPLICE_F_MOVE,
                 )
             };
             if done < 0 {
-                return Err(Error::from_errno(done as i32));
+                return Err(from_number(done as i64));
             }
             if done == 0 {
                 return Ok(false);

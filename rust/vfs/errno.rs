@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Error codes that the kernel crate does not name.
+//! Error codes that the kernel crate does not name, and errors made of numbers. No other file makes an error of
+//! a number.
 //!
 //! C header: [`include/uapi/asm-generic/errno.h`](srctree/include/uapi/asm-generic/errno.h)
 
 use crate::bindings;
 use core::mem::transmute;
 use core::num::NonZeroI32;
+use kernel::error::code::EIO;
 use kernel::error::code::EPERM;
 use kernel::error::Error;
 
@@ -23,6 +25,40 @@ const fn code(errno: u32) -> Error {
 
 // SAFETY: Both are four bytes without padding or invalid values in this direction.
 const _: () = assert!(unsafe { transmute::<Error, i32>(EPERM) } == -(bindings::EPERM as i32));
+
+/// The error with that number, which is negative. What is no error's number, as it came from a layer or
+/// a daemon, is `EIO`: the kernel crate would write a line to the log for each.
+#[cold]
+pub fn from_number(number: i64) -> Error {
+    match i32::try_from(number).map(to_result) {
+        Ok(Err(e)) => e,
+        _ => EIO,
+    }
+}
+
+/// A count of bytes, or the error in its place.
+///
+/// # Errors
+///
+/// That error.
+#[inline]
+pub(crate) fn to_length(result: isize) -> Result<usize, Error> {
+    usize::try_from(result).map_err(|_| from_number(result as i64))
+}
+
+/// A position, or the error in its place. There are positions below zero: some filesystems number what is in
+/// their directories with all of 64 bits.
+///
+/// # Errors
+///
+/// That error.
+#[inline]
+pub(crate) fn to_position(result: i64) -> Result<i64, Error> {
+    if (-i64::from(bindings::MAX_ERRNO)..0).contains(&result) {
+        return Err(from_number(result));
+    }
+    Ok(result)
+}
 
 /// As the kernel crate's, but inlined: it is at the end of every hot path.
 #[inline(always)]

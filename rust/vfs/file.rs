@@ -11,6 +11,7 @@ use crate::bindings;
 use crate::cred::Override;
 use crate::dentry::Positive;
 use crate::errno::from_err_ptr;
+use crate::errno::to_position;
 use crate::inode::Access;
 use crate::inode::Inode;
 use crate::path::Path;
@@ -130,19 +131,15 @@ pub const SEEK_SET: i32 = bindings::SEEK_SET as i32;
 pub const SEEK_CUR: i32 = bindings::SEEK_CUR as i32;
 
 impl File<Foreign> {
-    /// Moves its position (wraps `vfs_llseek()`) and gives the new one.
+    /// Moves its position (wraps `vfs_llseek()`) and gives the new one, which is whatever the filesystem says:
+    /// before `offset`, beyond the end, or below zero.
     ///
     /// # Errors
     ///
     /// `EINVAL`, `EOVERFLOW`; `ENXIO` for data or holes beyond the end.
     pub fn seek(&self, offset: i64, whence: i32) -> Result<i64> {
         // SAFETY: The file is open.
-        let pos = unsafe { bindings::vfs_llseek(self.as_ptr(), offset, whence) };
-        if pos < 0 {
-            Err(Error::from_errno(pos as i32))
-        } else {
-            Ok(pos)
-        }
+        to_position(unsafe { bindings::vfs_llseek(self.as_ptr(), offset, whence) })
     }
 
     /// Puts it where `file` is: before a request that starts at the user's position.

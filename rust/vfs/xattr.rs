@@ -7,6 +7,7 @@
 use crate::bindings;
 use crate::cred::Override;
 use crate::dentry::Positive;
+use crate::errno::to_length;
 use crate::errno::to_result;
 use crate::errno::*;
 use crate::path::Path;
@@ -17,9 +18,14 @@ use kernel::prelude::*;
 /// The longest name, without its NUL, in bytes.
 pub const NAME_MAX: usize = bindings::XATTR_NAME_MAX as usize;
 
-/// The length of a value, or the error in it.
-fn length(result: isize) -> Result<usize> {
-    usize::try_from(result).map_err(|_| Error::from_errno(result as i32))
+/// The length of what was written to a buffer that has room for so many bytes, or would be if it has none: whoever
+/// takes that part of it then finds it there.
+fn length(result: isize, room: usize) -> Result<usize> {
+    let len = to_length(result)?;
+    if room != 0 && len > room {
+        return Err(EIO);
+    }
+    Ok(len)
 }
 
 /// Reads the value of `name` into `buf` and gives its length (wraps `vfs_getxattr()`); with an empty
@@ -40,7 +46,7 @@ pub fn get(_c: &Override<'_>, path: Path<'_>, name: &CStr, buf: &mut [u8]) -> Re
         buf.as_mut_ptr()
     };
     // SAFETY: Everything is valid for the call; a null value asks for the length alone.
-    length(unsafe {
+    let len = unsafe {
         bindings::vfs_getxattr(
             path.mount().idmap().as_ptr(),
             path.dentry().as_ptr(),
@@ -48,7 +54,8 @@ pub fn get(_c: &Override<'_>, path: Path<'_>, name: &CStr, buf: &mut [u8]) -> Re
             value.cast(),
             buf.len(),
         )
-    })
+    };
+    length(len, buf.len())
 }
 
 /// The whole value of `name`, or `None` if there is none or the filesystem has no such attributes.
@@ -98,7 +105,8 @@ pub fn list(_c: &Override<'_>, path: Path<'_>, buf: &mut [u8]) -> Result<usize> 
         buf.as_mut_ptr()
     };
     // SAFETY: Everything is valid for the call; a null buffer asks for the length alone.
-    length(unsafe { bindings::vfs_listxattr(path.dentry().as_ptr(), value.cast(), buf.len()) })
+    let len = unsafe { bindings::vfs_listxattr(path.dentry().as_ptr(), value.cast(), buf.len()) };
+    length(len, buf.len())
 }
 
 /// Whether `inode` may have extended attributes at all.

@@ -51,7 +51,7 @@ pub(crate) fn revalidate_real(dentry: &Positive<Foreign>, question: Revalidation
     let flags = dentry.flags();
     let result = |r: i32| {
         if r < 0 {
-            Err(Error::from_errno(r))
+            Err(from_number(r.into()))
         } else {
             Ok(r > 0)
         }

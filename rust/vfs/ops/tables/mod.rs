@@ -30,6 +30,7 @@ use crate::dentry::Unhashed;
 use crate::dentry::Vacant;
 use crate::dir_iter::Emitter;
 use crate::dir_op::RenameFlags;
+use crate::errno::from_number;
 use crate::errno::to_errno;
 use crate::errno::*;
 use crate::fiemap::Extents;
