@@ -84,6 +84,23 @@ void vfs_helper_inode_unmark_in_use(struct inode *inode)
 	spin_unlock(&inode->i_lock);
 }
 
+static DEFINE_SPINLOCK(rehash_lock);
+
+/*
+ * Has the inode found by another key, which is in i_private. Its place in a hash chain is protected by
+ * inode_hash_lock, but taking it out and putting it in again are two steps: two tasks that do this at once
+ * would put it into two chains. So they take turns.
+ */
+void vfs_helper_rehash_inode(struct inode *inode, void *key)
+{
+	spin_lock(&rehash_lock);
+	if (!inode_unhashed(inode))
+		remove_inode_hash(inode);
+	WRITE_ONCE(inode->i_private, key);
+	__insert_inode_hash(inode, (unsigned long)key);
+	spin_unlock(&rehash_lock);
+}
+
 /* One name less; not below the one that a hashed alias other than @dentry still shows. */
 void vfs_helper_drop_nlink(struct inode *inode, struct dentry *dentry)
 {

@@ -408,15 +408,18 @@ pub fn note_access<F: FileSystem>(file: &File<F>) {
 ///
 /// # Errors
 ///
-/// What changing the attributes gives.
+/// What changing the attributes gives. `EINVAL`: it is the lock of another inode.
 ///
 /// # Context
 ///
-/// May sleep. The lock of the inode is held.
+/// May sleep.
 pub fn remove_privileges<F: FileSystem>(
     file: &File<F>,
-    _lock: &crate::lock::Exclusive<'_, F>,
+    lock: &crate::lock::Exclusive<'_, F>,
 ) -> Result {
+    if !lock.is_of(file.inode()) {
+        return Err(EINVAL);
+    }
     // SAFETY: The file is open, its inode locked.
     to_result(unsafe { bindings::vfs_helper_file_remove_privs(file.as_ptr()) })
 }

@@ -8,6 +8,7 @@ use crate::bindings;
 use crate::cred::Override;
 use crate::dentry::Positive;
 use crate::errno::to_result;
+use crate::lock::VfsLocked;
 use crate::stat::Stat;
 use crate::write::Writing;
 use crate::FileSystem;
@@ -129,8 +130,8 @@ impl Request<'_> {
     /// # Errors
     ///
     /// `EPERM`, `EFBIG`, `ETXTBSY`, …
-    pub fn prepare<F: FileSystem>(&mut self, dentry: &Positive<F>) -> Result {
-        // SAFETY: Everything is valid for the call; the VFS holds the lock of the inode.
+    pub fn prepare<F: FileSystem>(&mut self, dentry: VfsLocked<'_, F>) -> Result {
+        // SAFETY: Everything is valid for the call, and the inode is locked.
         to_result(unsafe {
             bindings::setattr_prepare(crate::Idmap::identity().as_ptr(), dentry.as_ptr(), self.0)
         })

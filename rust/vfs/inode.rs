@@ -368,37 +368,6 @@ impl<F: FileSystem> Inode<F> {
         }
     }
 
-    /// Counts the names: one more (wraps `inc_nlink()`).
-    pub fn add_name(&self) {
-        // SAFETY: The inode is valid; the VFS holds its lock.
-        unsafe { bindings::inc_nlink(self.as_ptr()) };
-    }
-
-    /// Counts the names: one less, but never none while another cached name is there, whatever was
-    /// done to the layers (wraps `drop_nlink()`).
-    pub fn drop_name(&self, dentry: &crate::dentry::Dentry<F>) {
-        // SAFETY: Both are valid; the VFS holds the lock of the inode.
-        unsafe { bindings::vfs_helper_drop_nlink(self.as_ptr(), dentry.as_ptr()) };
-    }
-
-    /// Counts the names: there are none any more (wraps `clear_nlink()`).
-    pub fn drop_names(&self) {
-        // SAFETY: The inode is valid; the VFS holds its lock.
-        unsafe { bindings::clear_nlink(self.as_ptr()) };
-    }
-
-    /// Sets those of the flags that the real inode, and what `protection` adds, say (wraps
-    /// `inode_set_flags()`).
-    pub fn refresh_flags(&self, real: &RcuInode<Foreign>, protection: Protection) {
-        let mut flags = protection.flags();
-        // SAFETY: Both inodes are valid; flags change under the lock the VFS holds, or none else
-        // sees them.
-        unsafe {
-            flags |= (*real.as_ptr()).i_flags & COPIED_FLAGS;
-            bindings::inode_set_flags(self.as_ptr(), flags, COPIED_FLAGS);
-        }
-    }
-
     /// The private data, with the right to use what it pins.
     #[inline]
     pub fn held(&self) -> Held<'_, F::InodeData> {

@@ -51,17 +51,14 @@ impl<F: FileSystem> Inode<F> {
     ///
     /// # Context
     ///
-    /// The caller holds a lock of the object that all who change its key hold.
+    /// Any; does not sleep. Callers take turns.
     pub fn hash_by(&self, key: InodeKey) {
-        // SAFETY: The inode is valid. Its key is changed by the caller alone, and while it is in no hash
-        // chain: who compares it without a lock then takes the inode's, and sees that it was taken out.
+        // SAFETY: The inode is valid and counted, so that nobody else takes it out of the cache. Who looks
+        // for an inode without a lock (`find_inode()`) compares the key with either value, and if he is led
+        // from one chain into the other and finds nothing, he looks once more, under `inode_hash_lock`,
+        // before he makes a new one.
         unsafe {
-            let inode = self.as_ptr();
-            if !(*inode).i_hash.pprev.is_null() {
-                bindings::__remove_inode_hash(inode);
-            }
-            (&raw mut (*inode).i_private).write_volatile(key.0 as *mut ffi::c_void);
-            bindings::__insert_inode_hash(inode, key.0 as u64);
+            bindings::vfs_helper_rehash_inode(self.as_ptr(), key.0 as *mut ffi::c_void);
         }
     }
 }

@@ -6,9 +6,16 @@
 //! rules: [`Documentation/filesystems/directory-locking.rst`](srctree/Documentation/filesystems/directory-locking.rst)
 
 use crate::bindings;
+use crate::dentry::Positive;
 use crate::inode::Inode;
+use crate::inode::Protection;
+use crate::inode::RcuInode;
+use crate::inode::COPIED_FLAGS;
+use crate::FileSystem;
+use crate::Foreign;
 use crate::Owner;
 use core::mem::ManuallyDrop;
+use core::ops::Deref;
 use kernel::types::NotThreadSafe;
 
 /// The lock of an inode held exclusively: its size, data and names don't change but by us.
@@ -96,5 +103,93 @@ impl<F: Owner> Drop for Shared<'_, F> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant it is held for reading by this task.
         unsafe { bindings::up_read(self.inode.rwsem()) };
+    }
+}
+
+impl<F: Owner> Exclusive<'_, F> {
+    /// Whether it is the lock of `inode`.
+    #[inline]
+    pub fn is_of(&self, inode: &Inode<F>) -> bool {
+        core::ptr::eq(self.inode, inode)
+    }
+}
+
+/// A dentry of ours whose inode the VFS has locked exclusively, for the operation that it asks for.
+///
+/// What the VFS locks can't be locked again by us, so there is no guard: this stands for the lock during
+/// the call. It is what changes of an inode that the lock protects are methods of.
+///
+/// # Invariants
+///
+/// `i_rwsem` of the inode is held for writing, on behalf of the current task, for `'a`.
+pub struct VfsLocked<'a, F: FileSystem>(&'a Positive<F>, NotThreadSafe);
+
+impl<F: FileSystem> Clone for VfsLocked<'_, F> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F: FileSystem> Copy for VfsLocked<'_, F> {}
+
+impl<F: FileSystem> Deref for VfsLocked<'_, F> {
+    type Target = Positive<F>;
+
+    #[inline]
+    fn deref(&self) -> &Positive<F> {
+        self.0
+    }
+}
+
+impl<'a, F: FileSystem> VfsLocked<'a, F> {
+    /// # Safety
+    ///
+    /// `ptr` must be a positive dentry, counted for `'a`; see also the type invariant.
+    #[inline]
+    pub(crate) unsafe fn from_raw(ptr: *mut bindings::dentry) -> Self {
+        // INVARIANT: By the requirement.
+        // SAFETY: By the requirement.
+        Self(unsafe { Positive::from_raw(ptr) }, NotThreadSafe)
+    }
+
+    /// The dentry.
+    #[inline]
+    pub fn dentry(self) -> &'a Positive<F> {
+        self.0
+    }
+
+    fn ptr(self) -> *mut bindings::inode {
+        self.0.inode().as_ptr()
+    }
+
+    /// Counts the names: one more (wraps `inc_nlink()`).
+    pub fn add_name(self) {
+        // SAFETY: The inode is valid, and locked by the type invariant.
+        unsafe { bindings::inc_nlink(self.ptr()) };
+    }
+
+    /// Counts the names: one less, this one, but never none while another cached name is there, whatever
+    /// was done to the layers (wraps `drop_nlink()`).
+    pub fn drop_name(self) {
+        // SAFETY: Both are valid, and the inode is locked by the type invariant.
+        unsafe { bindings::vfs_helper_drop_nlink(self.ptr(), self.0.as_ptr()) };
+    }
+
+    /// Counts the names: there are none any more (wraps `clear_nlink()`).
+    pub fn drop_names(self) {
+        // SAFETY: The inode is valid, and locked by the type invariant.
+        unsafe { bindings::clear_nlink(self.ptr()) };
+    }
+
+    /// Sets those of the flags that the real inode, and what `protection` adds, say (wraps
+    /// `inode_set_flags()`).
+    pub fn refresh_flags(self, real: &RcuInode<Foreign>, protection: Protection) {
+        // SAFETY: Both inodes are valid, and ours is locked by the type invariant. Flags are a word that
+        // may be read at any time.
+        unsafe {
+            let flags = (&raw const (*real.as_ptr()).i_flags).read_volatile() & COPIED_FLAGS;
+            bindings::inode_set_flags(self.ptr(), flags | protection.flags(), COPIED_FLAGS);
+        }
     }
 }

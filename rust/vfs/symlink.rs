@@ -26,8 +26,13 @@ use kernel::str::CString;
 
 /// The target of a symbolic link, and what to do when the path walk is through with it.
 ///
-/// It can only be handed back to the VFS.
-pub struct Target(pub(crate) *const ffi::c_char);
+/// It can only be handed back to the VFS. A short one lies in the inode of the link, so it borrows what
+/// keeps that.
+///
+/// # Invariants
+///
+/// A C string that is there for `'a`, until the delayed call was made.
+pub struct Target<'a>(pub(crate) *const ffi::c_char, PhantomData<&'a ()>);
 
 /// Where the VFS wants to be told how to free the target.
 pub struct Done<'a>(pub(crate) &'a mut bindings::delayed_call);
@@ -93,11 +98,11 @@ pub fn read_to_user(c: &Override<'_>, path: Path<'_>, buffer: UserBuffer<'_>) ->
 /// # Context
 ///
 /// May sleep.
-pub fn target(
+pub fn target<'a>(
     _c: &Override<'_>,
-    dentry: &Positive<Foreign>,
+    dentry: &'a Positive<Foreign>,
     done: &mut Done<'_>,
-) -> Result<Target> {
+) -> Result<Target<'a>> {
     if is_magic(dentry.inode()) {
         return Err(ELOOP);
     }
@@ -105,7 +110,9 @@ pub fn target(
     // Its `->get_link` needs no path walk, or the link would have a `->readlink`.
     let target =
         from_err_ptr(unsafe { bindings::vfs_get_link(dentry.as_ptr(), done.0) }.cast_mut())?;
-    Ok(Target(target))
+    // INVARIANT: The filesystem keeps it in the inode, which the dentry keeps, or has it freed by the
+    // delayed call.
+    Ok(Target(target, PhantomData))
 }
 
 /// A copy of where the link `dentry` points (wraps `vfs_get_link()`).

@@ -49,6 +49,7 @@ use vfs::dir_op::What;
 use vfs::errno::*;
 use vfs::inode::mode;
 use vfs::inode::NewOwner;
+use vfs::lock::VfsLocked;
 use vfs::ops::Nameless;
 use vfs::ops::New;
 use vfs::stat::Request;
@@ -458,10 +459,14 @@ pub(crate) fn create_nameless(
 /// # Errors
 ///
 /// `EROFS`; `ENOSPC`, `EMLINK`, …
-pub(crate) fn link(instance: &Instance, old: &Positive, name: Vacant<'_, LayerFs>) -> Result {
+pub(crate) fn link(
+    instance: &Instance,
+    old: VfsLocked<'_, LayerFs>,
+    name: Vacant<'_, LayerFs>,
+) -> Result {
     let named = name.named();
     let dir = named.directory();
-    copy_up::copy_up(instance, old, Need::Metadata)?;
+    copy_up::copy_up(instance, &old, Need::Metadata)?;
     copy_up::copy_up(instance, dir, Need::Metadata)?;
     let inode = old.inode();
     with_job(instance, |job| {
@@ -469,7 +474,7 @@ pub(crate) fn link(instance: &Instance, old: &Positive, name: Vacant<'_, LayerFs
         let upper_dir = upper_of(instance, dir)?;
         if inode.data().is_metacopy() {
             // The new name does not say where the data is.
-            job.set_redirect(old, real.dentry(), false)?;
+            job.set_redirect(&old, real.dentry(), false)?;
         }
         if has_origin(inode) {
             work::set_impure(instance, job.c, job.writing, dir.inode().data(), upper_dir)?;
@@ -483,7 +488,7 @@ pub(crate) fn link(instance: &Instance, old: &Positive, name: Vacant<'_, LayerFs
         changed(instance, dir);
         Ok(())
     })?;
-    inode.add_name();
+    old.add_name();
     inode::refresh(instance, inode);
     name.instantiate(ARef::from(inode));
     // The next lookup finds what belongs to the new name.
@@ -496,10 +501,14 @@ pub(crate) fn link(instance: &Instance, old: &Positive, name: Vacant<'_, LayerFs
 /// # Errors
 ///
 /// `ENOTEMPTY`; `EROFS`; `ESTALE`: upper was changed behind our back. `ENOSPC`: for the whiteout. …
-pub(crate) fn remove(instance: &Instance, name: Named<'_, LayerFs>, is_dir: bool) -> Result {
+pub(crate) fn remove(
+    instance: &Instance,
+    name: Named<'_, LayerFs>,
+    object: VfsLocked<'_, LayerFs>,
+    is_dir: bool,
+) -> Result {
     let dir = name.directory();
-    let dentry = name.dentry().positive().ok_or(ENOENT)?;
-    let inode = dentry.inode();
+    let inode = object.inode();
     let in_lower = is_lower_positive(instance, name);
     let whiteouts = if is_dir && (in_lower || !is_pure_upper(inode)) {
         instance.as_mounter(|c| listing::check_empty(instance, c, inode.held()))?
@@ -516,11 +525,11 @@ pub(crate) fn remove(instance: &Instance, name: Named<'_, LayerFs>, is_dir: bool
             job.remove_from_upper(name, &whiteouts)
         }
     })?;
-    set_removed(dentry);
+    set_removed(&object);
     if is_dir {
-        inode.drop_names();
+        object.drop_names();
     } else {
-        inode.drop_name(dentry);
+        object.drop_name();
     }
     if inode.data().upper().is_some() {
         inode::refresh(instance, inode);

@@ -30,6 +30,7 @@ use vfs::cred::Capability;
 use vfs::errno::*;
 use vfs::fileattr::FileAttr;
 use vfs::inode::Access;
+use vfs::lock::VfsLocked;
 use vfs::ops::AttrOps;
 use vfs::stat::Request;
 use vfs::stat::Room;
@@ -149,10 +150,10 @@ impl AttrOps<LayerFs> for Attr {
         Ok(())
     }
 
-    fn set_fileattr(dentry: &Positive, attr: &mut FileAttr<'_>) -> Result {
+    fn set_fileattr(dentry: VfsLocked<'_, LayerFs>, attr: &mut FileAttr<'_>) -> Result {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        copy_up(instance, dentry, Need::Metadata)?;
+        copy_up(instance, &dentry, Need::Metadata)?;
         let path = object::upper_path(instance, inode.held()).ok_or(EIO)?;
         let writing = path.mount().want_write()?;
         let protection = attr.protection();
@@ -166,12 +167,12 @@ impl AttrOps<LayerFs> for Attr {
                 let _ = write_protection(instance, c, &writing, path.dentry(), before);
             })
         })?;
-        inode.refresh_flags(path.dentry().inode(), protection);
+        dentry.refresh_flags(path.dentry().inode(), protection);
         engine::inode::refresh(instance, inode);
         Ok(())
     }
 
-    fn setattr(dentry: &Positive, mut request: change::Request<'_>) -> Result {
+    fn setattr(dentry: VfsLocked<'_, LayerFs>, mut request: change::Request<'_>) -> Result {
         request.prepare(dentry)?;
         let inode = dentry.inode();
         let instance = inode.super_block().data();
@@ -180,11 +181,11 @@ impl AttrOps<LayerFs> for Attr {
         } else {
             Need::Metadata
         };
-        copy_up(instance, dentry, need)?;
+        copy_up(instance, &dentry, need)?;
         change_upper(instance, inode, request)
     }
 
-    fn set_acl(dentry: &Positive, kind: acl::Kind, acl: Option<&acl::Acl>) -> Result {
+    fn set_acl(dentry: VfsLocked<'_, LayerFs>, kind: acl::Kind, acl: Option<&acl::Acl>) -> Result {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
         let object = inode.held();
@@ -209,7 +210,7 @@ impl AttrOps<LayerFs> for Attr {
             let path = object::real_path(instance, object)?;
             instance.as_mounter(|c| acl::Acl::get(c, path, kind))?;
         }
-        copy_up(instance, dentry, Need::Metadata)?;
+        copy_up(instance, &dentry, Need::Metadata)?;
         let path = object::upper_path(instance, object).ok_or(EIO)?;
         let writing = path.mount().want_write()?;
         instance.as_mounter(|c| match acl {

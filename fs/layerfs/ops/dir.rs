@@ -42,6 +42,7 @@ use vfs::file::LateFile;
 use vfs::file::OwnedFile;
 use vfs::file::SEEK_CUR;
 use vfs::file::SEEK_SET;
+use vfs::lock::VfsLocked;
 use vfs::ops::DirOps;
 use vfs::ops::Nameless;
 use vfs::ops::New;
@@ -206,19 +207,24 @@ impl DirOps<LayerFs> for Dir {
         engine::change::create(instance, name, what)
     }
 
-    fn link(old: &Positive, name: Vacant<'_, LayerFs>) -> Result {
+    fn link(old: VfsLocked<'_, LayerFs>, name: Vacant<'_, LayerFs>) -> Result {
         let instance = old.super_block().data();
         engine::change::link(instance, old, name)
     }
 
-    fn remove(name: Named<'_, LayerFs>, is_dir: bool) -> Result {
+    fn remove(name: Named<'_, LayerFs>, object: VfsLocked<'_, LayerFs>, is_dir: bool) -> Result {
         let instance = name.directory().super_block().data();
-        engine::change::remove(instance, name, is_dir)
+        engine::change::remove(instance, name, object, is_dir)
     }
 
-    fn rename(old: Named<'_, LayerFs>, new: Named<'_, LayerFs>, flags: RenameFlags) -> Result {
+    fn rename(
+        old: Named<'_, LayerFs>,
+        new: Named<'_, LayerFs>,
+        replaced: Option<VfsLocked<'_, LayerFs>>,
+        flags: RenameFlags,
+    ) -> Result {
         let instance = old.directory().super_block().data();
-        engine::change::rename::rename(instance, old, new, flags)
+        engine::change::rename::rename(instance, old, new, replaced, flags)
     }
 
     fn create_nameless(request: Nameless<'_, LayerFs>) -> Result {

@@ -19,7 +19,10 @@ pub(crate) struct Symlink;
 
 #[vtable]
 impl SymlinkOps<LayerFs> for Symlink {
-    fn target(dentry: &Positive, done: &mut symlink::Done<'_>) -> Result<symlink::Target> {
+    fn target<'a>(
+        dentry: &'a Positive,
+        done: &mut symlink::Done<'_>,
+    ) -> Result<symlink::Target<'a>> {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
         let path = object::real_path(instance, inode.held())?;

@@ -34,6 +34,7 @@ use crate::fs_context::Value;
 use crate::inode::Access;
 use crate::inode::Inode;
 use crate::inode::RcuInode;
+use crate::lock::VfsLocked;
 use crate::seq;
 use crate::stat::Request;
 use crate::stat::Stat;
@@ -151,7 +152,7 @@ pub trait AttrOps<F: FileSystem> {
     /// # Errors
     ///
     /// Those of what is below.
-    fn set_fileattr(_dentry: &Positive<F>, _attr: &mut FileAttr<'_>) -> Result {
+    fn set_fileattr(_dentry: VfsLocked<'_, F>, _attr: &mut FileAttr<'_>) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -160,14 +161,14 @@ pub trait AttrOps<F: FileSystem> {
     /// # Errors
     ///
     /// Those of what is below.
-    fn setattr(dentry: &Positive<F>, request: change::Request<'_>) -> Result;
+    fn setattr(dentry: VfsLocked<'_, F>, request: change::Request<'_>) -> Result;
 
     /// Sets an access control list, or removes it. The inode is locked.
     ///
     /// # Errors
     ///
     /// Those of what is below.
-    fn set_acl(_dentry: &Positive<F>, _kind: acl::Kind, _acl: Option<&acl::Acl>) -> Result {
+    fn set_acl(_dentry: VfsLocked<'_, F>, _kind: acl::Kind, _acl: Option<&acl::Acl>) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -232,21 +233,26 @@ pub trait DirOps<F: FileSystem> {
     /// # Errors
     ///
     /// Those of what is below.
-    fn link(old: &Positive<F>, name: Vacant<'_, F>) -> Result;
+    fn link(old: VfsLocked<'_, F>, name: Vacant<'_, F>) -> Result;
 
-    /// Removes a name: of a directory, or of anything else. Directory and object are locked.
+    /// Removes a name of `object`: of a directory, or of anything else. Directory and object are locked.
     ///
     /// # Errors
     ///
     /// `ENOTEMPTY`. Those of what is below.
-    fn remove(name: Named<'_, F>, is_dir: bool) -> Result;
+    fn remove(name: Named<'_, F>, object: VfsLocked<'_, F>, is_dir: bool) -> Result;
 
-    /// Renames. Both directories are locked, and what is replaced.
+    /// Renames. Both directories are locked, and what is replaced, if anything is.
     ///
     /// # Errors
     ///
     /// `EXDEV`: it has to be copied instead. Those of what is below.
-    fn rename(old: Named<'_, F>, new: Named<'_, F>, flags: RenameFlags) -> Result;
+    fn rename(
+        old: Named<'_, F>,
+        new: Named<'_, F>,
+        replaced: Option<VfsLocked<'_, F>>,
+        flags: RenameFlags,
+    ) -> Result;
 
     /// Makes a regular file without a name, and opens it.
     ///
@@ -454,7 +460,10 @@ pub trait SymlinkOps<F: FileSystem> {
     /// # Errors
     ///
     /// Those of what is below.
-    fn target(dentry: &Positive<F>, done: &mut symlink::Done<'_>) -> Result<symlink::Target>;
+    fn target<'a>(
+        dentry: &'a Positive<F>,
+        done: &mut symlink::Done<'_>,
+    ) -> Result<symlink::Target<'a>>;
 
     /// Writes where it points to the memory of the task that asks. It is only called of what was made of
     /// a magic link (see [`symlink`]).

@@ -38,6 +38,7 @@ use vfs::dir_op::End;
 use vfs::dir_op::RenameFlags;
 use vfs::dir_op::Renaming;
 use vfs::errno::*;
+use vfs::lock::VfsLocked;
 use vfs::Path;
 
 /// Renames.
@@ -50,6 +51,7 @@ pub(crate) fn rename(
     instance: &Instance,
     old: Named<'_, LayerFs>,
     new: Named<'_, LayerFs>,
+    replaced: Option<VfsLocked<'_, LayerFs>>,
     flags: RenameFlags,
 ) -> Result {
     let known = RenameFlags::EXCHANGE.union(RenameFlags::NOREPLACE);
@@ -101,16 +103,25 @@ pub(crate) fn rename(
         copy_up::copy_up(instance, new_inode, Need::Metadata)?;
     }
     // What is replaced is not copied up meanwhile.
-    let _lock = match new_inode.filter(|_| overwrites) {
+    let _lock = match replaced {
         Some(replaced) => {
-            let depth = replaced.super_block().stack_depth();
-            Some(replaced.inode().data().lock(depth)?)
+            let depth = replaced.dentry().super_block().stack_depth();
+            Some(replaced.dentry().inode().data().lock(depth)?)
         }
         None => None,
     };
     with_job(instance, |job| {
         job.rename(old, new, flags, overwrites, &whiteouts, clean_whiteout)
-    })
+    })?;
+    if let Some(replaced) = replaced {
+        set_removed(&replaced);
+        if replaced.inode().is_dir() {
+            replaced.drop_names();
+        } else {
+            replaced.drop_name();
+        }
+    }
+    Ok(())
 }
 
 impl Job<'_> {
@@ -164,14 +175,6 @@ impl Job<'_> {
         renaming.rename(self.c)?;
         if let Some(whiteout) = whiteout {
             self.cleanup(old_upper_dir, &whiteout);
-        }
-        if let (true, Some(new_inode)) = (overwrites, new_inode) {
-            set_removed(&new);
-            if new_inode.is_dir() {
-                new_inode.drop_names();
-            } else {
-                new_inode.drop_name(&new);
-            }
         }
         changed(self.instance, old_dir);
         changed(self.instance, new_dir);

@@ -91,10 +91,10 @@ pub(super) unsafe extern "C" fn fileattr_set<F: FileSystem>(
     dentry: *mut bindings::dentry,
     fa: *mut kernel::bindings::file_kattr,
 ) -> i32 {
-    // SAFETY: The VFS passes a positive dentry of ours, and attributes to set.
+    // SAFETY: The VFS passes a positive dentry of ours whose inode it has locked, and attributes to set.
     let (dentry, mut fa) = unsafe {
         (
-            Positive::<F>::from_raw(dentry),
+            VfsLocked::<F>::from_raw(dentry),
             FileAttr::from_raw(fa.cast()),
         )
     };
@@ -109,7 +109,7 @@ pub(super) unsafe extern "C" fn setattr<F: FileSystem>(
     // SAFETY: The VFS passes a positive dentry of ours whose inode it has locked, and a change.
     let (dentry, request) = unsafe {
         (
-            Positive::<F>::from_raw(dentry),
+            VfsLocked::<F>::from_raw(dentry),
             change::Request::from_raw(attr),
         )
     };
@@ -123,7 +123,12 @@ pub(super) unsafe extern "C" fn set_acl<F: FileSystem>(
     kind: i32,
 ) -> i32 {
     // SAFETY: The VFS passes a positive dentry of ours whose inode it has locked, and a list or null.
-    let (dentry, acl) = unsafe { (Positive::<F>::from_raw(dentry), Acl::borrow_raw(acl.cast())) };
+    let (dentry, acl) = unsafe {
+        (
+            VfsLocked::<F>::from_raw(dentry),
+            Acl::borrow_raw(acl.cast()),
+        )
+    };
     from_result(|| F::Attr::set_acl(dentry, acl::Kind::from_raw(kind), acl.as_ref()).map(|()| 0))
 }
 
@@ -153,8 +158,13 @@ pub(super) unsafe extern "C" fn xattr_set<F: FileSystem>(
     size: usize,
     flags: i32,
 ) -> i32 {
-    // SAFETY: The VFS passes a positive dentry of ours with its inode, which it has locked, a name,
-    // and a value of that size, or null to remove.
+    // SAFETY: A dentry that is passed is valid.
+    if unsafe { (*dentry).d_inode.is_null() } {
+        // Smack labels a new directory while its dentry is being made positive.
+        return to_errno(EOPNOTSUPP);
+    }
+    // SAFETY: The VFS passes a dentry of ours, which was found to be positive, with its inode, a name, and a
+    // value of that size, or null to remove.
     let (inode, dentry, name, value) = unsafe {
         let value = NonNull::new(value.cast_mut().cast::<u8>())
             .map(|value| core::slice::from_raw_parts(value.as_ptr(), size));

@@ -155,8 +155,9 @@ pub(super) unsafe extern "C" fn link<F: FileSystem>(
     _dir: *mut bindings::inode,
     new: *mut bindings::dentry,
 ) -> i32 {
-    // SAFETY: The VFS passes a positive dentry of ours, and a negative one whose parent is locked.
-    let (old, new) = unsafe { (Positive::<F>::from_raw(old), Vacant::from_raw(new)) };
+    // SAFETY: The VFS passes a positive dentry of ours whose inode it has locked, and a negative one whose
+    // parent is locked.
+    let (old, new) = unsafe { (VfsLocked::<F>::from_raw(old), Vacant::from_raw(new)) };
     from_result(|| F::Dir::link(old, new).map(|()| 0))
 }
 
@@ -164,9 +165,9 @@ pub(super) unsafe extern "C" fn unlink<F: FileSystem>(
     _dir: *mut bindings::inode,
     dentry: *mut bindings::dentry,
 ) -> i32 {
-    // SAFETY: The VFS passes a positive dentry of ours whose parent it has locked.
-    let name = unsafe { Named::<F>::from_raw(dentry) };
-    from_result(|| F::Dir::remove(name, false).map(|()| 0))
+    // SAFETY: The VFS passes a positive dentry of ours whose parent it has locked, and its inode.
+    let (name, object) = unsafe { (Named::<F>::from_raw(dentry), VfsLocked::from_raw(dentry)) };
+    from_result(|| F::Dir::remove(name, object, false).map(|()| 0))
 }
 
 pub(super) unsafe extern "C" fn rmdir<F: FileSystem>(
@@ -174,8 +175,8 @@ pub(super) unsafe extern "C" fn rmdir<F: FileSystem>(
     dentry: *mut bindings::dentry,
 ) -> i32 {
     // SAFETY: As in `unlink`.
-    let name = unsafe { Named::<F>::from_raw(dentry) };
-    from_result(|| F::Dir::remove(name, true).map(|()| 0))
+    let (name, object) = unsafe { (Named::<F>::from_raw(dentry), VfsLocked::from_raw(dentry)) };
+    from_result(|| F::Dir::remove(name, object, true).map(|()| 0))
 }
 
 pub(super) unsafe extern "C" fn rename<F: FileSystem>(
@@ -186,9 +187,17 @@ pub(super) unsafe extern "C" fn rename<F: FileSystem>(
     new: *mut bindings::dentry,
     flags: u32,
 ) -> i32 {
-    // SAFETY: The VFS passes two dentries of ours whose parents it has locked.
-    let (old, new) = unsafe { (Named::<F>::from_raw(old), Named::from_raw(new)) };
-    from_result(|| F::Dir::rename(old, new, RenameFlags(flags)).map(|()| 0))
+    // SAFETY: The VFS passes two dentries of ours whose parents it has locked. Unless they are to be
+    // exchanged, it has locked the inode of the second, if that has one.
+    let (old, new, replaced) = unsafe {
+        let replaces = flags & bindings::RENAME_EXCHANGE == 0 && !(*new).d_inode.is_null();
+        (
+            Named::<F>::from_raw(old),
+            Named::from_raw(new),
+            replaces.then(|| VfsLocked::from_raw(new)),
+        )
+    };
+    from_result(|| F::Dir::rename(old, new, replaced, RenameFlags(flags)).map(|()| 0))
 }
 
 pub(super) unsafe extern "C" fn tmpfile<F: FileSystem>(

@@ -40,6 +40,7 @@ use crate::inode::Access;
 use crate::inode::Inode;
 use crate::inode::RcuInode;
 use crate::inode_cache::Slot;
+use crate::lock::VfsLocked;
 use crate::ops::AttrOps;
 use crate::ops::DentryOps;
 use crate::ops::DirOps;
