@@ -32,8 +32,8 @@ impl ByteVec {
     /// May sleep.
     #[inline]
     pub fn push<const N: usize>(&mut self, head: &[u8; N], tail: &[u8]) -> Result {
-        let room = N + tail.len();
-        if self.0.capacity() - self.0.len() < room {
+        let room = N.checked_add(tail.len()).ok_or(ENOMEM)?;
+        if self.0.capacity().saturating_sub(self.0.len()) < room {
             self.grow(room)?;
         }
         let spare = self.0.spare_capacity_mut();

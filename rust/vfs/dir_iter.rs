@@ -85,7 +85,7 @@ unsafe extern "C" fn actor(
             core::slice::from_raw_parts(name.cast::<u8>(), usize::try_from(len).unwrap_or(0)),
         )
     };
-    closure.seen += 1;
+    closure.seen = closure.seen.saturating_add(1);
     let kind = Type((kind & bindings::S_DT_MASK) as u8);
     (closure.each)(Entry { name, ino, kind }, offset) == Next::Continue
 }
@@ -172,7 +172,7 @@ impl Emitter<'_> {
         let position = self.0.pos;
         let next = self.emit_at(entry, position);
         if next == Next::Continue {
-            self.0.pos = position + 1;
+            self.0.pos = position.saturating_add(1);
         }
         next
     }

@@ -72,8 +72,9 @@ impl Handle {
 
     /// Its bytes.
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: By the type invariant so many words are initialized, and words are four bytes each.
-        unsafe { core::slice::from_raw_parts(self.words.as_ptr().cast(), self.len * 4) }
+        let words = self.words.get(..self.len).unwrap_or_default();
+        // SAFETY: By the type invariant these are initialized, and any byte of a word may be read as such.
+        unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), size_of_val(words)) }
     }
 
     /// Makes it that of an inode (wraps `exportfs_encode_inode_fh()`). It finds the inode, not

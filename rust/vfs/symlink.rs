@@ -14,6 +14,7 @@ use crate::bindings;
 use crate::cred::Override;
 use crate::dentry::Positive;
 use crate::errno::from_err_ptr;
+use crate::errno::from_number;
 use crate::errno::*;
 use crate::inode::Access;
 use crate::inode::RcuInode;
@@ -84,7 +85,7 @@ pub fn read_to_user(c: &Override<'_>, path: Path<'_>, buffer: UserBuffer<'_>) ->
     // SAFETY: The dentry is valid. Whatever is called writes to user memory by checked means only.
     let len = unsafe { bindings::vfs_readlink(path.dentry().as_ptr(), buffer.ptr, buffer.len) };
     if len < 0 {
-        return Err(Error::from_errno(len));
+        return Err(from_number(len.into()));
     }
     Ok(len)
 }

@@ -126,7 +126,9 @@ impl<'a> Merge<'a> {
         object: Held<'_, Object>,
         open: Option<&OwnedFile>,
     ) -> Result {
-        let depth = usize::from(object.upper().is_some()) + object.lower_depth();
+        let depth = object
+            .lower_depth()
+            .saturating_add(usize::from(object.upper().is_some()));
         for (i, pin) in object::places(object).enumerate() {
             let in_upper = pin.tag() == UPPER;
             let path = object::path(instance, pin)?;
@@ -281,8 +283,10 @@ impl<'a> Merge<'a> {
         } = self;
         let behind = |(_, _, fate): &(u32, Entry<'_>, Fate)| *fate == Fate::Behind;
         let extra = arena.iter().filter(behind).count();
-        let len = lowest.len() + extra;
-        let mut order = if lowest.capacity() >= len && lowest.capacity() <= len + len / 8 + 16 {
+        let len = lowest.len().saturating_add(extra);
+        let mut order = if lowest.capacity() >= len
+            && lowest.capacity() <= len.saturating_add(len / 8).saturating_add(16)
+        {
             // It has the room, and not much more.
             let mut order = lowest;
             order.retain(|record| arena.fate(*record) == Fate::Lowest);
@@ -345,7 +349,7 @@ impl<'a> NameTable<'a> {
         Self {
             slots: KVVec::new(),
             used: 0,
-            initial: (names.max(1) * 2).next_power_of_two(),
+            initial: names.max(1).saturating_mul(2).next_power_of_two(),
             key,
         }
     }
@@ -370,7 +374,7 @@ impl<'a> NameTable<'a> {
             if record == 0 || (known == hash && is_it(record - 1)) {
                 return Some(at);
             }
-            at = (at + 1) & mask;
+            at = at.wrapping_add(1) & mask;
         }
     }
 
@@ -388,11 +392,11 @@ impl<'a> NameTable<'a> {
     /// Adds a name that is not there.
     #[inline]
     fn insert(&mut self, hash: u32, record: u32) -> Result {
-        if (self.used + 1) * 2 > self.slots.len() {
+        if self.used.saturating_mul(2).saturating_add(2) > self.slots.len() {
             self.grow()?;
         }
-        self.place((hash, record + 1));
-        self.used += 1;
+        self.place((hash, record.saturating_add(1)));
+        self.used = self.used.saturating_add(1);
         Ok(())
     }
 
@@ -406,7 +410,7 @@ impl<'a> NameTable<'a> {
 
     #[cold]
     fn grow(&mut self) -> Result {
-        let len = (self.slots.len() * 4).max(self.initial);
+        let len = self.slots.len().saturating_mul(4).max(self.initial);
         let new = KVVec::from_elem((0, 0), len, GFP_KERNEL)?;
         let old = core::mem::replace(&mut self.slots, new);
         for slot in &old {

@@ -108,14 +108,14 @@ pub(crate) fn lookup(
         let layer = instance.lower_of(dir.get())?;
         let index = dir.get().tag();
         walk.at_last_layer = if !follows {
-            i + 1 == dirs.lower_depth()
+            i.saturating_add(1) == dirs.lower_depth()
         } else if walk.is_dir || !has_data_layers {
             index as usize == lowermost
         } else {
             // The data of a metacopy file may be in the data-only layers.
             false
         };
-        i += 1;
+        i = i.saturating_add(1);
         if let Some(found) = walk.search(Some(layer), dir.dentry())? {
             // Of metacopy files only the topmost is kept: what it points to is only a step.
             if let (Some(upper), true, None) = (&upper, walk.is_dir, &stack.top) {
@@ -133,7 +133,7 @@ pub(crate) fn lookup(
             // From here on the path is looked up from the roots of the layers further down.
             dirs = root;
             at_root = true;
-            i = index as usize + 1;
+            i = (index as usize).saturating_add(1);
         }
     }
     // Data-only layers are there to be followed into, by absolute redirects alone.
@@ -442,7 +442,11 @@ impl Walk<'_> {
     /// the place of the name.
     fn follow(&mut self, value: &[u8], prefix: &[u8], rest: &[u8]) -> Result {
         let redirect = Redirect::parse(value).map_err(|_| EINVAL)?;
-        let mut path = KVec::from_elem(0, prefix.len() + value.len() + rest.len(), GFP_KERNEL)?;
+        let room = prefix
+            .len()
+            .saturating_add(value.len())
+            .saturating_add(rest.len());
+        let mut path = KVec::from_elem(0, room, GFP_KERNEL)?;
         let len = redirect
             .join(prefix, rest, &mut path)
             .map_err(|_| EINVAL)?

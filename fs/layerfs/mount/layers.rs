@@ -97,7 +97,7 @@ impl Setup {
             facts.only_ino32 &=
                 sb.file_handles() == FileHandles::Ino32 && cred::capable(Capability::DacReadSearch);
         }
-        facts.stack_depth += 1;
+        facts.stack_depth = facts.stack_depth.saturating_add(1);
         if facts.stack_depth > MAX_STACK_DEPTH {
             return Err(fc.invalid(fmt!(
                 "maximum fs stacking depth exceeded: at most {} filesystems may stand on each other",
@@ -143,7 +143,7 @@ impl Setup {
         let mut no_idmaps = upper
             .as_ref()
             .is_none_or(|upper| upper.mount.get().idmap().is_identity());
-        let mut merged = 0;
+        let mut merged = 0usize;
         for lower in core::mem::take(&mut self.lowers) {
             let path = lower.path.as_path();
             let root = path.dentry().inode().key();
@@ -155,7 +155,7 @@ impl Setup {
             let fsid = if lower.data {
                 0
             } else {
-                merged += 1;
+                merged = merged.saturating_add(1);
                 fsid_of(&mut filesystems, path.dentry().super_block())?
             };
             let mount = PrivateMount::clone_of(path, PrivateUse::ReadOnly).inspect_err(|e| {
@@ -179,7 +179,9 @@ impl Setup {
             && upper.as_ref().is_none_or(|upper| {
                 upper.mount.get().super_block().file_handles() == FileHandles::Ino32
             });
-        let count = filesystems.len() - usize::from(upper.is_none());
+        let count = filesystems
+            .len()
+            .saturating_sub(usize::from(upper.is_none()));
         let has_upper = upper.is_some();
         let uuid = upper
             .as_ref()
@@ -232,7 +234,8 @@ fn sorted_roots(
     upper: Option<&Upper>,
     layers: &[Layer],
 ) -> Result<KVec<InodeKey>> {
-    let mut roots: KVec<InodeKey> = KVec::with_capacity(layers.len() + 3, GFP_KERNEL)?;
+    let mut roots: KVec<InodeKey> =
+        KVec::with_capacity(layers.len().saturating_add(3), GFP_KERNEL)?;
     // Inserted in order rather than sorted in the end: there are at most some hundreds.
     for key in upper.map_or(&[][..], |upper| upper.keys()) {
         // Without a work directory upper names the one it would be in twice.
@@ -269,8 +272,9 @@ fn fsid_of(filesystems: &mut KVec<Filesystem>, sb: &vfs::SuperBlock<vfs::Foreign
                 is_lower: false,
                 ambiguous: false,
             };
+            let index = filesystems.len();
             filesystems.push(new, GFP_KERNEL)?;
-            filesystems.len() - 1
+            index
         }
     };
     if let Some(fs) = filesystems.get_mut(index) {

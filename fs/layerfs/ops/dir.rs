@@ -312,7 +312,7 @@ fn emit_listing(file: &File, listing: &Listing, emitter: &mut Emitter<'_>) {
             return;
         }
     }
-    let Ok(position) = usize::try_from(emitter.position() - 2) else {
+    let Ok(position) = usize::try_from(emitter.position().saturating_sub(2)) else {
         return;
     };
     for entry in listing.iter_from(position) {

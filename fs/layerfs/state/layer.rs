@@ -93,7 +93,7 @@ impl Upper {
     /// `ENOMEM`.
     pub(crate) fn new(parts: UpperParts) -> Result<Self> {
         let work = parts.work.as_ref().unwrap_or(&parts.base);
-        let depth = parts.root.super_block().stack_depth() + 1;
+        let depth = parts.root.super_block().stack_depth().saturating_add(1);
         Ok(Self {
             keys: [
                 parts.root.inode().key(),

@@ -147,7 +147,8 @@ impl Arena {
             kind: Type::from_byte(*kind & !(3 << Fate::SHIFT)),
             name: names.get(..usize::from(len))?,
         };
-        Some((entry, Fate::of(*kind), at + HEADER as u32 + u32::from(len)))
+        let next = at.saturating_add(HEADER as u32).saturating_add(len.into());
+        Some((entry, Fate::of(*kind), next))
     }
 
     /// Changes the inode number of the record at an offset.
@@ -183,8 +184,8 @@ impl Arena {
         const LIMIT: usize = 1 << 30;
 
         let at = self.0.len();
-        let room = HEADER + entry.name.len();
-        if at + room > LIMIT {
+        let room = HEADER.saturating_add(entry.name.len());
+        if at.saturating_add(room) > LIMIT {
             return Err(EOVERFLOW);
         }
         let len = u16::try_from(entry.name.len()).map_err(|_| EOVERFLOW)?;
@@ -267,7 +268,7 @@ impl SharedListing {
                 made.listing.insert(listing).clone()
             }
         };
-        made.users += 1;
+        made.users = made.users.saturating_add(1);
         Ok((listing, version))
     }
 

@@ -91,7 +91,9 @@ impl Below {
 
     #[inline]
     fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.rest.len()
+        self.rest
+            .len()
+            .saturating_add(usize::from(self.first.is_some()))
     }
 
     #[inline]
@@ -350,7 +352,8 @@ impl Object {
 
     /// The number of lower layers it is in.
     pub(crate) fn lower_depth(&self) -> usize {
-        usize::from(self.top.is_some()) + self.more.get().map_or(0, |more| more.below.len())
+        let below = self.more.get().map_or(0, |more| more.below.len());
+        below.saturating_add(usize::from(self.top.is_some()))
     }
 
     /// Whether it is a directory merged of several.

@@ -269,7 +269,7 @@ impl Job<'_> {
     /// The path in the lower layers: names as they are, or as they were where a redirect says so.
     fn path_from_root(&self, dentry: &Positive) -> Result<KVec<u8>> {
         let mut names: KVec<KVec<u8>> = KVec::new();
-        let mut len = 0;
+        let mut len = 0usize;
         let mut at = ARef::from(dentry);
         while !at.is_root() {
             let upper = object::upper_path(self.instance, at.inode().held());
@@ -284,7 +284,9 @@ impl Job<'_> {
                 None => at.name_copy()?,
             };
             let ends = name.first() == Some(&b'/');
-            len += name.len() + usize::from(!ends);
+            len = len
+                .saturating_add(name.len())
+                .saturating_add(usize::from(!ends));
             names.push(name, GFP_KERNEL)?;
             if ends {
                 break;
