@@ -91,9 +91,10 @@ unsafe extern "C" fn actor(
 }
 
 /// One round of `iterate_dir()` from the file's position; gives how many entries it showed and the
-/// new position.
+/// new position. It wants the position, and what a filesystem keeps with it, to itself, as the VFS
+/// has by `f_pos_lock`: hence `&mut`, here and in all that reads a directory.
 fn iterate(
-    dir: &OwnedFile,
+    dir: &mut OwnedFile,
     count: i32,
     each: &mut dyn FnMut(Entry<'_>, i64) -> Next,
 ) -> Result<(usize, i64)> {
@@ -106,9 +107,14 @@ fn iterate(
         seen: 0,
         each,
     };
-    // SAFETY: The file is an open directory, and the closure lives for the call.
-    to_result(unsafe { bindings::iterate_dir(dir.as_ptr(), &mut closure.ctx) })?;
-    Ok((closure.seen, closure.ctx.pos))
+    // SAFETY: The file is open, and nobody else reads or moves it, as it is borrowed exclusively. (What
+    // is no directory is refused.) The closure lives for the call; the pointer is one to all of it, as
+    // `actor` goes from the context to what is around it.
+    unsafe {
+        let closure = &raw mut closure;
+        to_result(bindings::iterate_dir(dir.as_ptr(), &raw mut (*closure).ctx))?;
+        Ok(((*closure).seen, (*closure).ctx.pos))
+    }
 }
 
 /// Shows every entry of a directory that is at its beginning (wraps `iterate_dir()`, as often as it
@@ -124,7 +130,7 @@ fn iterate(
 /// May sleep; takes the directory's lock, shared, in which `each` is called.
 pub fn read_all(
     _c: &Override<'_>,
-    dir: &OwnedFile,
+    dir: &mut OwnedFile,
     mut each: impl FnMut(Entry<'_>) -> Result,
 ) -> Result {
     let mut outcome = Ok(());
@@ -209,8 +215,8 @@ impl Emitter<'_> {
     /// # Context
     ///
     /// May sleep.
-    pub fn forward(&mut self, _c: &Override<'_>, dir: &OwnedFile) -> Result {
-        // SAFETY: The file is an open directory, and the context is valid for the call.
+    pub fn forward(&mut self, _c: &Override<'_>, dir: &mut OwnedFile) -> Result {
+        // SAFETY: The file is open and borrowed exclusively, and the context is valid for the call.
         to_result(unsafe { bindings::iterate_dir(dir.as_ptr(), self.0) })
     }
 
@@ -226,7 +232,7 @@ impl Emitter<'_> {
     pub fn forward_renumbered(
         &mut self,
         _c: &Override<'_>,
-        dir: &OwnedFile,
+        dir: &mut OwnedFile,
         number: impl Fn(&Entry<'_>) -> u64,
     ) -> Result {
         let count = self.0.count;

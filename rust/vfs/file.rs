@@ -130,16 +130,30 @@ pub const SEEK_SET: i32 = bindings::SEEK_SET as i32;
 /// Whence [`File::seek`] counts: the current position.
 pub const SEEK_CUR: i32 = bindings::SEEK_CUR as i32;
 
+/// `vfs_llseek()`
+///
+/// # Safety
+///
+/// `file` must be open; if it is a directory, nobody else may read or move it.
+unsafe fn llseek(file: *mut bindings::file, offset: i64, whence: i32) -> Result<i64> {
+    // SAFETY: By the requirement.
+    to_position(unsafe { bindings::vfs_llseek(file, offset, whence) })
+}
+
 impl File<Foreign> {
-    /// Moves its position (wraps `vfs_llseek()`) and gives the new one, which is whatever the filesystem says:
-    /// before `offset`, beyond the end, or below zero.
+    /// Moves the position of a file that is no directory (wraps `vfs_llseek()`) and gives the new one, which
+    /// is whatever the filesystem says: before `offset`, beyond the end, or below zero.
     ///
     /// # Errors
     ///
-    /// `EINVAL`, `EOVERFLOW`; `ENXIO` for data or holes beyond the end.
+    /// `EINVAL`, `EOVERFLOW`; `ENXIO` for data or holes beyond the end. `EISDIR`: a directory is moved
+    /// by [`OwnedFile::seek_dir`].
     pub fn seek(&self, offset: i64, whence: i32) -> Result<i64> {
-        // SAFETY: The file is open.
-        to_position(unsafe { bindings::vfs_llseek(self.as_ptr(), offset, whence) })
+        if self.inode().is_dir() {
+            return Err(EISDIR);
+        }
+        // SAFETY: The file is open, and no directory.
+        unsafe { llseek(self.as_ptr(), offset, whence) }
     }
 
     /// Puts it where `file` is: before a request that starts at the user's position.
@@ -219,6 +233,23 @@ impl OwnedFile {
         })?;
         // INVARIANT: The reference is ours.
         Ok(Self(NonNull::new(file).ok_or(EIO)?))
+    }
+
+    /// Moves the position of a directory (wraps `vfs_llseek()`) and gives the new one. Filesystems keep
+    /// state with it that they don't lock, so that takes the open directory exclusively, as reading it
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, `EOVERFLOW`; what the filesystem gives.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn seek_dir(&mut self, offset: i64, whence: i32) -> Result<i64> {
+        // SAFETY: The file is open. It is borrowed exclusively, and through a shared reference to it
+        // directories are neither read nor moved.
+        unsafe { llseek(self.as_ptr(), offset, whence) }
     }
 }
 

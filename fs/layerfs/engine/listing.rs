@@ -49,7 +49,7 @@ pub(crate) fn read(
     instance: &Instance,
     c: &Override<'_>,
     dir: &Positive,
-    open: &OwnedFile,
+    open: &mut OwnedFile,
     room: Room,
 ) -> Result<Arc<Listing>> {
     let mut merge = Merge::new(instance, room)?;
@@ -124,7 +124,7 @@ impl<'a> Merge<'a> {
         instance: &Instance,
         c: &Override<'_>,
         object: Held<'_, Object>,
-        open: Option<&OwnedFile>,
+        mut open: Option<&mut OwnedFile>,
     ) -> Result {
         let depth = object
             .lower_depth()
@@ -135,14 +135,14 @@ impl<'a> Merge<'a> {
             let key = path.dentry().inode().key();
             let layer = LayerDir {
                 path,
-                open: open.filter(|dir| dir.inode().key() == key),
                 fsid: instance.fsid_of(pin.get())?,
                 marked: object.has(Trait::XATTR_WHITEOUTS)
                     && !in_upper
                     && instance.lower_of(pin.get())?.expects_xattr_whiteouts(),
                 is_lowest: i + 1 == depth,
             };
-            self.read_layer(instance, c, &layer)?;
+            let open = open.as_deref_mut().filter(|dir| dir.inode().key() == key);
+            self.read_layer(instance, c, &layer, open)?;
             if in_upper {
                 self.end_of_upper = self.arena.end();
             }
@@ -155,17 +155,18 @@ impl<'a> Merge<'a> {
         instance: &Instance,
         c: &Override<'_>,
         layer: &LayerDir<'_>,
+        open: Option<&mut OwnedFile>,
     ) -> Result {
         let path = layer.path;
-        let opened;
+        let mut opened;
         // Moved also where it is at its beginning: filesystems note then which names are there. Some
         // of FUSE can't be moved.
-        let reusable = layer.open.filter(|dir| dir.seek(0, SEEK_SET).is_ok());
+        let reusable = open.and_then(|dir| dir.seek_dir(0, SEEK_SET).is_ok().then_some(dir));
         let dir = match reusable {
             Some(dir) => dir,
             None => {
                 opened = OwnedFile::open_dir(c, path)?;
-                &opened
+                &mut opened
             }
         };
         self.suspects.clear();
@@ -312,8 +313,6 @@ impl<'a> Merge<'a> {
 /// A directory of a layer that is being read.
 struct LayerDir<'a> {
     path: Path<'a>,
-    /// The directory, if somebody has it open for us.
-    open: Option<&'a OwnedFile>,
     fsid: u32,
     /// Empty regular files may be whiteouts.
     marked: bool,

@@ -281,8 +281,8 @@ pub(crate) fn cleanup_leftover(
     // A name that says "incompat" is a promise that whoever does not know what is in it stops.
     let incompatible = level == 1 && victim.name_copy()?.as_slice() == b"incompat";
     let mut names: KVec<KVec<u8>> = KVec::new();
-    let open = OwnedFile::open_dir(c, Path::new(writing.mount(), victim)?)?;
-    dir_iter::read_all(c, &open, |entry| {
+    let mut open = OwnedFile::open_dir(c, Path::new(writing.mount(), victim)?)?;
+    dir_iter::read_all(c, &mut open, |entry| {
         if !matches!(entry.name, b"." | b"..") {
             let mut name = KVec::new();
             name.extend_from_slice(entry.name, GFP_KERNEL)?;

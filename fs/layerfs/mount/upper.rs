@@ -324,8 +324,8 @@ fn make_work(
 /// Whether the filesystem tells the types of entries.
 fn has_entry_types(c: &Override<'_>, dir: Path<'_>) -> Result<bool> {
     let mut has = false;
-    let open = OwnedFile::open_dir(c, dir)?;
-    dir_iter::read_all(c, &open, |entry| {
+    let mut open = OwnedFile::open_dir(c, dir)?;
+    dir_iter::read_all(c, &mut open, |entry| {
         let is_dots = matches!(entry.name, b"." | b"..");
         has |= !is_dots && entry.kind != dir_iter::Type::UNKNOWN;
         Ok(())

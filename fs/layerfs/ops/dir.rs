@@ -53,8 +53,6 @@ pub(crate) struct Dir;
 
 /// An open directory.
 pub(crate) struct OpenDir {
-    /// The directory of the top layer, as it was when this was opened.
-    real: OwnedFile,
     /// The one in upper, if it was copied up since.
     upper: LateFile,
 }
@@ -64,6 +62,8 @@ pub(crate) type Open = WithLock<OpenDir, Reading>;
 
 /// How a directory is read. It changes only at the beginning of the directory.
 pub(crate) struct Reading {
+    /// The directory of the top layer, as it was when this was opened.
+    real: OwnedFile,
     /// Through the real one, although that may end.
     directly: bool,
     /// The merged names, from when they were first asked for, and the version they are of.
@@ -125,10 +125,10 @@ impl DirOps<LayerFs> for Dir {
         let path = object::real_path(instance, object)?;
         let real = instance.as_mounter(|c| OwnedFile::open_dir(c, path))?;
         let open = OpenDir {
-            real,
             upper: LateFile::default(),
         };
         let reading = Reading {
+            real,
             directly: is_read_directly(&object),
             listing: None,
         };
@@ -138,17 +138,18 @@ impl DirOps<LayerFs> for Dir {
     fn iterate(file: &File, dir: &Pin<KBox<Open>>, emitter: &mut Emitter<'_>) -> Result {
         let inode = file.inode();
         let instance = inode.super_block().data();
-        let mut reading = dir.lock();
+        let mut guard = dir.lock();
+        let reading = &mut *guard;
         if emitter.position() == 0 {
             reading.restart(inode);
         }
         if reading.directly {
-            return pass_on(instance, file, &dir.real, emitter);
+            return pass_on(instance, file, &mut reading.real, emitter);
         }
         let listing = match &reading.listing {
             Some((listing, _)) => listing.clone(),
             None => {
-                let joined = join_listing(instance, file.dentry(), &dir.real)?;
+                let joined = join_listing(instance, file.dentry(), &mut reading.real)?;
                 if joined.0.keeps_numbers() {
                     make_pure(instance, inode, joined.1);
                 }
@@ -168,7 +169,7 @@ impl DirOps<LayerFs> for Dir {
                 reading.restart(file.inode());
             }
             if reading.directly {
-                return dir.real.seek(offset, whence);
+                return reading.real.seek_dir(offset, whence);
             }
         }
         let position = match whence {
@@ -193,8 +194,11 @@ impl DirOps<LayerFs> for Dir {
             return Ok(());
         };
         instance.as_mounter(|c| {
-            if dir.real.inode().key() == path.dentry().inode().key() {
-                return dir.real.sync_range(c, range);
+            {
+                let reading = dir.lock();
+                if reading.real.inode().key() == path.dentry().inode().key() {
+                    return reading.real.sync_range(c, range);
+                }
             }
             dir.upper
                 .get_or_open(|| OwnedFile::open_dir(c, path))?
@@ -268,7 +272,7 @@ impl Reading {
 fn join_listing(
     instance: &Instance,
     dir: &Positive,
-    open: &OwnedFile,
+    open: &mut OwnedFile,
 ) -> Result<(Arc<Listing>, usize)> {
     let inode = dir.inode();
     let shared = inode
@@ -327,7 +331,7 @@ fn emit_listing(file: &File, listing: &Listing, emitter: &mut Emitter<'_>) {
 fn pass_on(
     instance: &Instance,
     file: &File,
-    real: &OwnedFile,
+    real: &mut OwnedFile,
     emitter: &mut Emitter<'_>,
 ) -> Result {
     let inode = file.inode();
