@@ -85,8 +85,8 @@ impl Acl {
         Ok(CachedAcl(acl))
     }
 
-    /// The list of `inode`, for a permission check (wraps `get_inode_acl()`), its ids
-    /// mapped as `idmap` says.
+    /// The list of the object at `path`, for a permission check (wraps `get_inode_acl()`), its ids
+    /// mapped as the mount says.
     ///
     /// # Errors
     ///
@@ -95,12 +95,8 @@ impl Acl {
     /// # Context
     ///
     /// May sleep.
-    pub fn for_check(
-        _c: &Override<'_>,
-        inode: &RcuInode<Foreign>,
-        idmap: &Idmap,
-        kind: Kind,
-    ) -> Result<Option<Self>> {
+    pub fn for_check(_c: &Override<'_>, path: Path<'_>, kind: Kind) -> Result<Option<Self>> {
+        let (inode, idmap) = (path.dentry().inode(), path.mount().idmap());
         // SAFETY: The inode is valid.
         let acl = unsafe { bindings::get_inode_acl(inode.as_ptr(), kind.as_raw()) };
         Self::mapped(Self::from_result(acl)?, inode, idmap)

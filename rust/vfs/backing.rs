@@ -13,7 +13,7 @@ use crate::errno::to_result;
 use crate::file::access_of;
 use crate::file::File;
 use crate::file::OwnedFile;
-use crate::inode::Access;
+use crate::inode::Rights;
 use crate::path::Path;
 use crate::FileSystem;
 use core::marker::PhantomData;
@@ -58,7 +58,7 @@ impl BackingFile {
         let inode = path.dentry().inode();
         let idmap = path.mount().idmap();
         let mut flags = user.flags() | bindings::O_NOATIME;
-        inode.permission(c, idmap, access_of(flags).union(Access::OPEN))?;
+        inode.permits(c, idmap, access_of(flags).union(Rights::OPEN))?;
         if !inode.owned(c, idmap) {
             flags &= !bindings::O_NOATIME;
         }

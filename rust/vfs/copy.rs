@@ -13,7 +13,7 @@ use crate::errno::from_number;
 use crate::errno::to_result;
 use crate::file::File;
 use crate::file::OwnedFile;
-use crate::inode::Access;
+use crate::inode::Rights;
 use crate::path::Path;
 use crate::write::Writing;
 use crate::Foreign;
@@ -55,11 +55,11 @@ impl OwnedFile {
         let inode = path.dentry().inode();
         let idmap = path.mount().idmap();
         let (access, mut flags) = if write {
-            (Access::WRITE, bindings::O_WRONLY)
+            (Rights::WRITE, bindings::O_WRONLY)
         } else {
-            (Access::READ, bindings::O_RDONLY)
+            (Rights::READ, bindings::O_RDONLY)
         };
-        inode.permission(c, idmap, access.union(Access::OPEN))?;
+        inode.permits(c, idmap, access.union(Rights::OPEN))?;
         flags |= bindings::O_LARGEFILE;
         if inode.owned(c, idmap) {
             flags |= bindings::O_NOATIME;

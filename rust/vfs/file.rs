@@ -12,8 +12,8 @@ use crate::cred::Override;
 use crate::dentry::Positive;
 use crate::errno::from_err_ptr;
 use crate::errno::to_position;
-use crate::inode::Access;
 use crate::inode::Inode;
+use crate::inode::Rights;
 use crate::path::Path;
 use crate::FileSystem;
 use crate::Foreign;
@@ -164,14 +164,14 @@ impl File<Foreign> {
 
 /// What access `flags` ask for.
 #[inline]
-pub(crate) fn access_of(flags: u32) -> Access {
+pub(crate) fn access_of(flags: u32) -> Rights {
     let access = match flags & bindings::O_ACCMODE {
-        bindings::O_RDONLY => Access::READ,
-        bindings::O_WRONLY => Access::WRITE,
-        _ => Access::READ.union(Access::WRITE),
+        bindings::O_RDONLY => Rights::READ,
+        bindings::O_WRONLY => Rights::WRITE,
+        _ => Rights::READ.union(Rights::WRITE),
     };
     if flags & bindings::O_APPEND != 0 {
-        access.union(Access::APPEND)
+        access.union(Rights::APPEND)
     } else {
         access
     }
@@ -222,7 +222,7 @@ impl OwnedFile {
     pub fn open_dir(c: &Override<'_>, path: Path<'_>) -> Result<Self> {
         let inode = path.dentry().inode();
         let idmap = path.mount().idmap();
-        inode.permission(c, idmap, Access::READ.union(Access::OPEN))?;
+        inode.permits(c, idmap, Rights::READ.union(Rights::OPEN))?;
         let mut flags = bindings::O_RDONLY | bindings::O_LARGEFILE | bindings::O_DIRECTORY;
         if inode.owned(c, idmap) {
             flags |= bindings::O_NOATIME;

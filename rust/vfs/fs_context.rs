@@ -46,6 +46,20 @@ impl FsContext<'_> {
         }
     }
 
+    /// Resolves a name as who configures the mount sees it, following symbolic links (wraps
+    /// `kern_path()`). A relative name starts at the current directory.
+    ///
+    /// # Errors
+    ///
+    /// What the walk gives: `ENOENT`, `ENOTDIR`, `EACCES`, `ELOOP`, `ENAMETOOLONG`, `ESTALE`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn resolve(&self, name: &CStr) -> Result<OwnedPath> {
+        OwnedPath::resolve(name)
+    }
+
     /// The name of the type it is for: the filesystem's own, or another under which its functions are
     /// registered.
     pub fn type_name(&self) -> &CStr {

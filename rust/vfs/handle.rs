@@ -9,7 +9,7 @@ use crate::cred::Override;
 use crate::dentry::Dentry;
 use crate::dentry::Positive;
 use crate::errno::from_err_ptr;
-use crate::inode::RcuInode;
+use crate::inode::Inode;
 use crate::mount::Mount;
 use crate::Foreign;
 use core::mem::MaybeUninit;
@@ -83,7 +83,11 @@ impl Handle {
     /// # Errors
     ///
     /// `EIO`: its filesystem can't.
-    pub fn encode(&mut self, inode: &RcuInode<Foreign>) -> Result {
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn encode(&mut self, inode: &Inode<Foreign>) -> Result {
         self.len = 0;
         let mut len = (MAX / 4) as i32;
         // SAFETY: The buffer is as long as said, in words; the inode is valid.

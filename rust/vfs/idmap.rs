@@ -7,6 +7,8 @@
 use crate::bindings;
 use crate::inode::RcuInode;
 use crate::Foreign;
+use core::ptr::NonNull;
+use kernel::sync::aref::AlwaysRefCounted;
 use kernel::types::Opaque;
 
 /// The id mapping of a mount.
@@ -19,6 +21,22 @@ pub struct Idmap(Opaque<bindings::mnt_idmap>);
 
 // SAFETY: A mapping is immutable once a mount has it.
 unsafe impl Sync for Idmap {}
+
+// SAFETY: A mapping is not bound to a task.
+unsafe impl Send for Idmap {}
+
+// SAFETY: `mnt_idmap_get`/`mnt_idmap_put` count the references of a mapping.
+unsafe impl AlwaysRefCounted for Idmap {
+    fn inc_ref(&self) {
+        // SAFETY: The existence of a shared reference means that the count is not zero.
+        unsafe { bindings::mnt_idmap_get(self.as_ptr()) };
+    }
+
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: The caller owns the reference that is given back.
+        unsafe { bindings::mnt_idmap_put(obj.cast().as_ptr()) };
+    }
+}
 
 impl Idmap {
     /// Wraps a pointer to a mapping.

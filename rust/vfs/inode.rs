@@ -10,6 +10,7 @@ use crate::cred::Override;
 use crate::errno::to_result;
 use crate::idmap::Idmap;
 use crate::pinned::Held;
+use crate::super_block::RcuSuperBlock;
 use crate::super_block::SuperBlock;
 use crate::FileSystem;
 use crate::Foreign;
@@ -40,26 +41,38 @@ pub mod mode {
     pub const SET_IDS: u16 = (bindings::S_ISUID | bindings::S_ISGID) as u16;
 }
 
-/// What access is wanted: the `MAY_*` bits, among them whether it is forbidden to sleep.
+/// What may be done with the contents of an object: the `MAY_*` bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Access(u32);
+pub struct Rights(u32);
 
-impl Access {
+impl Rights {
     /// Read the contents.
     pub const READ: Self = Self(bindings::MAY_READ);
     /// Open: some filesystems check more then.
     pub const OPEN: Self = Self(bindings::MAY_OPEN);
     /// Write the contents.
     pub const WRITE: Self = Self(bindings::MAY_WRITE);
-    /// It is forbidden to sleep: a path walk under RCU asks.
-    #[cfg(vfs_pause)]
-    pub(crate) const NOT_BLOCK: Self = Self(bindings::MAY_NOT_BLOCK);
     /// Append only.
     pub const APPEND: Self = Self(bindings::MAY_APPEND);
 
+    /// Both.
+    #[inline]
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// What access a path walk asks for, and whether it is forbidden to sleep, because it is one under RCU.
+///
+/// Only the VFS makes them, and they last for one question: so a check that is asked within another does
+/// not sleep where that must not.
+#[derive(Clone, Copy)]
+pub struct Access<'a>(u32, PhantomData<&'a ()>);
+
+impl Access<'_> {
     #[inline]
     pub(crate) fn from_raw(mask: i32) -> Self {
-        Self(mask as u32)
+        Self(mask as u32, PhantomData)
     }
 
     #[inline]
@@ -67,22 +80,29 @@ impl Access {
         self.0 as i32
     }
 
-    /// Whether all of `other` is in it.
+    /// Whether it is forbidden to sleep.
+    #[cfg(vfs_pause)]
     #[inline]
-    pub fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
+    pub(crate) fn is_in_rcu_walk(self) -> bool {
+        self.0 & bindings::MAY_NOT_BLOCK != 0
     }
 
-    /// Both.
+    /// Whether all of `rights` are asked for.
     #[inline]
-    pub fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+    pub fn contains(self, rights: Rights) -> bool {
+        self.0 & rights.0 == rights.0
     }
 
-    /// Without the bits of `other`.
+    /// With `rights` as well.
     #[inline]
-    pub fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
+    pub fn with(self, rights: Rights) -> Self {
+        Self(self.0 | rights.0, PhantomData)
+    }
+
+    /// Without `rights`.
+    #[inline]
+    pub fn without(self, rights: Rights) -> Self {
+        Self(self.0 & !rights.0, PhantomData)
     }
 }
 
@@ -182,11 +202,11 @@ impl<F: Owner> RcuInode<F> {
         unsafe { (&raw const (*self.as_ptr()).__bindgen_anon_1.i_nlink).read_volatile() }
     }
 
-    /// The super block it belongs to.
+    /// The super block it belongs to, as far as it may be used under RCU.
     #[inline]
-    pub fn super_block(&self) -> &SuperBlock<F> {
+    pub fn super_block(&self) -> &RcuSuperBlock<F> {
         // SAFETY: `i_sb` is constant; a super block outlives its inodes' grace periods.
-        unsafe { SuperBlock::from_raw((*self.as_ptr()).i_sb) }
+        unsafe { RcuSuperBlock::from_raw((*self.as_ptr()).i_sb) }
     }
 
     /// Checks access by mode bits, ACLs and capabilities of the caller (wraps
@@ -196,7 +216,7 @@ impl<F: Owner> RcuInode<F> {
     ///
     /// `EACCES`; `ECHILD` if `access` forbids to sleep and that would be needed.
     #[inline]
-    pub fn generic_permission(&self, access: Access) -> Result {
+    pub fn generic_permission(&self, access: Access<'_>) -> Result {
         // SAFETY: The inode is valid; the function honours MAY_NOT_BLOCK.
         to_result(unsafe {
             bindings::generic_permission(Idmap::identity().as_ptr(), self.as_ptr(), access.as_raw())
@@ -212,7 +232,7 @@ impl RcuInode<Foreign> {
     ///
     /// `EACCES`, `EPERM`, `EROFS`; `ECHILD` if `access` forbids to sleep and that would be needed.
     #[inline]
-    pub fn permission(&self, _c: &Override<'_>, idmap: &Idmap, access: Access) -> Result {
+    pub fn permission(&self, _c: &Override<'_>, idmap: &Idmap, access: Access<'_>) -> Result {
         // SAFETY: Both are valid; the function honours MAY_NOT_BLOCK.
         to_result(unsafe {
             bindings::inode_permission(idmap.as_ptr(), self.as_ptr(), access.as_raw())
@@ -302,6 +322,35 @@ impl<F: Owner> Inode<F> {
     pub(crate) unsafe fn from_raw<'a>(ptr: *const bindings::inode) -> &'a Self {
         // SAFETY: By the requirement; the type is transparent over it.
         unsafe { &*ptr.cast() }
+    }
+}
+
+impl<F: Owner> Inode<F> {
+    /// The super block it belongs to.
+    #[inline]
+    pub fn super_block(&self) -> &SuperBlock<F> {
+        // SAFETY: `i_sb` is constant; whoever counts an inode keeps its super block.
+        unsafe { SuperBlock::from_raw((*self.as_ptr()).i_sb) }
+    }
+}
+
+impl Inode<Foreign> {
+    /// Checks rights as its own filesystem and the LSMs see them, under the credentials in force (wraps
+    /// `inode_permission()`).
+    ///
+    /// # Errors
+    ///
+    /// `EACCES`, `EPERM`, `EROFS`; `EIO` and the like.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    #[inline]
+    pub fn permits(&self, _c: &Override<'_>, idmap: &Idmap, rights: Rights) -> Result {
+        // SAFETY: Both are valid.
+        to_result(unsafe {
+            bindings::inode_permission(idmap.as_ptr(), self.as_ptr(), rights.0 as i32)
+        })
     }
 }
 

@@ -147,7 +147,7 @@ impl OwnedPath {
     /// # Context
     ///
     /// May sleep.
-    pub fn resolve(name: &CStr) -> Result<Self> {
+    pub(crate) fn resolve(name: &CStr) -> Result<Self> {
         let mut raw = bindings::path {
             mnt: core::ptr::null_mut(),
             dentry: core::ptr::null_mut(),

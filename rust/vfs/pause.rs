@@ -44,8 +44,8 @@ pub fn at(_name: &'static CStr) {}
 ///
 /// Sleeps, unless `access` forbids it.
 #[cfg(vfs_pause)]
-pub fn at_in_walk(access: Access, name: &'static CStr) -> Result {
-    if access.contains(Access::NOT_BLOCK) {
+pub fn at_in_walk(access: Access<'_>, name: &'static CStr) -> Result {
+    if access.is_in_rcu_walk() {
         // SAFETY: The name is a string that ends with NUL; the function does not sleep.
         let armed = unsafe { crate::bindings::vfs_helper_pause_is_armed(name.as_char_ptr()) };
         return if armed { Err(ECHILD) } else { Ok(()) };
@@ -61,6 +61,6 @@ pub fn at_in_walk(access: Access, name: &'static CStr) -> Result {
 /// None in this build.
 #[cfg(not(vfs_pause))]
 #[inline(always)]
-pub fn at_in_walk(_access: Access, _name: &'static CStr) -> Result {
+pub fn at_in_walk(_access: Access<'_>, _name: &'static CStr) -> Result {
     Ok(())
 }

@@ -5,36 +5,70 @@
 //! C header: [`include/linux/fs/super_types.h`](srctree/include/linux/fs/super_types.h)
 
 use crate::bindings;
+use crate::cred::Override;
+use crate::cred::OverrideExt;
 use crate::dentry::Positive;
 use crate::dentry::REVALIDATION;
 use crate::errno::to_result;
+use crate::idmap::Idmap;
 use crate::inode::Inode;
+use crate::mount::Mount;
 use crate::mount::PrivateMount;
 use crate::ops::tables;
 use crate::FileSystem;
 use crate::Foreign;
 use crate::Owner;
 use core::marker::PhantomData;
+use core::ops::Deref;
 use core::ptr::NonNull;
+use kernel::cred::Credential;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::types::Opaque;
+
+/// The part of a super block that may be used under the RCU read lock alone, as in RCU-walk.
+///
+/// # Invariants
+///
+/// A reference to one implies that it is active, or that an RCU grace period is awaited before it
+/// is freed. For `F: FileSystem`, `s_fs_info` is a `Slot<F>` from before the first inode can
+/// be seen by others, until after a grace period after the last one.
+#[repr(transparent)]
+pub struct RcuSuperBlock<F: Owner>(Opaque<bindings::super_block>, PhantomData<F>);
 
 /// A super block.
 ///
 /// # Invariants
 ///
-/// A reference to one implies that it is active, or that an RCU grace period is awaited before it
-/// is freed. For `F: FileSystem`, `s_fs_info` is an `F::SuperData` from before the first inode can
-/// be seen by others, until after a grace period after the last one.
+/// As for [`RcuSuperBlock`], and we are not in RCU-walk: somebody keeps it active.
 #[repr(transparent)]
-pub struct SuperBlock<F: Owner>(Opaque<bindings::super_block>, PhantomData<F>);
+pub struct SuperBlock<F: Owner>(RcuSuperBlock<F>);
+
+impl<F: Owner> Deref for SuperBlock<F> {
+    type Target = RcuSuperBlock<F>;
+
+    #[inline]
+    fn deref(&self) -> &RcuSuperBlock<F> {
+        &self.0
+    }
+}
+
+impl<F: Owner> SuperBlock<F> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(ptr: *const bindings::super_block) -> &'a Self {
+        // SAFETY: By the requirement; the type is transparent over it.
+        unsafe { &*ptr.cast() }
+    }
+}
 
 // SAFETY: What is read through a shared reference is constant or read atomically.
-unsafe impl<F: Owner> Send for SuperBlock<F> {}
+unsafe impl<F: Owner> Send for RcuSuperBlock<F> {}
 
 // SAFETY: As above.
-unsafe impl<F: Owner> Sync for SuperBlock<F> {}
+unsafe impl<F: Owner> Sync for RcuSuperBlock<F> {}
 
 /// How many filesystems may stand on each other.
 pub const MAX_STACK_DEPTH: u32 = bindings::FILESYSTEM_MAX_STACK_DEPTH;
@@ -50,7 +84,7 @@ pub enum FileHandles {
     Other,
 }
 
-impl<F: Owner> SuperBlock<F> {
+impl<F: Owner> RcuSuperBlock<F> {
     /// # Safety
     ///
     /// See the type invariant.
@@ -204,12 +238,82 @@ pub trait SuperData: Send + Sync {
     fn private_mounts(&self, each: &mut dyn FnMut(&PrivateMount));
 }
 
+/// What a path walk under RCU may use of a stack: whose credentials the layers are accessed with, and how
+/// their mounts map ids.
+///
+/// It is kept beside the private data, of which such a walk sees nothing: neither mounts nor dentries, and so
+/// nothing that sleeps.
+pub struct InWalk {
+    mounter: ARef<Credential>,
+    /// Empty: no mount maps ids.
+    idmaps: KVec<ARef<Idmap>>,
+}
+
+impl InWalk {
+    /// With the mappings of `mounts`, in that order; `None` stands for one that is not used.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new<'a>(
+        mounter: ARef<Credential>,
+        mounts: impl Iterator<Item = Option<&'a Mount>> + Clone,
+    ) -> Result<Self> {
+        let mut all = mounts.map(|mount| mount.map_or(Idmap::identity(), Mount::idmap));
+        let mut idmaps = KVec::new();
+        if !all.clone().all(Idmap::is_identity) {
+            while let Some(idmap) = all.next() {
+                idmaps.push(ARef::from(idmap), GFP_KERNEL)?;
+            }
+        }
+        Ok(Self { mounter, idmaps })
+    }
+
+    /// Does `f` as the mounter. What sleeps takes more than an override, and that can't be had in RCU-walk.
+    #[inline(always)]
+    pub fn as_mounter<R>(&self, f: impl FnOnce(&Override<'_>) -> R) -> R {
+        self.mounter.override_current(f)
+    }
+
+    /// How the mount number `i` maps ids.
+    ///
+    /// # Errors
+    ///
+    /// `EIO`: there is no such mount.
+    #[inline]
+    pub fn idmap(&self, i: usize) -> Result<&Idmap> {
+        if self.idmaps.is_empty() {
+            return Ok(Idmap::identity());
+        }
+        Ok(self.idmaps.get(i).ok_or(EIO)?)
+    }
+}
+
+/// What `s_fs_info` of a super block of `F` points to.
+struct Slot<F: FileSystem> {
+    in_walk: InWalk,
+    data: F::SuperData,
+}
+
+impl<F: FileSystem> RcuSuperBlock<F> {
+    #[inline]
+    fn slot(&self) -> &Slot<F> {
+        // SAFETY: By the type invariant.
+        unsafe { &*(*self.as_ptr()).s_fs_info.cast() }
+    }
+
+    /// What may be used in RCU-walk.
+    #[inline]
+    pub fn in_walk(&self) -> &InWalk {
+        &self.slot().in_walk
+    }
+}
+
 impl<F: FileSystem> SuperBlock<F> {
     /// The private data.
     #[inline]
     pub fn data(&self) -> &F::SuperData {
-        // SAFETY: By the type invariant.
-        unsafe { &*(*self.as_ptr()).s_fs_info.cast() }
+        &self.slot().data
     }
 
     /// The root directory.
@@ -266,8 +370,13 @@ impl<'a, F: FileSystem> NewSuper<'a, F> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn init(self, data: F::SuperData, properties: &Properties) -> Result<&'a SuperBlock<F>> {
-        let data = KBox::new(data, GFP_KERNEL)?;
+    pub fn init(
+        self,
+        in_walk: InWalk,
+        data: F::SuperData,
+        properties: &Properties,
+    ) -> Result<&'a SuperBlock<F>> {
+        let data = KBox::new(Slot::<F> { in_walk, data }, GFP_KERNEL)?;
         let sb = self.0.as_ptr();
         // SAFETY: By the type invariant the super block is ours alone.
         unsafe {
@@ -347,14 +456,14 @@ pub(crate) unsafe extern "C" fn kill<F: FileSystem>(sb: *mut bindings::super_blo
     // there. RCU-walk may still look at inodes that were evicted, and through them at the data; so it
     // is only borrowed before the grace period that `end_all` waits for, and ours alone after it.
     unsafe {
-        let data = (*sb).s_fs_info.cast::<F::SuperData>();
+        let slot = (*sb).s_fs_info.cast::<Slot<F>>();
         bindings::kill_anon_super(sb);
-        if data.is_null() {
+        if slot.is_null() {
             return;
         }
-        let mounts = PrivateMount::end_all(|each| (*data).private_mounts(each));
+        let mounts = PrivateMount::end_all(|each| (*slot).data.private_mounts(each));
         (*sb).s_fs_info = core::ptr::null_mut();
-        drop(KBox::from_raw(data));
+        drop(KBox::from_raw(slot));
         // Dentries of the layers were given back with the data; now their super blocks may end.
         drop(mounts);
     }

@@ -16,8 +16,8 @@ use crate::dentry::Positive;
 use crate::errno::from_err_ptr;
 use crate::errno::from_number;
 use crate::errno::*;
-use crate::inode::Access;
 use crate::inode::RcuInode;
+use crate::inode::Rights;
 use crate::path::Path;
 use crate::Foreign;
 use core::marker::PhantomData;
@@ -81,7 +81,7 @@ pub fn read_to_user(c: &Override<'_>, path: Path<'_>, buffer: UserBuffer<'_>) ->
     let inode = path.dentry().inode();
     // The hook of readlink(2) is not exported; that of a permission check asks the security modules the
     // same.
-    inode.permission(c, path.mount().idmap(), Access::READ)?;
+    inode.permits(c, path.mount().idmap(), Rights::READ)?;
     // SAFETY: The dentry is valid. Whatever is called writes to user memory by checked means only.
     let len = unsafe { bindings::vfs_readlink(path.dentry().as_ptr(), buffer.ptr, buffer.len) };
     if len < 0 {

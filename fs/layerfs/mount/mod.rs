@@ -241,7 +241,7 @@ fn resolve(fc: &FsContext<'_>, key: &str, name: &CStr) -> Result<OwnedPath> {
     if name.is_empty() {
         return Err(fc.invalid(fmt!("{}: an empty path", key)));
     }
-    OwnedPath::resolve(name).inspect_err(|e| {
+    fc.resolve(name).inspect_err(|e| {
         fc.error(fmt!("{} '{}' can't be resolved: {:?}", key, name, e));
     })
 }
@@ -294,7 +294,7 @@ impl Setup {
             uuid: instance.uuid,
             nosec: upper_sb.is_some_and(|sb| sb.is_nosec()),
         };
-        let sb = sb.init(instance, &properties)?;
+        let sb = sb.init(instance.in_walk()?, instance, &properties)?;
         make_root(sb, c)
     }
 

@@ -14,6 +14,7 @@ use crate::engine::copy_up::Need;
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::object;
+use crate::state::object::mount_number;
 use crate::state::object::Trait;
 use crate::state::object::UPPER;
 use crate::state::Inode;
@@ -30,6 +31,7 @@ use vfs::cred::Capability;
 use vfs::errno::*;
 use vfs::fileattr::FileAttr;
 use vfs::inode::Access;
+use vfs::inode::Rights;
 use vfs::lock::VfsLocked;
 use vfs::ops::AttrOps;
 use vfs::stat::Request;
@@ -42,28 +44,28 @@ pub(crate) struct Attr;
 #[vtable]
 impl AttrOps<LayerFs> for Attr {
     #[inline]
-    fn permission(inode: &RcuInode, access: Access) -> Result {
-        let instance = inode.super_block().data();
+    fn permission(inode: &RcuInode, access: Access<'_>) -> Result {
+        let stack = inode.super_block().in_walk();
         let object = inode.data();
         let pin = object.real()?;
         let real = pin.inode();
         inode.generic_permission(access)?;
-        if access.contains(Access::WRITE) {
+        if access.contains(Rights::WRITE) {
             vfs::pause::at_in_walk(access, c"permission_write")?;
         }
 
         // By the object that is asked: copy-up may have published another place meanwhile.
         let in_lower = pin.tag() != UPPER;
-        let access = if in_lower && access.contains(Access::WRITE) && !real.is_special() {
+        let access = if in_lower && access.contains(Rights::WRITE) && !real.is_special() {
             // What is in a lower layer is never written; copying it up takes reading it.
             access
-                .without(Access::WRITE.union(Access::APPEND))
-                .union(Access::READ)
+                .without(Rights::WRITE.union(Rights::APPEND))
+                .with(Rights::READ)
         } else {
             access
         };
-        let idmap = instance.idmap_of(pin)?;
-        instance.as_mounter(|c| real.permission(c, idmap, access))
+        let idmap = stack.idmap(mount_number(pin))?;
+        stack.as_mounter(|c| real.permission(c, idmap, access))
     }
 
     fn getattr(dentry: &Positive, stat: &mut Stat, request: Request) -> Result {
@@ -118,9 +120,9 @@ impl AttrOps<LayerFs> for Attr {
     }
 
     fn acl_in_rcu_walk(inode: &RcuInode, kind: acl::Kind) -> Result<acl::CachedAcl> {
-        let instance = inode.super_block().data();
         let top = inode.data().real()?;
-        if !instance.idmap_of(top)?.is_identity() {
+        let idmap = inode.super_block().in_walk().idmap(mount_number(top))?;
+        if !idmap.is_identity() {
             // The ids must be mapped, which takes a copy.
             return Err(ECHILD);
         }
@@ -129,9 +131,8 @@ impl AttrOps<LayerFs> for Attr {
 
     fn acl_for_check(inode: &Inode, kind: acl::Kind) -> Result<Option<acl::Acl>> {
         let instance = inode.super_block().data();
-        let top = inode.data().real()?;
-        let idmap = instance.idmap_of(top)?;
-        instance.as_mounter(|c| acl::Acl::for_check(c, top.inode(), idmap, kind))
+        let path = object::real_path(instance, inode.held())?;
+        instance.as_mounter(|c| acl::Acl::for_check(c, path, kind))
     }
 
     fn acl(dentry: &Positive, kind: acl::Kind) -> Result<Option<acl::Acl>> {

@@ -13,6 +13,7 @@ use crate::state::RcuInode;
 use crate::state::Real as RealDentry;
 use kernel::prelude::*;
 use vfs::ops::DentryOps;
+use vfs::ops::RcuRevalidation;
 use vfs::ops::Real;
 use vfs::ops::Revalidation;
 
@@ -21,7 +22,7 @@ pub(crate) struct Dentry;
 
 #[vtable]
 impl DentryOps<LayerFs> for Dentry {
-    fn revalidate(inode: &Inode, question: Revalidation) -> Result<bool> {
+    fn revalidate(inode: &Inode, question: Revalidation<'_>) -> Result<bool> {
         for pin in object::places(inode.held()) {
             if !question.ask(pin.dentry())? {
                 return Ok(false);
@@ -30,10 +31,10 @@ impl DentryOps<LayerFs> for Dentry {
         Ok(true)
     }
 
-    fn revalidate_rcu(inode: &RcuInode, question: Revalidation) -> Option<bool> {
+    fn revalidate_rcu(inode: &RcuInode, question: RcuRevalidation<'_>) -> Option<bool> {
         let object = inode.data();
         for pin in Iterator::chain(object.upper().into_iter(), object.lower_stack()) {
-            if !question.ask_rcu(pin)? {
+            if !question.ask(pin)? {
                 // Somebody must drop it, which can't be done here.
                 return None;
             }

@@ -22,6 +22,7 @@ use vfs::cred::OverrideExt;
 use vfs::hash::HashKey;
 use vfs::inode_cache::InodeKey;
 use vfs::mount::PrivateMount;
+use vfs::super_block::InWalk;
 use vfs::Idmap;
 use vfs::Mount;
 use vfs::Override;
@@ -76,6 +77,19 @@ impl Instance {
     #[inline(always)]
     pub(crate) fn as_mounter<R>(&self, f: impl FnOnce(&Override<'_>) -> R) -> R {
         self.mounter.override_current(f)
+    }
+
+    /// What a path walk under RCU may use of it; the mounts as [`mount_number`](super::object::mount_number)
+    /// numbers them.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn in_walk(&self) -> Result<InWalk> {
+        let upper = self.upper.as_ref().map(|upper| upper.mount.get());
+        let lower = self.layers.iter().map(|layer| Some(layer.mount.get()));
+        let mounts = Iterator::chain(core::iter::once(upper), lower);
+        InWalk::new(self.mounter.clone(), mounts)
     }
 
     /// The layer that is written to.

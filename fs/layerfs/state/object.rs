@@ -25,6 +25,13 @@ use vfs::RcuInode;
 /// The layer number that stands for the upper layer. Lower layers are numbered from 0.
 pub(crate) const UPPER: u32 = u32::MAX;
 
+/// Which of the mounts that [`InWalk`](vfs::super_block::InWalk) was made with a pin is on: upper's is the
+/// first.
+#[inline]
+pub(crate) fn mount_number(pin: &PinnedDentry) -> usize {
+    pin.tag().wrapping_add(1) as usize
+}
+
 /// Private data of an inode.
 ///
 /// In every inode that others can see, `upper` or `top` is there.

@@ -44,6 +44,7 @@ use crate::super_block::Root;
 use crate::super_block::SuperBlock;
 use crate::symlink;
 use crate::FileSystem;
+use core::marker::PhantomData;
 use kernel::error::VTABLE_DEFAULT_ERROR;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
@@ -93,7 +94,7 @@ pub trait AttrOps<F: FileSystem> {
     /// # Errors
     ///
     /// `EACCES`; `ECHILD`: it can't be told without sleeping.
-    fn permission(inode: &RcuInode<F>, access: Access) -> Result;
+    fn permission(inode: &RcuInode<F>, access: Access<'_>) -> Result;
 
     /// Fills in its attributes.
     ///
@@ -506,10 +507,10 @@ pub trait DentryOps<F: FileSystem> {
     /// # Errors
     ///
     /// `ESTALE` and the like: it can't be used any more.
-    fn revalidate(inode: &Inode<F>, question: Revalidation) -> Result<bool>;
+    fn revalidate(inode: &Inode<F>, question: Revalidation<'_>) -> Result<bool>;
 
     /// The same question in RCU-walk. `None`: it can't be told without sleeping.
-    fn revalidate_rcu(inode: &RcuInode<F>, question: Revalidation) -> Option<bool>;
+    fn revalidate_rcu(inode: &RcuInode<F>, question: RcuRevalidation<'_>) -> Option<bool>;
 
     /// The dentry whose contents, or whose attributes, a regular file shows.
     fn real(dentry: &Positive<F>, of: Real) -> Option<&Positive<crate::Foreign>>;
@@ -524,15 +525,24 @@ pub enum Real {
     Metadata,
 }
 
-/// How a path walk came to ask if a dentry is still true.
+/// How a path walk came to ask if a dentry is still true. It lasts for the question.
 #[derive(Clone, Copy)]
-pub struct Revalidation {
+pub struct Revalidation<'a> {
     pub(crate) flags: u32,
     /// The walk ends here without a lookup of the name (`.`, `..`, a mount's root).
     pub(crate) weak: bool,
+    pub(crate) _walk: PhantomData<&'a ()>,
 }
 
-impl Revalidation {
+/// As [`Revalidation`], of a path walk under RCU.
+///
+/// # Invariants
+///
+/// `LOOKUP_RCU` is among the flags, and the RCU read lock is held as long as it lasts.
+#[derive(Clone, Copy)]
+pub struct RcuRevalidation<'a>(pub(crate) Revalidation<'a>);
+
+impl Revalidation<'_> {
     /// Asks the filesystem of a dentry below; whoever finds it stale has it dropped from the cache.
     ///
     /// # Errors
@@ -545,13 +555,15 @@ impl Revalidation {
     pub fn ask(self, dentry: &Positive<crate::Foreign>) -> Result<bool> {
         tables::revalidate_real(dentry, self)
     }
+}
 
-    /// Asks the filesystem of a pinned dentry in RCU-walk.
-    pub fn ask_rcu(self, pin: &crate::PinnedDentry) -> Option<bool> {
-        if self.weak {
+impl RcuRevalidation<'_> {
+    /// Asks the filesystem of a pinned dentry. `None`: it can't be told without sleeping.
+    pub fn ask(self, pin: &crate::PinnedDentry) -> Option<bool> {
+        if self.0.weak {
             return None;
         }
-        pin.revalidate_rcu(self.flags)
+        pin.revalidate_rcu(self.0.flags)
     }
 }
 

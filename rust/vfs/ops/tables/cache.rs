@@ -11,7 +11,7 @@ pub(super) unsafe extern "C" fn d_revalidate<F: FileSystem>(
     flags: u32,
 ) -> i32 {
     // SAFETY: The VFS passes a dentry of ours.
-    unsafe { revalidate::<F>(dentry, Revalidation { flags, weak: false }) }
+    unsafe { revalidate::<F>(dentry, question(flags, false)) }
 }
 
 pub(super) unsafe extern "C" fn d_weak_revalidate<F: FileSystem>(
@@ -19,13 +19,21 @@ pub(super) unsafe extern "C" fn d_weak_revalidate<F: FileSystem>(
     flags: u32,
 ) -> i32 {
     // SAFETY: The VFS passes a dentry of ours.
-    unsafe { revalidate::<F>(dentry, Revalidation { flags, weak: true }) }
+    unsafe { revalidate::<F>(dentry, question(flags, true)) }
+}
+
+fn question<'a>(flags: u32, weak: bool) -> Revalidation<'a> {
+    let _walk = PhantomData;
+    Revalidation { flags, weak, _walk }
 }
 
 /// # Safety
 ///
 /// `dentry` must be one of ours, counted, or under RCU if the question says so.
-unsafe fn revalidate<F: FileSystem>(dentry: *mut bindings::dentry, question: Revalidation) -> i32 {
+unsafe fn revalidate<F: FileSystem>(
+    dentry: *mut bindings::dentry,
+    question: Revalidation<'_>,
+) -> i32 {
     // SAFETY: By the requirement; under RCU the inode may just be gone.
     let inode = unsafe { (&raw const (*dentry).d_inode).read_volatile() };
     if inode.is_null() {
@@ -33,6 +41,8 @@ unsafe fn revalidate<F: FileSystem>(dentry: *mut bindings::dentry, question: Rev
     }
     let rcu = question.flags & bindings::LOOKUP_RCU != 0;
     let valid = if rcu {
+        // INVARIANT: The flag is there, so the path walk that waits for the answer has the lock.
+        let question = RcuRevalidation(question);
         // SAFETY: Under RCU the inode's memory stays.
         F::Dentry::revalidate_rcu(unsafe { RcuInode::from_raw(inode) }, question).ok_or(ECHILD)
     } else {
@@ -46,7 +56,10 @@ unsafe fn revalidate<F: FileSystem>(dentry: *mut bindings::dentry, question: Rev
 }
 
 /// See [`Revalidation::ask`].
-pub(crate) fn revalidate_real(dentry: &Positive<Foreign>, question: Revalidation) -> Result<bool> {
+pub(crate) fn revalidate_real(
+    dentry: &Positive<Foreign>,
+    question: Revalidation<'_>,
+) -> Result<bool> {
     let ptr = dentry.as_ptr();
     let flags = dentry.flags();
     let result = |r: i32| {

@@ -47,6 +47,7 @@ use crate::ops::DirOps;
 use crate::ops::FileOps;
 use crate::ops::Nameless;
 use crate::ops::New;
+use crate::ops::RcuRevalidation;
 use crate::ops::Real;
 use crate::ops::Revalidation;
 use crate::ops::SuperOps;
