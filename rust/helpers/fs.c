@@ -31,6 +31,11 @@ void vfs_helper_sb_start_write(struct super_block *sb)
 	sb_start_write(sb);
 }
 
+bool vfs_helper_sb_start_write_trylock(struct super_block *sb)
+{
+	return sb_start_write_trylock(sb);
+}
+
 void vfs_helper_sb_end_write(struct super_block *sb)
 {
 	sb_end_write(sb);

@@ -66,6 +66,27 @@ impl Mount {
             _task: NotThreadSafe,
         })
     }
+
+    /// Begins to write if that is possible now: `None` if the mount or its filesystem is read-only or
+    /// frozen (wraps `mnt_get_write_access()` and `sb_start_write_trylock()`).
+    ///
+    /// # Context
+    ///
+    /// Does not wait for the filesystem to be thawed.
+    pub fn try_write(&self) -> Option<Writing<'_>> {
+        let access = self.write_access().ok()?;
+        // SAFETY: The super block of a mount is valid.
+        if !unsafe { bindings::vfs_helper_sb_start_write_trylock(self.super_block().as_ptr()) } {
+            return None;
+        }
+        core::mem::forget(access);
+        // INVARIANT: Both succeeded; the access of what was just forgotten goes to the result.
+        Some(Writing {
+            mount: self,
+            owns_access: true,
+            _task: NotThreadSafe,
+        })
+    }
 }
 
 impl WriteAccess<'_> {

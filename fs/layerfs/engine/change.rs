@@ -161,7 +161,7 @@ impl Job<'_> {
         self.c.to_create(name, owner, |c| f(&Job { c, ..*self }))
     }
 
-    fn mark(&self, dentry: &Real, mark: Mark, value: &[u8], missing: Result) -> Result {
+    fn mark(&self, dentry: &Real, mark: Mark, value: &[u8], missing: Error) -> Result {
         marks::write(
             self.instance,
             self.c,
@@ -173,9 +173,9 @@ impl Job<'_> {
         )
     }
 
-    fn set_impure(&self, dir: &Positive, upper: &Real) -> Result {
+    fn set_impure(&self, dir: &Positive, upper: &Real) {
         let object = dir.inode().data();
-        work::set_impure(self.instance, self.c, self.writing, object, upper)
+        work::set_impure(self.instance, self.c, self.writing, object, upper);
     }
 
     fn make_in_work(&self, what: &What<'_>) -> Result<Temp<'_>> {
@@ -234,7 +234,7 @@ impl Job<'_> {
         let is_merged = name.directory().inode().data().is_merged();
         if is_merged && made.is_dir() && !self.instance.allows_offline_changes() {
             // It would be so without: this saves looking further down.
-            let marked = self.mark(&made, Mark::Opaque, b"y", Err(EIO));
+            let marked = self.mark(&made, Mark::Opaque, b"y", EIO);
             set_hides_lower(&name, marked.is_ok());
         }
         Ok(made)
@@ -284,7 +284,7 @@ impl Job<'_> {
             }
         }
         if matches!(what, What::Directory(_)) {
-            self.mark(&made, Mark::Opaque, b"y", Err(EIO))?;
+            self.mark(&made, Mark::Opaque, b"y", EIO)?;
             set_hides_lower(&name, true);
             renaming.set_flags(RenameFlags::EXCHANGE);
             renaming.rename(self.c)?;
@@ -316,7 +316,7 @@ impl Job<'_> {
             RenameFlags::EXCHANGE,
         )?;
         copy_up::copy_xattrs(self.instance, self.c, self.writing, old, &empty)?;
-        self.mark(&empty, Mark::Opaque, b"y", Err(EIO))?;
+        self.mark(&empty, Mark::Opaque, b"y", EIO)?;
         copy_up::set_attributes(self.c, self.writing, &empty, stat)?;
         renaming.rename(self.c)?;
         let empty = empty.published();
@@ -477,7 +477,7 @@ pub(crate) fn link(
             job.set_redirect(&old, real.dentry(), false)?;
         }
         if has_origin(inode) {
-            work::set_impure(instance, job.c, job.writing, dir.inode().data(), upper_dir)?;
+            job.set_impure(dir, upper_dir);
         }
         let what = What::Link(real.dentry());
         if is_whiteout(&named) {

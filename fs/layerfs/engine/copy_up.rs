@@ -212,11 +212,7 @@ impl Job<'_> {
         let is_single = self.dentry.inode().is_dir() || self.stat.nlink() == 1;
         let origin = if is_single && self.place.is_some() {
             // Hard links are broken by copy-up: then nothing ties it to the lower object.
-            Some(origin::encode(
-                self.instance,
-                self.lower.dentry(),
-                &mut room,
-            )?)
+            Some(origin::encode(self.instance, self.lower.dentry(), &mut room))
         } else {
             None
         };
@@ -224,7 +220,7 @@ impl Job<'_> {
             let writing = self.access.start();
             let (instance, c) = (self.instance, self.c);
             let parent = place.parent.inode().data();
-            work::set_impure(instance, c, &writing, parent, place.upper_dir)?;
+            work::set_impure(instance, c, &writing, parent, place.upper_dir);
         }
         let made = if self.dentry.inode().is_regular() && self.upper.has_nameless {
             self.without_name(origin)?
@@ -236,7 +232,7 @@ impl Job<'_> {
             let writing = self.access.start();
             // A listing that did not see it yet may have taken the mark away meanwhile.
             let parent = place.parent.inode().data();
-            let _ = work::set_impure(self.instance, self.c, &writing, parent, place.upper_dir);
+            work::set_impure(self.instance, self.c, &writing, parent, place.upper_dir);
             // Not worth failing for.
             let _ = Change::times_of(place.dir_stat).apply(self.c, &writing, place.upper_dir);
         }
@@ -376,26 +372,11 @@ impl Job<'_> {
             self.copy_fileattr(writing, to)?;
         }
         if let Some(origin) = origin {
-            match marks::write(
-                self.instance,
-                c,
-                writing,
-                temp,
-                Mark::Origin,
-                origin,
-                Err(EOPNOTSUPP),
-            ) {
-                Ok(()) => {
-                    let object = self.dentry.inode().data();
-                    let found = object
-                        .lower()
-                        .is_some_and(|lower| origin::is_found(self.instance, lower.tag(), origin));
-                    self.leads_to_lower.set(found);
-                }
-                // user.* is not for links and devices.
-                Err(e) if e == EPERM || e == EOPNOTSUPP => {}
-                Err(e) => return Err(e),
-            }
+            let kept = self.write_origin(writing, temp, origin)?;
+            let lower = self.dentry.inode().data().lower();
+            let found =
+                lower.is_some_and(|lower| origin::is_found(self.instance, lower.tag(), origin));
+            self.leads_to_lower.set(kept && found);
         }
         // A hole at the end was not written.
         if temp.is_regular() && temp.inode().size() as u64 != self.stat.size() {
@@ -410,6 +391,21 @@ impl Job<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Writes what the copy was made from; gives whether it is there. It keeps the inode number. On a
+    /// directory it says as well that whiteouts may be in it, which must not be forgotten.
+    fn write_origin(&self, writing: &Writing<'_>, temp: &Real, origin: &[u8]) -> Result<bool> {
+        let (instance, c, mark) = (self.instance, self.c, Mark::Origin);
+        if !temp.is_dir() {
+            return Ok(marks::note(instance, c, writing, temp, mark, origin));
+        }
+        match marks::write(instance, c, writing, temp, mark, origin, EOPNOTSUPP) {
+            Ok(()) => Ok(true),
+            // Upper can't keep it of anything.
+            Err(e) if e == EPERM || e == EOPNOTSUPP => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     fn copy_fileattr(&self, writing: &Writing<'_>, to: Path<'_>) -> Result {
@@ -491,15 +487,7 @@ pub(crate) fn write_protection(
         immutable: protection.immutable,
     };
     match value.encode() {
-        Some(value) => marks::write(
-            instance,
-            c,
-            writing,
-            dentry,
-            Mark::Protattr,
-            value,
-            Err(EPERM),
-        ),
+        Some(value) => marks::write(instance, c, writing, dentry, Mark::Protattr, value, EPERM),
         None => marks::erase(instance, c, writing, dentry, Mark::Protattr),
     }
 }

@@ -122,7 +122,7 @@ pub(crate) fn lookup(
                 let upper_dir = object::upper_place(parent);
                 if let Some(upper_dir) = upper_dir.filter(|_| missing == MissingOrigin::Add) {
                     let upper_dir = upper_dir.dentry();
-                    origin::add_missing(instance, c, &parent, upper_dir, upper, &found)?;
+                    origin::add_missing(instance, c, &parent, upper_dir, upper, &found);
                 }
             }
             if !(walk.metacopy && stack.top.is_some()) {

@@ -18,7 +18,6 @@ use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use vfs::cred;
 use vfs::cred::Capability;
-use vfs::errno::*;
 use vfs::handle::Handle;
 use vfs::super_block::FileHandles;
 use vfs::Override;
@@ -30,7 +29,7 @@ use vfs::Path;
 ///
 /// # Errors
 ///
-/// `ENOMEM`, `EIO`, …
+/// `ENOMEM`, `EINTR`: not now. That a layer can't look for it is none, as it is needed for a number alone.
 pub(crate) fn find(
     instance: &Instance,
     c: &Override<'_>,
@@ -68,8 +67,9 @@ pub(crate) fn find(
                 // Inode numbers are used again: another kind of object is another object.
                 return Ok(same.then_some((found, index as u32)));
             }
-            Err(e) if e == ESTALE => {}
-            Err(e) => return Err(e),
+            Err(e) if e == ENOMEM || e == EINTR || e == ERESTARTSYS => return Err(e),
+            // It may still be in another layer of that filesystem.
+            Err(_) => {}
         }
     }
     Ok(None)
@@ -78,22 +78,17 @@ pub(crate) fn find(
 /// Room for an origin as it is written.
 pub(crate) type Room = [u8; format::handle::MAX_LEN];
 
-/// The origin as it is written on a copy of `lower`; empty where lower objects can't be found by handles.
-///
-/// # Errors
-///
-/// `EIO`: the filesystem can't make a handle.
-pub(crate) fn encode<'b>(
-    instance: &Instance,
-    lower: &Real,
-    room: &'b mut Room,
-) -> Result<&'b [u8]> {
+/// The origin as it is written on a copy of `lower`; empty where lower objects can't be found by handles, or
+/// none can be made of this one.
+pub(crate) fn encode<'b>(instance: &Instance, lower: &Real, room: &'b mut Room) -> &'b [u8] {
     let sb = lower.super_block();
     if sb.file_handles() == FileHandles::None || !cred::capable(Capability::DacReadSearch) {
-        return Ok(&[]);
+        return &[];
     }
     let mut handle = Handle::new();
-    handle.encode(lower.inode())?;
+    if handle.encode(lower.inode()).is_err() {
+        return &[];
+    }
     let with_uuid = instance.config.features.uuid != Uuid::Off;
     let handle = format::handle::Handle {
         endian: Endian::NATIVE,
@@ -102,7 +97,7 @@ pub(crate) fn encode<'b>(
         uuid: if with_uuid { sb.uuid() } else { [0; 16] },
         fid: handle.bytes(),
     };
-    handle.encode(room).map_err(|_| EIO)
+    handle.encode(room).unwrap_or(&[])
 }
 
 /// Whether [`find`] finds what has the origin `value`, of layer `index`.
@@ -118,11 +113,8 @@ fn is_told_apart(instance: &Instance, layer: &Layer) -> bool {
 }
 
 /// Writes the origin on a directory of upper that was put there by other means than copy-up, so that its
-/// number stays when the layers are put together in another way.
-///
-/// # Errors
-///
-/// `ENOSPC`, `EDQUOT`, …
+/// number stays when the layers are put together in another way. That is an improvement: a lookup neither
+/// fails nor waits for it.
 pub(crate) fn add_missing(
     instance: &Instance,
     c: &Override<'_>,
@@ -130,19 +122,27 @@ pub(crate) fn add_missing(
     upper_parent: &Real,
     upper: &Real,
     lower: &Real,
-) -> Result {
-    let layer = instance.upper()?;
+) {
+    let Some(layer) = &instance.upper else {
+        return;
+    };
     let mount = layer.mount.get();
-    let path = Path::new(mount, upper)?;
-    if layer.no_xattrs || layer.is_read_only() || marks::has_origin(&instance.config, c, path) {
-        return Ok(());
+    let Ok(path) = Path::new(mount, upper) else {
+        return;
+    };
+    if layer.keeps_no_notes()
+        || layer.is_read_only()
+        || marks::has_origin(&instance.config, c, path)
+    {
+        return;
     }
     let mut room = [0; format::handle::MAX_LEN];
-    let value = encode(instance, lower, &mut room)?;
-    let Ok(writing) = mount.want_write() else {
-        // Upper has become read-only: nothing is lost without.
-        return Ok(());
+    let value = encode(instance, lower, &mut room);
+    let Some(writing) = mount.try_write() else {
+        // Upper has become read-only, or is frozen: nothing is lost without.
+        return;
     };
-    marks::write(instance, c, &writing, upper, Mark::Origin, value, Ok(()))?;
-    work::set_impure(instance, c, &writing, parent, upper_parent)
+    if marks::note(instance, c, &writing, upper, Mark::Origin, value) {
+        work::set_impure(instance, c, &writing, parent, upper_parent);
+    }
 }

@@ -315,7 +315,7 @@ pub(crate) fn clear_impure(
     is_unchanged: impl FnOnce() -> bool,
 ) {
     // It is as well to leave it.
-    let Ok(writing) = upper.mount().want_write() else {
+    let Some(writing) = upper.mount().try_write() else {
         return;
     };
     object.clear(Trait::IMPURE);
@@ -324,35 +324,29 @@ pub(crate) fn clear_impure(
     if erased.is_err() || object.has(Trait::IMPURE) || !is_unchanged() {
         // Whoever set the trait meanwhile may have written the mark before it was erased.
         object.clear(Trait::IMPURE);
-        let _ = set_impure(instance, c, &writing, object, upper.dentry());
+        set_impure(instance, c, &writing, object, upper.dentry());
     }
 }
 
-/// Marks a directory in upper that it may hold objects with an origin.
-///
-/// # Errors
-///
-/// `ENOSPC`, `EDQUOT`, … An upper without marks has no origins either.
+/// Marks a directory in upper that it may hold objects with an origin. If that can't be written it holds
+/// as long as the directory is in memory; after that its listing may show other numbers than `stat(2)`.
 pub(crate) fn set_impure(
     instance: &Instance,
     c: &Override<'_>,
     writing: &Writing<'_>,
     object: &Object,
     upper: &Real,
-) -> Result {
+) {
     if object.has(Trait::IMPURE) {
-        return Ok(());
+        return;
     }
     // Before the mark: `clear_impure` erases the mark, and looks at the trait after that.
     object.set(Trait::IMPURE);
     let value = format::opaque::IMPURE;
     let mark = format::xattr::Mark::Impure;
-    let written = marks::write(instance, c, writing, upper, mark, value, Ok(()));
-    if written.is_err() {
-        object.clear(Trait::IMPURE);
-    } else if let Some(listing) = object.listing() {
+    marks::note(instance, c, writing, upper, mark, value);
+    if let Some(listing) = object.listing() {
         // One that was made before did not look for numbers of lower objects.
         listing.outdate();
     }
-    written
 }

@@ -210,7 +210,8 @@ pub(crate) fn protection(config: &Config, c: &Override<'_>, path: Path<'_>) -> P
     }
 }
 
-/// Writes a mark on an object in upper. Where upper can't keep marks the error is `missing`.
+/// Writes a mark without which what is done would be wrong. Where upper can't keep marks the error is
+/// `missing`.
 ///
 /// # Errors
 ///
@@ -222,18 +223,59 @@ pub(crate) fn write(
     dentry: &Real,
     mark: Mark,
     value: &[u8],
-    missing: Result,
+    missing: Error,
 ) -> Result {
     if instance.upper()?.no_xattrs {
-        return missing;
+        return Err(missing);
     }
     let name = instance.config.xattr(mark);
     match xattr::set(c, writing, dentry, name, value, 0) {
         Err(e) if e == EOPNOTSUPP => {
-            vfs::warn_limited!("upper can't keep the attribute {}\n", name);
-            missing
+            vfs::warn_limited!("'{}': upper can't keep the attribute {}\n", &**dentry, name);
+            Err(missing)
         }
         result => result,
+    }
+}
+
+/// Writes a mark that only improves something: a number that stays, a listing that is right after the next
+/// mount. Nothing fails for want of it, so what comes is no error, but whether it is there now.
+pub(crate) fn note(
+    instance: &Instance,
+    c: &Override<'_>,
+    writing: &Writing<'_>,
+    dentry: &Real,
+    mark: Mark,
+    value: &[u8],
+) -> bool {
+    let Some(upper) = &instance.upper else {
+        return false;
+    };
+    if upper.keeps_no_notes() {
+        return false;
+    }
+    let name = instance.config.xattr(mark);
+    match xattr::set(c, writing, dentry, name, value, 0) {
+        Ok(()) => true,
+        // The object is immutable, append-only, of somebody who is unknown here, or of a type that user.*
+        // is not for: nobody can do anything about it.
+        Err(e) if e == EPERM || e == EACCES => false,
+        Err(e) if e == EOPNOTSUPP => {
+            // If not on these, then on nothing.
+            if (dentry.is_dir() || dentry.is_regular()) && upper.forget_notes() {
+                vfs::warn_limited!("'{}': upper can't keep the attribute {}\n", &**dentry, name);
+            }
+            false
+        }
+        Err(e) => {
+            vfs::warn_limited!(
+                "'{}': the attribute {} can't be kept ({:?}); inode numbers may change with the next mount\n",
+                &**dentry,
+                name,
+                e
+            );
+            false
+        }
     }
 }
 

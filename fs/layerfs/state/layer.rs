@@ -48,8 +48,10 @@ pub(crate) struct Upper {
     pub(crate) work_name: CString,
     /// Files can be made without a name.
     pub(crate) has_nameless: bool,
-    /// No extended attributes can be kept.
+    /// No extended attributes can be kept: found out when it was mounted.
     pub(crate) no_xattrs: bool,
+    /// That was learned later, so that only what must be marked is tried.
+    no_notes: AtomicBool,
     /// A whiteout in the work directory that others are made of by link.
     pub(crate) whiteout: Locked<Whiteout>,
     /// Errors of writing that were there before, for a mount that never syncs.
@@ -108,6 +110,7 @@ impl Upper {
             work_name: parts.work_name,
             has_nameless: parts.has_nameless,
             no_xattrs: parts.no_xattrs,
+            no_notes: AtomicBool::new(parts.no_xattrs),
             whiteout: Locked::new(Whiteout::default(), depth)?,
             errors: parts.errors,
             last_temp: AtomicU32::new(0),
@@ -126,6 +129,16 @@ impl Upper {
     /// `EROFS`: there is none.
     pub(crate) fn work(&self) -> Result<&Real> {
         self.work.as_deref().ok_or(EROFS)
+    }
+
+    /// Whether marks that only improve something need not be tried.
+    pub(crate) fn keeps_no_notes(&self) -> bool {
+        self.no_notes.load(Ordering::Relaxed)
+    }
+
+    /// Such marks need not be tried any more; gives whether that is new.
+    pub(crate) fn forget_notes(&self) -> bool {
+        !self.no_notes.swap(true, Ordering::Relaxed)
     }
 
     /// Whether nothing can be written, for want of a place to prepare it.

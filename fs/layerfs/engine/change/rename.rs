@@ -143,10 +143,10 @@ impl Job<'_> {
         let replaced = self.clear_if_needed(new, whiteouts)?;
         if !same_dir {
             if has_origin(old_inode) {
-                self.set_impure(new_dir, new_upper_dir)?;
+                self.set_impure(new_dir, new_upper_dir);
             }
             if !overwrites && new_inode.is_some_and(has_origin) {
-                self.set_impure(old_dir, old_upper_dir)?;
+                self.set_impure(old_dir, old_upper_dir);
             }
         }
         let renaming = Renaming::begin(
@@ -231,7 +231,7 @@ impl Job<'_> {
         }
         let is_dir = dentry.inode().is_dir();
         if is_dir && !hides_lower(&name) && to.inode().data().is_merged() {
-            self.mark(real, Mark::Opaque, b"y", Err(EXDEV))?;
+            self.mark(real, Mark::Opaque, b"y", EXDEV)?;
             set_hides_lower(&name, true);
         }
         Ok(())
@@ -254,11 +254,10 @@ impl Job<'_> {
         } else {
             dentry.name_copy()?
         };
-        self.mark(real, Mark::Redirect, &path, Err(EXDEV))
-            .map_err(|e| {
-                vfs::warn_limited!("'{}': the redirect can't be kept: {:?}\n", &**dentry, e);
-                EXDEV
-            })
+        self.mark(real, Mark::Redirect, &path, EXDEV).map_err(|e| {
+            vfs::warn_limited!("'{}': the redirect can't be kept: {:?}\n", &**dentry, e);
+            EXDEV
+        })
     }
 
     fn redirect_of(&self, real: &Real) -> Result<Option<KVec<u8>>> {
