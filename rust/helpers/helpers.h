@@ -38,6 +38,7 @@ int vfs_helper_verity_digest(struct inode *inode, u8 *digest, u8 *algorithm);
 void vfs_helper_lockdep_inode(struct inode *inode);
 void vfs_helper_lockdep_word_acquire(unsigned int depth);
 void vfs_helper_lockdep_word_release(unsigned int depth);
+void vfs_helper_lockdep_not_writing(struct super_block *sb);
 
 /* pause.c; only in the module with pause points */
 bool vfs_helper_pause_is_armed(const char *name);

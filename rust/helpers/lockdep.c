@@ -50,4 +50,10 @@ void vfs_helper_lockdep_word_release(unsigned int depth)
 {
 	lock_map_release(&vfs_word_map[depth_index(depth)]);
 }
+
+/* The task has no protection against freezing of this filesystem. */
+void vfs_helper_lockdep_not_writing(struct super_block *sb)
+{
+	WARN_ON_ONCE(!sb_write_not_started(sb));
+}
 #endif

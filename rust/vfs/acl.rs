@@ -170,6 +170,7 @@ impl Acl {
         dentry: &Positive<Foreign>,
         kind: Kind,
     ) -> Result {
+        writing.assert_covers(dentry);
         // SAFETY: Everything is valid for the calls; the clone is given back after them.
         unsafe {
             let clone = bindings::posix_acl_clone(self.0.as_ptr(), bindings::GFP_KERNEL);
@@ -198,6 +199,7 @@ impl Acl {
         dentry: &Positive<Foreign>,
         kind: Kind,
     ) -> Result {
+        writing.assert_covers(dentry);
         // SAFETY: Everything is valid for the call.
         to_result(unsafe {
             bindings::vfs_remove_acl(

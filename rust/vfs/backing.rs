@@ -13,7 +13,9 @@ use crate::errno::to_result;
 use crate::file::access_of;
 use crate::file::File;
 use crate::file::OwnedFile;
+use crate::inode::mode;
 use crate::inode::Rights;
+use crate::lock::Exclusive;
 use crate::path::Path;
 use crate::FileSystem;
 use core::marker::PhantomData;
@@ -32,6 +34,35 @@ const FOLLOWED: u32 =
 ///
 /// Made by `backing_file_open()`, so it carries the user's path beside its own.
 pub struct BackingFile(OwnedFile);
+
+/// A real file that is open behind one that a user has open: borrowed.
+///
+/// # Invariants
+///
+/// As for [`BackingFile`].
+#[repr(transparent)]
+pub struct Backing(File<crate::Foreign>);
+
+impl Backing {
+    /// # Safety
+    ///
+    /// `file` must be what `backing_file_open()` or `backing_tmpfile_open()` gave, and stay open for `'a`.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(file: *mut bindings::file) -> &'a Self {
+        // INVARIANT: By the requirement.
+        // SAFETY: By the requirement; the type is transparent over it.
+        unsafe { &*file.cast() }
+    }
+}
+
+impl Deref for Backing {
+    type Target = File<crate::Foreign>;
+
+    #[inline]
+    fn deref(&self) -> &File<crate::Foreign> {
+        &self.0
+    }
+}
 
 impl Deref for BackingFile {
     type Target = OwnedFile;
@@ -89,6 +120,8 @@ impl BackingFile {
         dir: Path<'_>,
         mode: u16,
     ) -> Result<Self> {
+        // A filesystem makes whatever the mode says.
+        let mode = mode::REGULAR | mode & !mode::FORMAT;
         // The owner is whoever creates it, so access times may be left alone.
         let flags = user.flags() | bindings::O_NOATIME;
         // SAFETY: All are valid; the new file takes its own references.
@@ -205,7 +238,7 @@ impl Read<'_> {
     ///
     /// What the filesystem gives; `EIOCBQUEUED`: it goes on asynchronously.
     #[inline]
-    pub fn forward(self, real: &File<crate::Foreign>, cred: &Credential) -> Result<usize> {
+    pub fn forward(self, real: &Backing, cred: &Credential) -> Result<usize> {
         let mut ctx = context(cred);
         // SAFETY: By the type invariants; the context is copied where it is needed for longer.
         to_length(unsafe {
@@ -239,7 +272,7 @@ impl SpliceRead<'_> {
     /// # Errors
     ///
     /// What the filesystem gives.
-    pub fn forward(self, real: &File<crate::Foreign>, cred: &Credential) -> Result<usize> {
+    pub fn forward(self, real: &Backing, cred: &Credential) -> Result<usize> {
         let mut ctx = context(cred);
         let mut iocb = bindings::kiocb::default();
         // SAFETY: By the type invariant; the request lives on our stack for the call.
@@ -285,14 +318,14 @@ fn writing_context<F: FileSystem, E: WriteEnd<F>>(cred: &Credential) -> bindings
 ///
 /// # Invariants
 ///
-/// Both pointers are what the VFS passed to `->write_iter()`, during that call.
-pub struct Write<'a> {
+/// Both pointers are what the VFS passed to `->write_iter()` for a file of `F`, during that call.
+pub struct Write<'a, F: FileSystem> {
     iocb: *mut bindings::kiocb,
     iter: *mut bindings::iov_iter,
-    _call: PhantomData<&'a ()>,
+    _call: PhantomData<&'a File<F>>,
 }
 
-impl Write<'_> {
+impl<F: FileSystem> Write<'_, F> {
     /// # Safety
     ///
     /// See the type invariant.
@@ -322,18 +355,23 @@ impl Write<'_> {
         }
     }
 
-    /// Passes it down (wraps `backing_file_write_iter()`); gives the number of bytes. `sync`: whether
-    /// it is honoured that the user wants it on disk.
+    /// Passes it down (wraps `backing_file_write_iter()`, which takes privileges away of the user's file,
+    /// and so wants its inode locked); gives the number of bytes. `sync`: whether it is honoured that the
+    /// user wants it on disk.
     ///
     /// # Errors
     ///
-    /// What the filesystem gives; `EIOCBQUEUED`: it goes on asynchronously.
-    pub fn forward<F: FileSystem, E: WriteEnd<F>>(
+    /// What the filesystem gives; `EIOCBQUEUED`: it goes on asynchronously. `EINVAL`: it is the lock of
+    /// another inode.
+    pub fn forward<E: WriteEnd<F>>(
         self,
-        real: &File<crate::Foreign>,
+        real: &Backing,
         cred: &Credential,
+        lock: &Exclusive<'_, F>,
         sync: bool,
     ) -> Result<usize> {
+        // SAFETY: By the type invariant; the file is open.
+        check_lock(unsafe { File::from_raw((*self.iocb).ki_filp) }, lock)?;
         let mut ctx = writing_context::<F, E>(cred);
         // SAFETY: By the type invariants; the context is copied where it is needed for longer.
         to_length(unsafe {
@@ -350,8 +388,9 @@ impl Write<'_> {
 ///
 /// # Invariants
 ///
-/// All pointers are what the VFS passed to `->splice_write()`, during that call.
-pub struct SpliceWrite<'a> {
+/// All pointers are what the VFS passed to `->splice_write()` for a file of `F`, during that call.
+pub struct SpliceWrite<'a, F: FileSystem> {
+    pub(crate) _file: PhantomData<&'a File<F>>,
     pub(crate) file: *mut bindings::file,
     pub(crate) position: &'a mut i64,
     pub(crate) pipe: *mut bindings::pipe_inode_info,
@@ -359,17 +398,21 @@ pub struct SpliceWrite<'a> {
     pub(crate) flags: u32,
 }
 
-impl SpliceWrite<'_> {
-    /// Passes it down (wraps `backing_file_splice_write()`); gives the number of bytes.
+impl<F: FileSystem> SpliceWrite<'_, F> {
+    /// Passes it down (wraps `backing_file_splice_write()`, which takes privileges away of the user's file,
+    /// and so wants its inode locked); gives the number of bytes.
     ///
     /// # Errors
     ///
-    /// What the filesystem gives.
-    pub fn forward<F: FileSystem, E: WriteEnd<F>>(
+    /// What the filesystem gives. `EINVAL`: it is the lock of another inode.
+    pub fn forward<E: WriteEnd<F>>(
         self,
-        real: &File<crate::Foreign>,
+        real: &Backing,
         cred: &Credential,
+        lock: &Exclusive<'_, F>,
     ) -> Result<usize> {
+        // SAFETY: By the type invariant; the file is open.
+        check_lock(unsafe { File::from_raw(self.file) }, lock)?;
         let mut ctx = writing_context::<F, E>(cred);
         let mut iocb = bindings::kiocb::default();
         // SAFETY: By the type invariant; the request lives on our stack for the call.
@@ -387,6 +430,16 @@ impl SpliceWrite<'_> {
         };
         *self.position = iocb.ki_pos;
         to_length(result)
+    }
+}
+
+/// Whether `lock` is that of the inode of `file`.
+#[inline]
+fn check_lock<F: FileSystem>(file: &File<F>, lock: &Exclusive<'_, F>) -> Result {
+    if lock.is_of(file.inode()) {
+        Ok(())
+    } else {
+        Err(EINVAL)
     }
 }
 
@@ -413,13 +466,8 @@ pub fn note_access<F: FileSystem>(file: &File<F>) {
 /// # Context
 ///
 /// May sleep.
-pub fn remove_privileges<F: FileSystem>(
-    file: &File<F>,
-    lock: &crate::lock::Exclusive<'_, F>,
-) -> Result {
-    if !lock.is_of(file.inode()) {
-        return Err(EINVAL);
-    }
+pub fn remove_privileges<F: FileSystem>(file: &File<F>, lock: &Exclusive<'_, F>) -> Result {
+    check_lock(file, lock)?;
     // SAFETY: The file is open, its inode locked.
     to_result(unsafe { bindings::vfs_helper_file_remove_privs(file.as_ptr()) })
 }
@@ -552,7 +600,7 @@ impl MapRequest<'_> {
     /// # Errors
     ///
     /// `ENODEV`: the real file can't be mapped. What the filesystem gives.
-    pub fn forward(self, real: &File<crate::Foreign>, cred: &Credential) -> Result {
+    pub fn forward(self, real: &Backing, cred: &Credential) -> Result {
         let mut ctx = context(cred);
         // SAFETY: By the type invariants.
         to_result(unsafe { bindings::backing_file_mmap(real.as_ptr(), self.0, &mut ctx) })

@@ -6,11 +6,10 @@
 //! Nearly every file needs the first alone, and is opened and closed often; so that is a pointer,
 //! and a pair is allocated when a second file comes.
 
+use crate::backing::Backing;
 use crate::backing::BackingFile;
 use crate::bindings;
-use crate::file::File;
 use crate::file::OwnedFile;
-use crate::Foreign;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicPtr;
@@ -53,14 +52,14 @@ impl BackingPair {
 
     /// The first one.
     #[inline]
-    pub fn first(&self) -> &File<Foreign> {
+    pub fn first(&self) -> &Backing {
         let word = self.0.load(Ordering::Acquire);
         match Self::pair_of(word) {
-            // SAFETY: By the type invariant it is an open file, which stays open while `self` is
+            // SAFETY: By the type invariant it is an open backing file, which stays open while `self` is
             // borrowed.
-            None => unsafe { File::from_raw(word) },
-            // SAFETY: By the type invariant it is a pair, which stays.
-            Some(pair) => unsafe { &(*pair.as_ptr()).first },
+            None => unsafe { Backing::from_raw(word) },
+            // SAFETY: By the type invariant it is a pair of backing files, which stays.
+            Some(pair) => unsafe { Backing::from_raw((*pair.as_ptr()).first.as_ptr()) },
         }
     }
 
@@ -69,17 +68,14 @@ impl BackingPair {
     /// # Errors
     ///
     /// `ENOMEM`; those of `open`.
-    pub fn second_or_open(
-        &self,
-        open: impl FnOnce() -> Result<BackingFile>,
-    ) -> Result<&File<Foreign>> {
+    pub fn second_or_open(&self, open: impl FnOnce() -> Result<BackingFile>) -> Result<&Backing> {
         let word = self.0.load(Ordering::Acquire);
         let pair = match Self::pair_of(word) {
             Some(pair) => pair,
             None => self.add(word, open()?.into_owned())?,
         };
-        // SAFETY: By the type invariant it is a pair, which stays while `self` is borrowed.
-        Ok(unsafe { &(*pair.as_ptr()).second })
+        // SAFETY: By the type invariant it is a pair of backing files, which stays while `self` is borrowed.
+        Ok(unsafe { Backing::from_raw((*pair.as_ptr()).second.as_ptr()) })
     }
 
     /// Adds a second file to the first one, `word`.

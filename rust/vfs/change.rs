@@ -8,6 +8,8 @@ use crate::bindings;
 use crate::cred::Override;
 use crate::dentry::Positive;
 use crate::errno::to_result;
+use crate::inode::mode;
+use crate::inode::Inode;
 use crate::lock::VfsLocked;
 use crate::stat::Stat;
 use crate::write::Writing;
@@ -24,7 +26,7 @@ impl Change {
         Self(pin_init::zeroed())
     }
 
-    /// The permission bits (with the type, as `stat(2)` gives it).
+    /// The permission bits (the type, which `stat(2)` gives with them, stays what it is).
     #[inline]
     pub fn mode(mode: u16) -> Self {
         Self::empty().and_mode(mode)
@@ -84,7 +86,8 @@ impl Change {
     ///
     /// # Errors
     ///
-    /// `EPERM`, `EACCES`, `ENOSPC`, `EDQUOT`, `EOVERFLOW`, `EIO`, …
+    /// `EPERM`, `EACCES`, `ENOSPC`, `EDQUOT`, `EOVERFLOW`, `EIO`, …; `EINVAL`: the size of what is no
+    /// regular file.
     ///
     /// # Context
     ///
@@ -95,6 +98,8 @@ impl Change {
         writing: &Writing<'_>,
         dentry: &Positive<Foreign>,
     ) -> Result {
+        writing.assert_covers(dentry);
+        make_possible(&mut self.0, dentry.inode())?;
         let _lock = dentry.inode().lock_exclusive();
         // SAFETY: Everything is valid, and the inode is locked.
         to_result(unsafe {
@@ -106,6 +111,18 @@ impl Change {
             )
         })
     }
+}
+
+/// What `notify_change()` takes for granted, as its other callers see to it: a mode does not change the type
+/// of an object, and only regular files have a size to be set.
+fn make_possible(attr: &mut bindings::iattr, inode: &Inode<Foreign>) -> Result {
+    if attr.ia_valid & bindings::ATTR_MODE != 0 {
+        attr.ia_mode = inode.mode() & mode::FORMAT | attr.ia_mode & !mode::FORMAT;
+    }
+    if attr.ia_valid & bindings::ATTR_SIZE != 0 && !inode.is_regular() {
+        return Err(EINVAL);
+    }
+    Ok(())
 }
 
 /// A change of attributes that a user asked for.
@@ -171,6 +188,8 @@ impl Request<'_> {
             // The real filesystem finds out by itself what is left of the mode.
             attr.ia_valid &= !bindings::ATTR_MODE;
         }
+        writing.assert_covers(dentry);
+        make_possible(attr, dentry.inode())?;
         // The open file is ours, and the real one was not opened with O_TRUNC.
         attr.ia_valid &= !(bindings::ATTR_FILE | bindings::ATTR_OPEN);
         let inode = dentry.inode();

@@ -13,6 +13,7 @@ use crate::errno::from_number;
 use crate::errno::to_result;
 use crate::file::File;
 use crate::file::OwnedFile;
+use crate::inode::mode;
 use crate::inode::Rights;
 use crate::path::Path;
 use crate::write::Writing;
@@ -89,6 +90,8 @@ impl OwnedFile {
         mode: u16,
     ) -> Result<Self> {
         let path = Path::new(writing.mount(), dir)?;
+        // A filesystem makes whatever the mode says.
+        let mode = mode::REGULAR | mode & !mode::FORMAT;
         let flags = bindings::O_LARGEFILE | bindings::O_WRONLY;
         // SAFETY: The path and the credentials in force are valid.
         let file = from_err_ptr(unsafe {
@@ -202,9 +205,15 @@ impl OwnedFile {
     ///
     /// # Context
     ///
-    /// Sleeps; takes as long as it takes. Protection against freezing must not be held.
+    /// Sleeps; takes as long as it takes. Protection against freezing must not be held: it is taken for each
+    /// piece, and taken twice it waits for a freezer that waits for the first (with lockdep that is asserted).
     pub fn copy_from(&self, _c: &Override<'_>, from: &Self, len: u64) -> Result<Copied> {
         let len = i64::try_from(len).map_err(|_| EFBIG)?;
+        // SAFETY: The super block of an open file is valid.
+        #[cfg(CONFIG_LOCKDEP)]
+        unsafe {
+            bindings::vfs_helper_lockdep_not_writing(self.inode().super_block().as_ptr())
+        };
         // SAFETY: Both files are open.
         let cloned =
             unsafe { bindings::vfs_clone_file_range(from.as_ptr(), 0, self.as_ptr(), 0, len, 0) };

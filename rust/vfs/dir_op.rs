@@ -17,6 +17,7 @@ use crate::dentry::Dentry;
 use crate::dentry::Positive;
 use crate::errno::from_err_ptr;
 use crate::errno::to_result;
+use crate::inode::mode;
 use crate::write::Writing;
 use crate::Foreign;
 use core::mem::ManuallyDrop;
@@ -92,6 +93,7 @@ impl<'a> Creating<'a> {
         parent: &'a Real,
         name: &[u8],
     ) -> Result<Self> {
+        writing.assert_covers(parent);
         let mut q = qstr(name);
         // SAFETY: Everything is valid for the call.
         let child = from_err_ptr(unsafe {
@@ -116,7 +118,7 @@ impl<'a> Creating<'a> {
     ///
     /// # Errors
     ///
-    /// `EEXIST`: the name is taken. `ENOSPC`, `EDQUOT`, `EPERM`, `EMLINK`, `EIO`, …
+    /// `EEXIST`: the name is taken. `EINVAL`: the type of something special is not one. `ENOSPC`, `EDQUOT`, `EPERM`, `EMLINK`, `EIO`, …
     ///
     /// # Context
     ///
@@ -147,6 +149,8 @@ impl<'a> Creating<'a> {
                         }
                     }
                 }
+                // A filesystem makes whatever the mode says.
+                What::Special(mode, _) if !mode::is_special(mode) => return Err(EINVAL),
                 What::Special(mode, dev) => to_result(bindings::vfs_mknod(
                     idmap,
                     dir,
@@ -213,6 +217,7 @@ impl<'a> Removing<'a> {
         parent: &'a Real,
         name: &[u8],
     ) -> Result<Self> {
+        writing.assert_covers(parent);
         let mut q = qstr(name);
         // SAFETY: Everything is valid for the call.
         let child = from_err_ptr(unsafe {
@@ -242,6 +247,7 @@ impl<'a> Removing<'a> {
         parent: &'a Real,
         child: &Real,
     ) -> Result<Self> {
+        writing.assert_covers(parent);
         // SAFETY: Both are valid.
         let child = from_err_ptr(unsafe {
             bindings::start_removing_dentry(parent.as_ptr(), child.as_ptr())
@@ -363,6 +369,11 @@ impl<'a> Renaming<'a> {
         new: (&Real, End<'_>),
         flags: RenameFlags,
     ) -> Result<Self> {
+        writing.assert_covers(old.0);
+        // The system call compares the mounts; nobody below does.
+        if !old.0.super_block().is(new.0.super_block()) {
+            return Err(EXDEV);
+        }
         let mut data = bindings::renamedata {
             mnt_idmap: writing.idmap_ptr(),
             old_parent: old.0.as_ptr(),

@@ -74,6 +74,7 @@ impl FileAttr<'_> {
     ///
     /// May sleep; takes the lock of the inode.
     pub fn set_on(&mut self, c: &Override<'_>, writing: &Writing<'_>, path: Path<'_>) -> Result {
+        writing.assert_covers(path.dentry());
         let command = if self.0.fsx_valid() {
             bindings::FS_IOC_FSSETXATTR
         } else {

@@ -37,6 +37,14 @@ pub mod mode {
     pub const SYMLINK: u16 = bindings::S_IFLNK as u16;
     /// A character device.
     pub const CHAR_DEVICE: u16 = bindings::S_IFCHR as u16;
+    /// Whether this is the type of a device, fifo or socket.
+    pub(crate) fn is_special(mode: u16) -> bool {
+        matches!(
+            u32::from(mode & FORMAT),
+            bindings::S_IFCHR | bindings::S_IFBLK | bindings::S_IFIFO | bindings::S_IFSOCK
+        )
+    }
+
     /// The set-user-ID and the set-group-ID bit.
     pub const SET_IDS: u16 = (bindings::S_ISUID | bindings::S_ISGID) as u16;
 }
@@ -502,7 +510,7 @@ impl Protection {
     }
 }
 
-/// Copies what changes of an inode but its owner.
+/// Copies what changes of an inode but its owner. The type does not change: the operations go with it.
 ///
 /// # Safety
 ///
@@ -510,7 +518,8 @@ impl Protection {
 pub(crate) unsafe fn copy_attributes(to: *mut bindings::inode, from: *mut bindings::inode) {
     // SAFETY: By the requirement. Attributes may be read at any time.
     unsafe {
-        (*to).i_mode = (&raw const (*from).i_mode).read_volatile();
+        let bits = (&raw const (*from).i_mode).read_volatile() & !mode::FORMAT;
+        (*to).i_mode = (*to).i_mode & mode::FORMAT | bits;
         (*to).i_atime_sec = (*from).i_atime_sec;
         (*to).i_mtime_sec = (*from).i_mtime_sec;
         (*to).i_ctime_sec = (*from).i_ctime_sec;

@@ -281,6 +281,7 @@ impl<F: FileSystem> New<F> {
             (*ptr).i_acl = ACL_DONT_CACHE;
             (*ptr).i_default_acl = ACL_DONT_CACHE;
             (((*ptr).i_uid), ((*ptr).i_gid)) = idmap.owner_of(real);
+            (*ptr).i_mode = mode;
             copy_attributes(ptr, from);
             #[cfg(CONFIG_LOCKDEP)]
             bindings::vfs_helper_lockdep_inode(ptr);

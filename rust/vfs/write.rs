@@ -10,8 +10,10 @@
 //! [`include/linux/fs/super.h`](srctree/include/linux/fs/super.h)
 
 use crate::bindings;
+use crate::dentry::Dentry;
 use crate::errno::to_result;
 use crate::mount::Mount;
+use crate::Foreign;
 use kernel::prelude::*;
 use kernel::types::NotThreadSafe;
 
@@ -119,6 +121,16 @@ impl Writing<'_> {
     #[inline]
     pub fn mount(&self) -> &Mount {
         self.mount
+    }
+
+    /// Asserts that `dentry` is on the filesystem that is written to (only where the kernel has Rust's debug
+    /// assertions).
+    #[inline(always)]
+    pub(crate) fn assert_covers(&self, dentry: &Dentry<Foreign>) {
+        debug_assert!(
+            core::ptr::eq(self.mount.super_block(), dentry.super_block()),
+            "the right to write to another filesystem"
+        );
     }
 
     #[inline]

@@ -28,13 +28,23 @@ fn length(result: isize, room: usize) -> Result<usize> {
     Ok(len)
 }
 
+/// Filesystems take for granted what the system calls check: that a name is neither empty nor longer than
+/// [`NAME_MAX`].
+#[inline]
+fn check_name(name: &CStr) -> Result {
+    match name.to_bytes().len() {
+        1..=NAME_MAX => Ok(()),
+        _ => Err(ERANGE),
+    }
+}
+
 /// Reads the value of `name` into `buf` and gives its length (wraps `vfs_getxattr()`); with an empty
 /// `buf` only the length is told.
 ///
 /// # Errors
 ///
 /// `ENODATA`: there is none. `EOPNOTSUPP`: the filesystem or the inode has none of this kind. `ERANGE`: `buf`
-/// is too small. `EACCES`, `EPERM`, `EIO`, …
+/// is too small; `name` is too long. `EACCES`, `EPERM`, `EIO`, …
 ///
 /// # Context
 ///
@@ -45,6 +55,7 @@ pub fn get(_c: &Override<'_>, path: Path<'_>, name: &CStr, buf: &mut [u8]) -> Re
     } else {
         buf.as_mut_ptr()
     };
+    check_name(name)?;
     // SAFETY: Everything is valid for the call; a null value asks for the length alone.
     let len = unsafe {
         bindings::vfs_getxattr(
@@ -122,7 +133,8 @@ pub fn supported(path: Path<'_>) -> bool {
 ///
 /// # Errors
 ///
-/// `EOPNOTSUPP`: no such attributes here. `ENOSPC`, `EDQUOT`, `EPERM`, `ERANGE`, `EEXIST`, `ENODATA`, …
+/// `ERANGE`: `name` is too long. `E2BIG`: `value` is. `EINVAL`: other flags. `EOPNOTSUPP`: no such attributes
+/// here. `ENOSPC`, `EDQUOT`, `EPERM`, `EEXIST`, `ENODATA`, …
 ///
 /// # Context
 ///
@@ -135,6 +147,15 @@ pub fn set(
     value: &[u8],
     flags: i32,
 ) -> Result {
+    const FLAGS: i32 = (bindings::XATTR_CREATE | bindings::XATTR_REPLACE) as i32;
+    writing.assert_covers(dentry);
+    check_name(name)?;
+    if value.len() > bindings::XATTR_SIZE_MAX as usize {
+        return Err(E2BIG);
+    }
+    if flags & !FLAGS != 0 {
+        return Err(EINVAL);
+    }
     // SAFETY: Everything is valid for the call.
     to_result(unsafe {
         bindings::vfs_setxattr(
@@ -163,6 +184,8 @@ pub fn remove(
     dentry: &Positive<Foreign>,
     name: &CStr,
 ) -> Result {
+    writing.assert_covers(dentry);
+    check_name(name)?;
     // SAFETY: Everything is valid for the call.
     to_result(unsafe {
         bindings::vfs_removexattr(writing.idmap_ptr(), dentry.as_ptr(), name.as_char_ptr())

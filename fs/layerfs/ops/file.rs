@@ -18,6 +18,7 @@ use crate::state::Inode;
 use crate::state::LayerFs;
 use kernel::prelude::*;
 use vfs::backing;
+use vfs::backing::Backing;
 use vfs::backing::BackingFile;
 use vfs::backing::LockOwner;
 use vfs::backing::MapRequest;
@@ -34,7 +35,6 @@ use vfs::fiemap::Extents;
 use vfs::file::SEEK_CUR;
 use vfs::file::SEEK_SET;
 use vfs::ops::FileOps;
-use vfs::Foreign;
 use vfs::Path;
 
 /// Operations of regular files.
@@ -51,12 +51,7 @@ impl OpenFile {
     }
 
     /// The real file for what is at `path`, with the flags the user's has now.
-    fn at(
-        &self,
-        instance: &Instance,
-        file: &File,
-        path: Path<'_>,
-    ) -> Result<&vfs::file::File<Foreign>> {
+    fn at(&self, instance: &Instance, file: &File, path: Path<'_>) -> Result<&Backing> {
         let wanted = path.dentry().inode().key();
         let mut real = self.0.first();
         if real.inode().key() != wanted {
@@ -73,7 +68,7 @@ impl OpenFile {
 
     /// The real file that has the data now.
     #[inline]
-    fn data(&self, instance: &Instance, file: &File) -> Result<&vfs::file::File<Foreign>> {
+    fn data(&self, instance: &Instance, file: &File) -> Result<&Backing> {
         let path = engine::data::path(instance, file.inode())?;
         self.at(instance, file, path)
     }
@@ -184,25 +179,29 @@ impl FileOps<LayerFs> for Regular {
         instance.as_mounter(|c| extents.forward(c, path.dentry().inode()))
     }
 
-    fn write(file: &File, open: &OpenFile, write: Write<'_>) -> Result<usize> {
+    fn write(file: &File, open: &OpenFile, write: Write<'_, LayerFs>) -> Result<usize> {
         if write.is_empty() {
             return Ok(0);
         }
         let inode = file.inode();
         let instance = instance_of(file);
-        let _lock = inode.lock_exclusive();
+        let lock = inode.lock_exclusive();
         engine::inode::refresh(instance, inode);
         let real = open.data(instance, file)?;
-        write.forward::<LayerFs, Written>(real, &instance.mounter, !instance.is_volatile())
+        write.forward::<Written>(real, &instance.mounter, &lock, !instance.is_volatile())
     }
 
-    fn splice_write(file: &File, open: &OpenFile, splice: SpliceWrite<'_>) -> Result<usize> {
+    fn splice_write(
+        file: &File,
+        open: &OpenFile,
+        splice: SpliceWrite<'_, LayerFs>,
+    ) -> Result<usize> {
         let inode = file.inode();
         let instance = instance_of(file);
-        let _lock = inode.lock_exclusive();
+        let lock = inode.lock_exclusive();
         engine::inode::refresh(instance, inode);
         let real = open.data(instance, file)?;
-        splice.forward::<LayerFs, Written>(real, &instance.mounter)
+        splice.forward::<Written>(real, &instance.mounter, &lock)
     }
 
     fn fsync(file: &File, open: &OpenFile, range: SyncRange) -> Result {

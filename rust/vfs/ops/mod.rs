@@ -401,7 +401,7 @@ pub trait FileOps<F: FileSystem> {
     /// # Errors
     ///
     /// Those of what is below.
-    fn write(file: &File<F>, data: &Self::Data, write: Write<'_>) -> Result<usize>;
+    fn write(file: &File<F>, data: &Self::Data, write: Write<'_, F>) -> Result<usize>;
 
     /// Splices from a pipe.
     ///
@@ -411,7 +411,7 @@ pub trait FileOps<F: FileSystem> {
     fn splice_write(
         _file: &File<F>,
         _data: &Self::Data,
-        _splice: SpliceWrite<'_>,
+        _splice: SpliceWrite<'_, F>,
     ) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }

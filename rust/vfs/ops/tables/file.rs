@@ -126,6 +126,7 @@ pub(super) unsafe extern "C" fn file_splice_write<F: FileSystem>(
     flags: u32,
 ) -> isize {
     let splice = SpliceWrite {
+        _file: PhantomData,
         file,
         // SAFETY: The VFS passes a position that is ours during the call.
         position: unsafe { &mut *position },
