@@ -89,6 +89,8 @@ impl Handle {
     /// May sleep.
     pub fn encode(&mut self, inode: &Inode<Foreign>) -> Result {
         self.len = 0;
+        // A filesystem may count words that it does not write; they end up on disk.
+        self.words = [MaybeUninit::zeroed(); MAX / 4];
         let mut len = (MAX / 4) as i32;
         // SAFETY: The buffer is as long as said, in words; the inode is valid.
         let kind = unsafe {
@@ -105,7 +107,7 @@ impl Handle {
             return Err(EIO);
         }
         self.kind = u8::try_from(kind).map_err(|_| EIO)?;
-        // INVARIANT: The filesystem says that it wrote so many.
+        // INVARIANT: All words are initialized.
         self.len = len;
         Ok(())
     }

@@ -18,6 +18,7 @@ use crate::inode::Protection;
 use crate::inode::RcuInode;
 use crate::inode::COPIED_FLAGS;
 use crate::ops::tables;
+use crate::ops::AttrOps;
 use crate::pinned::PinnedDentry;
 use crate::super_block::SuperBlock;
 use crate::symlink;
@@ -278,8 +279,11 @@ impl<F: FileSystem> New<F> {
             (*ptr).i_ino = ino;
             (*ptr).i_flags |=
                 bindings::S_NOCMTIME | ((*from).i_flags & COPIED_FLAGS) | protection.flags();
-            (*ptr).i_acl = ACL_DONT_CACHE;
-            (*ptr).i_default_acl = ACL_DONT_CACHE;
+            if <F::Attr as AttrOps<F>>::HAS_ACL_FOR_CHECK {
+                // Without it the VFS would ask a null pointer.
+                (*ptr).i_acl = ACL_DONT_CACHE;
+                (*ptr).i_default_acl = ACL_DONT_CACHE;
+            }
             (((*ptr).i_uid), ((*ptr).i_gid)) = idmap.owner_of(real);
             (*ptr).i_mode = mode;
             copy_attributes(ptr, from);

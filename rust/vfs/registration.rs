@@ -80,6 +80,7 @@ impl<F: FileSystem> Registration<F> {
         let fs_type = F::fs_type();
         let name = CString::try_from_fmt(fmt!("{}_inode", F::NAME))?;
         let mut args = bindings::kmem_cache_args {
+            align: align_of::<Slot<F>>() as u32,
             ctor: Some(Slot::<F>::construct),
             ..pin_init::zeroed()
         };

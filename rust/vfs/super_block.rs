@@ -126,8 +126,13 @@ impl<F: Owner> RcuSuperBlock<F> {
 
     /// Whether names may be compared by an encoding (Unicode, regardless of case).
     pub fn has_encoding(&self) -> bool {
+        #[cfg(CONFIG_UNICODE)]
         // SAFETY: Constant once it is mounted.
-        unsafe { !(*self.as_ptr()).s_encoding.is_null() }
+        unsafe {
+            !(*self.as_ptr()).s_encoding.is_null()
+        }
+        #[cfg(not(CONFIG_UNICODE))]
+        false
     }
 
     /// Whether it is the same super block as `other`.

@@ -39,6 +39,10 @@ impl Digest {
 ///
 /// May sleep; may open the file, so that its filesystem loads what it keeps.
 pub fn digest(c: &Override<'_>, path: Path<'_>) -> Result<Option<Digest>> {
+    if !path.dentry().is_regular() {
+        // Opening a fifo waits, opening a device does something.
+        return Ok(None);
+    }
     let inode = path.dentry().inode().as_ptr();
     // SAFETY: Everything is valid for the calls; the file that is opened is put away again.
     unsafe {
