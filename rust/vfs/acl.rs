@@ -78,10 +78,14 @@ impl Acl {
     ///
     /// `ECHILD`: it is not cached.
     pub fn cached(inode: &RcuInode<Foreign>, kind: Kind) -> Result<CachedAcl> {
-        // SAFETY: The inode is valid. What comes is a list that lives until the grace period ends,
-        // or a marker that is handed through.
-        let acl =
-            from_err_ptr(unsafe { bindings::get_cached_acl_rcu(inode.as_ptr(), kind.as_raw()) })?;
+        // SAFETY: The inode is valid. What comes is a list that lives until the grace period ends, null,
+        // or a marker.
+        let acl = unsafe { bindings::get_cached_acl_rcu(inode.as_ptr(), kind.as_raw()) };
+        // Markers are odd: that it is not cached, is never cached, or is being read by some task. Errors of
+        // a stack below are never passed on to here.
+        if acl.addr() & 1 != 0 {
+            return Err(ECHILD);
+        }
         Ok(CachedAcl(acl))
     }
 
@@ -277,3 +281,8 @@ impl Drop for Acl {
 
 /// A list seen under RCU: not counted, only good to be handed to the VFS.
 pub struct CachedAcl(pub(crate) *mut bindings::posix_acl);
+
+impl CachedAcl {
+    /// There is no list.
+    pub const NONE: Self = Self(core::ptr::null_mut());
+}

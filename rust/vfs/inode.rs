@@ -280,7 +280,15 @@ impl RcuInode<Foreign> {
         }
     }
 
-    /// Whether its filesystem, as it is mounted, has access control lists.
+    /// Whether its filesystem, as it is mounted, may have access control lists to be read
+    /// (`IS_POSIXACL()`).
+    #[inline]
+    pub fn may_have_acls(&self) -> bool {
+        // SAFETY: A word that may be read at any time.
+        unsafe { (*(*self.as_ptr()).i_sb).s_flags & bindings::SB_POSIXACL != 0 }
+    }
+
+    /// Whether its filesystem, as it is mounted, has access control lists that can be set.
     pub fn has_acls(&self) -> bool {
         // SAFETY: Words that may be read at any time; operations are constant.
         unsafe {

@@ -121,6 +121,10 @@ impl AttrOps<LayerFs> for Attr {
 
     fn acl_in_rcu_walk(inode: &RcuInode, kind: acl::Kind) -> Result<acl::CachedAcl> {
         let top = inode.data().real()?;
+        if !top.inode().may_have_acls() {
+            // Such an inode never caches that it has none.
+            return Ok(acl::CachedAcl::NONE);
+        }
         let idmap = inode.super_block().in_walk().idmap(mount_number(top))?;
         if !idmap.is_identity() {
             // The ids must be mapped, which takes a copy.
@@ -139,6 +143,10 @@ impl AttrOps<LayerFs> for Attr {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
         let path = object::real_path(instance, inode.held())?;
+        if !path.dentry().inode().may_have_acls() {
+            // The stack has lists, if not of this object.
+            return Ok(None);
+        }
         instance.as_mounter(|c| acl::Acl::get(c, path, kind))
     }
 
