@@ -374,13 +374,16 @@ impl<'a, F: FileSystem> NewSuper<'a, F> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`.
+    /// `ENOMEM`; `EINVAL`: it would stand on too many filesystems.
     pub fn init(
         self,
         in_walk: InWalk,
         data: F::SuperData,
         properties: &Properties,
     ) -> Result<&'a SuperBlock<F>> {
+        if properties.stack_depth > MAX_STACK_DEPTH {
+            return Err(EINVAL);
+        }
         let data = KBox::new(Slot::<F> { in_walk, data }, GFP_KERNEL)?;
         let sb = self.0.as_ptr();
         // SAFETY: By the type invariant the super block is ours alone.
@@ -390,12 +393,13 @@ impl<'a, F: FileSystem> NewSuper<'a, F> {
             (*sb).s_magic = properties.magic as usize;
             (*sb).s_op = tables::super_operations::<F>();
             (*sb).s_xattr = tables::xattr_handlers::<F>();
-            (*sb).s_maxbytes = properties.max_bytes;
+            (*sb).s_maxbytes = properties.max_bytes.max(0);
             (*sb).s_stack_depth = properties.stack_depth as i32;
             if properties.read_only {
                 (*sb).s_flags |= bindings::SB_RDONLY;
             }
-            (*sb).s_time_gran = properties.time_granularity;
+            // A step that is none makes the VFS warn at every time that is set.
+            (*sb).s_time_gran = properties.time_granularity.clamp(1, bindings::NSEC_PER_SEC);
             if let Some(uuid) = properties.uuid {
                 (*sb).s_uuid.b = uuid;
                 (*sb).s_uuid_len = uuid.len() as u8;
