@@ -212,7 +212,11 @@ impl Job<'_> {
         let is_single = self.dentry.inode().is_dir() || self.stat.nlink() == 1;
         let origin = if is_single && self.place.is_some() {
             // Hard links are broken by copy-up: then nothing ties it to the lower object.
-            Some(origin::encode(self.instance, self.lower.dentry(), &mut room))
+            Some(origin::encode(
+                self.instance,
+                self.lower.dentry(),
+                &mut room,
+            ))
         } else {
             None
         };

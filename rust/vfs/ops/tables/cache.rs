@@ -36,10 +36,11 @@ unsafe fn revalidate<F: FileSystem>(
 ) -> i32 {
     // SAFETY: By the requirement; under RCU the inode may just be gone.
     let inode = unsafe { (&raw const (*dentry).d_inode).read_volatile() };
-    if inode.is_null() {
-        return to_errno(ECHILD);
-    }
     let rcu = question.flags & bindings::LOOKUP_RCU != 0;
+    if inode.is_null() {
+        // A walk with references comes to a negative dentry only where the name is not there.
+        return if rcu { to_errno(ECHILD) } else { 1 };
+    }
     let valid = if rcu {
         // INVARIANT: The flag is there, so the path walk that waits for the answer has the lock.
         let question = RcuRevalidation(question);
