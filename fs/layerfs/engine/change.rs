@@ -75,6 +75,16 @@ fn set_removed(dentry: &Dentry) {
     dentry.word().fetch_or(REMOVED, Ordering::Relaxed);
 }
 
+/// Notes that what the dentry names was removed, or replaced by a rename.
+fn lost_name(object: VfsLocked<'_, LayerFs>) {
+    set_removed(&object);
+    if object.inode().is_dir() {
+        object.drop_names();
+    } else {
+        object.drop_name();
+    }
+}
+
 /// Remembers what a lookup found out about the name.
 pub(crate) fn set_hides_lower(dentry: &Dentry, hides: bool) {
     let word = if hides { HIDES_LOWER } else { 0 };
@@ -525,12 +535,7 @@ pub(crate) fn remove(
             job.remove_from_upper(name, &whiteouts)
         }
     })?;
-    set_removed(&object);
-    if is_dir {
-        object.drop_names();
-    } else {
-        object.drop_name();
-    }
+    lost_name(object);
     if inode.data().upper().is_some() {
         inode::refresh(instance, inode);
     }

@@ -12,8 +12,8 @@ use super::is_lower_positive;
 use super::is_merged_or_lower;
 use super::is_pure_upper;
 use super::is_whiteout;
+use super::lost_name;
 use super::set_hides_lower;
-use super::set_removed;
 use super::upper_of;
 use super::with_job;
 use super::Job;
@@ -103,23 +103,14 @@ pub(crate) fn rename(
         copy_up::copy_up(instance, new_inode, Need::Metadata)?;
     }
     // What is replaced is not copied up meanwhile.
-    let _lock = match replaced {
-        Some(replaced) => {
-            let depth = replaced.dentry().super_block().stack_depth();
-            Some(replaced.dentry().inode().data().lock(depth)?)
-        }
-        None => None,
-    };
+    let depth = old.super_block().stack_depth();
+    let object = replaced.map(|replaced| replaced.dentry().inode().data());
+    let _lock = object.map(|object| object.lock(depth)).transpose()?;
     with_job(instance, |job| {
         job.rename(old, new, flags, overwrites, &whiteouts, clean_whiteout)
     })?;
     if let Some(replaced) = replaced {
-        set_removed(&replaced);
-        if replaced.inode().is_dir() {
-            replaced.drop_names();
-        } else {
-            replaced.drop_name();
-        }
+        lost_name(replaced);
     }
     Ok(())
 }
