@@ -8,6 +8,8 @@
  *   fuselower DIR MOUNTPOINT [OPTION...]
  *     valid=SECONDS	how long names and attributes may be cached [0: asked every time]
  *     noxattr		no extended attributes
+ *     alias=SHOWN=KEPT	the extended attribute KEPT of DIR is shown as SHOWN: values that no kernel would
+ *			let DIR have under that name
  *     acl		the kernel asks for ACLs, which are extended attributes of DIR
  *     direct		files are read past the page cache, so that they can't be mapped shared
  *     stream		directories have no positions to go back to
@@ -41,7 +43,7 @@
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: fuselower DIR MOUNTPOINT [valid=SECONDS] [noxattr] [acl] [direct] [stream] [highino] "
+	fprintf(stderr, "usage: fuselower DIR MOUNTPOINT [valid=SECONDS] [noxattr] [alias=SHOWN=KEPT] [acl] [direct] [stream] [highino] "
 		"[control=FILE]\n");
 	exit(2);
 }
@@ -52,7 +54,10 @@ static void option(const char *o)
 		valid_seconds = (unsigned int)atoi(o + 6);
 	else if (!strcmp(o, "noxattr"))
 		noxattr = true;
-	else if (!strcmp(o, "acl"))
+	else if (!strncmp(o, "alias=", 6) && strchr(o + 6, '=')) {
+		alias_shown = strndup(o + 6, strcspn(o + 6, "="));
+		alias_kept = strchr(o + 6, '=') + 1;
+	} else if (!strcmp(o, "acl"))
 		acl = true;
 	else if (!strcmp(o, "highino"))
 		highino = true;

@@ -39,6 +39,9 @@ void vfs_helper_lockdep_inode(struct inode *inode);
 void vfs_helper_lockdep_word_acquire(unsigned int depth);
 void vfs_helper_lockdep_word_release(unsigned int depth);
 void vfs_helper_lockdep_not_writing(struct super_block *sb);
+void vfs_helper_lockdep_waited_for_acquire(void);
+void vfs_helper_lockdep_waited_for_release(void);
+void vfs_helper_lockdep_about_to_ask(struct super_block *sb);
 
 /* pause.c; only in the module with pause points */
 bool vfs_helper_pause_is_armed(const char *name);

@@ -56,4 +56,28 @@ void vfs_helper_lockdep_not_writing(struct super_block *sb)
 {
 	WARN_ON_ONCE(!sb_write_not_started(sb));
 }
+
+/*
+ * Held, as a lock that nobody ever waits for, by a task that others wait for and that may therefore not
+ * wait for an answer of a filesystem: the one whose write right it has excepted.
+ */
+static struct lock_class_key vfs_waited_for_key;
+static struct lockdep_map vfs_waited_for_map = STATIC_LOCKDEP_MAP_INIT("vfs::WaitedFor", &vfs_waited_for_key);
+
+void vfs_helper_lockdep_waited_for_acquire(void)
+{
+	lock_map_acquire_read(&vfs_waited_for_map);
+}
+
+void vfs_helper_lockdep_waited_for_release(void)
+{
+	lock_map_release(&vfs_waited_for_map);
+}
+
+/* The current task is about to ask the filesystem of sb something, and may have to wait for the answer. */
+void vfs_helper_lockdep_about_to_ask(struct super_block *sb)
+{
+	WARN(lock_is_held(&vfs_waited_for_map) == LOCK_STATE_HELD && !sb_write_started(sb),
+	     "vfs: %s (%s) is asked by a task that others wait for\n", sb->s_type->name, sb->s_id);
+}
 #endif

@@ -13,6 +13,7 @@ use crate::idmap::Idmap;
 use crate::inode::Inode;
 use crate::inode::RcuInode;
 use crate::path::Path;
+use crate::waited_for::about_to_ask;
 use crate::write::Writing;
 use crate::FileSystem;
 use crate::Foreign;
@@ -101,6 +102,7 @@ impl Acl {
     /// May sleep.
     pub fn for_check(_c: &Override<'_>, path: Path<'_>, kind: Kind) -> Result<Option<Self>> {
         let (inode, idmap) = (path.dentry().inode(), path.mount().idmap());
+        about_to_ask(inode.super_block());
         // SAFETY: The inode is valid.
         let acl = unsafe { bindings::get_inode_acl(inode.as_ptr(), kind.as_raw()) };
         Self::mapped(Self::from_result(acl)?, inode, idmap)
@@ -118,6 +120,7 @@ impl Acl {
     /// May sleep.
     pub fn get(_c: &Override<'_>, path: Path<'_>, kind: Kind) -> Result<Option<Self>> {
         let idmap = path.mount().idmap();
+        about_to_ask(path.dentry().super_block());
         // SAFETY: Everything is valid for the call.
         let acl = unsafe {
             bindings::vfs_get_acl(

@@ -16,6 +16,7 @@ use crate::file::OwnedFile;
 use crate::inode::mode;
 use crate::inode::Rights;
 use crate::path::Path;
+use crate::waited_for::about_to_ask;
 use crate::write::Writing;
 use crate::Foreign;
 use core::ptr::NonNull;
@@ -60,6 +61,7 @@ impl OwnedFile {
         } else {
             (Rights::READ, bindings::O_RDONLY)
         };
+        about_to_ask(path.dentry().super_block());
         inode.permits(c, idmap, access.union(Rights::OPEN))?;
         flags |= bindings::O_LARGEFILE;
         if inode.owned(c, idmap) {
@@ -214,6 +216,8 @@ impl OwnedFile {
         unsafe {
             bindings::vfs_helper_lockdep_not_writing(self.inode().super_block().as_ptr())
         };
+        // That of what is written to is asked by the calls below, each of which has the right to write while it does.
+        about_to_ask(from.inode().super_block());
         // SAFETY: Both files are open.
         let cloned =
             unsafe { bindings::vfs_clone_file_range(from.as_ptr(), 0, self.as_ptr(), 0, len, 0) };

@@ -10,6 +10,7 @@ use crate::errno::from_err_ptr;
 use crate::inode::Inode;
 use crate::mount::Mount;
 use crate::super_block::SuperBlock;
+use crate::waited_for::about_to_ask;
 use crate::FileSystem;
 use crate::Foreign;
 use crate::Owner;
@@ -340,6 +341,7 @@ impl Positive<Foreign> {
         name: &[u8],
     ) -> Result<ARef<Dentry<Foreign>>> {
         let mut qstr = qstr(name);
+        about_to_ask(self.super_block());
         // SAFETY: `qstr` points to `name` for the time of the call, the directory is valid, and the
         // mapping belongs to a mount that is borrowed.
         let found = from_err_ptr(unsafe {

@@ -8,6 +8,7 @@ use crate::bindings;
 use crate::cred::Override;
 use crate::errno::to_result;
 use crate::file::OwnedFile;
+use crate::waited_for::about_to_ask;
 use core::mem::offset_of;
 use kernel::ffi;
 use kernel::prelude::*;
@@ -107,6 +108,7 @@ fn iterate(
         seen: 0,
         each,
     };
+    about_to_ask(dir.inode().super_block());
     // SAFETY: The file is open, and nobody else reads or moves it, as it is borrowed exclusively. (What
     // is no directory is refused.) The closure lives for the call; the pointer is one to all of it, as
     // `actor` goes from the context to what is around it.
@@ -216,6 +218,7 @@ impl Emitter<'_> {
     ///
     /// May sleep.
     pub fn forward(&mut self, _c: &Override<'_>, dir: &mut OwnedFile) -> Result {
+        about_to_ask(dir.inode().super_block());
         // SAFETY: The file is open and borrowed exclusively, and the context is valid for the call.
         to_result(unsafe { bindings::iterate_dir(dir.as_ptr(), self.0) })
     }

@@ -11,6 +11,7 @@ use crate::errno::to_result;
 use crate::inode::Protection;
 use crate::inode::RcuInode;
 use crate::path::Path;
+use crate::waited_for::about_to_ask;
 use crate::write::Writing;
 use crate::FileSystem;
 use core::ptr::NonNull;
@@ -119,6 +120,7 @@ impl FileAttr<'_> {
             return Err(ENOTTY);
         }
         let flags = bindings::O_RDONLY | bindings::O_LARGEFILE;
+        about_to_ask(path.dentry().super_block());
         // SAFETY: The path and the credentials in force are valid.
         unsafe {
             let file = from_err_ptr(bindings::dentry_open(

@@ -11,6 +11,7 @@ use crate::dentry::Positive;
 use crate::errno::from_err_ptr;
 use crate::inode::Inode;
 use crate::mount::Mount;
+use crate::waited_for::about_to_ask;
 use crate::Foreign;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
@@ -123,6 +124,7 @@ impl Handle {
     ///
     /// May sleep.
     pub fn find(&mut self, _c: &Override<'_>, mount: &Mount) -> Result<ARef<Positive<Foreign>>> {
+        about_to_ask(mount.super_block());
         // SAFETY: The handle is as long as said; the callback gets the mount, which is borrowed.
         let found = from_err_ptr(unsafe {
             bindings::exportfs_decode_fh(

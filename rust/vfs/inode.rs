@@ -12,6 +12,7 @@ use crate::idmap::Idmap;
 use crate::pinned::Held;
 use crate::super_block::RcuSuperBlock;
 use crate::super_block::SuperBlock;
+use crate::waited_for::about_to_ask;
 use crate::FileSystem;
 use crate::Foreign;
 use crate::Owner;
@@ -241,6 +242,7 @@ impl RcuInode<Foreign> {
     /// `EACCES`, `EPERM`, `EROFS`; `ECHILD` if `access` forbids to sleep and that would be needed.
     #[inline]
     pub fn permission(&self, _c: &Override<'_>, idmap: &Idmap, access: Access<'_>) -> Result {
+        about_to_ask(self.super_block());
         // SAFETY: Both are valid; the function honours MAY_NOT_BLOCK.
         to_result(unsafe {
             bindings::inode_permission(idmap.as_ptr(), self.as_ptr(), access.as_raw())
@@ -363,6 +365,7 @@ impl Inode<Foreign> {
     /// May sleep.
     #[inline]
     pub fn permits(&self, _c: &Override<'_>, idmap: &Idmap, rights: Rights) -> Result {
+        about_to_ask(self.super_block());
         // SAFETY: Both are valid.
         to_result(unsafe {
             bindings::inode_permission(idmap.as_ptr(), self.as_ptr(), rights.0 as i32)

@@ -12,6 +12,7 @@ use crate::dentry::Positive;
 use crate::errno::from_err_ptr;
 use crate::errno::to_result;
 use crate::mount::Mount;
+use crate::waited_for::about_to_ask;
 use crate::Foreign;
 use core::ptr::NonNull;
 use kernel::prelude::*;
@@ -107,6 +108,7 @@ pub fn lookup_inside(
         mnt: core::ptr::null_mut(),
         dentry: core::ptr::null_mut(),
     };
+    about_to_ask(mount.super_block());
     // SAFETY: The mount and its root are valid, `name` is a C string, `raw` is ours to fill.
     to_result(unsafe {
         bindings::vfs_path_lookup(

@@ -10,6 +10,7 @@ use crate::cred::Override;
 use crate::errno::to_result;
 use crate::inode::RcuInode;
 use crate::path::Path;
+use crate::waited_for::about_to_ask;
 use crate::FileSystem;
 use core::mem::MaybeUninit;
 use kernel::prelude::*;
@@ -25,6 +26,12 @@ impl Request {
     /// What `stat(2)` shows.
     pub const BASIC: Self = Self {
         mask: bindings::STATX_BASIC_STATS,
+        flags: bindings::AT_STATX_SYNC_AS_STAT,
+    };
+
+    /// Only the times.
+    pub const TIMES: Self = Self {
+        mask: bindings::STATX_ATIME | bindings::STATX_MTIME,
         flags: bindings::AT_STATX_SYNC_AS_STAT,
     };
 
@@ -67,6 +74,7 @@ impl Stat {
     /// May sleep.
     #[inline]
     pub fn fill(&mut self, _c: &Override<'_>, path: Path<'_>, request: Request) -> Result {
+        about_to_ask(path.dentry().super_block());
         // SAFETY: The path is valid, the buffer is ours.
         to_result(unsafe {
             bindings::vfs_getattr_nosec(&path.to_raw(), &mut self.0, request.mask, request.flags)
@@ -179,6 +187,7 @@ impl Room {
         path: Path<'_>,
         request: Request,
     ) -> Result<&mut Stat> {
+        about_to_ask(path.dentry().super_block());
         // SAFETY: The path is valid, the buffer is ours; it need not be initialized, as the function
         // begins by clearing it.
         to_result(unsafe {
@@ -208,6 +217,7 @@ impl Room {
         path: Path<'_>,
         request: Request,
     ) -> Result<&mut Stat> {
+        about_to_ask(path.dentry().super_block());
         let path = path.to_raw();
         let stat = self.0.as_mut_ptr();
         // SAFETY: The path is valid, the buffer is ours.
@@ -238,6 +248,7 @@ impl StatFs {
     ///
     /// May sleep.
     pub fn fill(&mut self, path: Path<'_>) -> Result {
+        about_to_ask(path.dentry().super_block());
         // SAFETY: The path is valid, the buffer is ours.
         to_result(unsafe { bindings::vfs_statfs(&path.to_raw(), (&raw mut self.0).cast()) })
     }

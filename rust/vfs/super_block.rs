@@ -300,6 +300,39 @@ struct Slot<F: FileSystem> {
     data: F::SuperData,
 }
 
+/// What a super block is made of, before it is there.
+///
+/// # Invariants
+///
+/// It stands on no more than [`MAX_STACK_DEPTH`] filesystems, itself counted.
+pub struct SuperParts<F: FileSystem> {
+    slot: KBox<Slot<F>>,
+    properties: Properties,
+}
+
+impl<F: FileSystem> SuperParts<F> {
+    /// `in_walk`: what of the data may be used in RCU-walk.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EINVAL`: it would stand on too many filesystems.
+    pub fn new(in_walk: InWalk, data: F::SuperData, properties: Properties) -> Result<Self> {
+        if properties.stack_depth > MAX_STACK_DEPTH {
+            return Err(EINVAL);
+        }
+        // INVARIANT: It was just checked.
+        Ok(Self {
+            slot: KBox::new(Slot { in_walk, data }, GFP_KERNEL)?,
+            properties,
+        })
+    }
+
+    /// The private data.
+    pub fn data(&self) -> &F::SuperData {
+        &self.slot.data
+    }
+}
+
 impl<F: FileSystem> RcuSuperBlock<F> {
     #[inline]
     fn slot(&self) -> &Slot<F> {
@@ -371,25 +404,13 @@ impl<'a, F: FileSystem> NewSuper<'a, F> {
     }
 
     /// Gives it its data and properties; inodes can be made from here on.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`; `EINVAL`: it would stand on too many filesystems.
-    pub fn init(
-        self,
-        in_walk: InWalk,
-        data: F::SuperData,
-        properties: &Properties,
-    ) -> Result<&'a SuperBlock<F>> {
-        if properties.stack_depth > MAX_STACK_DEPTH {
-            return Err(EINVAL);
-        }
-        let data = KBox::new(Slot::<F> { in_walk, data }, GFP_KERNEL)?;
+    pub fn init(self, parts: SuperParts<F>) -> &'a SuperBlock<F> {
+        let SuperParts { slot, properties } = parts;
         let sb = self.0.as_ptr();
         // SAFETY: By the type invariant the super block is ours alone.
         unsafe {
             // Whoever kills the super block drops it, see `kill`.
-            (*sb).s_fs_info = KBox::into_raw(data).cast();
+            (*sb).s_fs_info = KBox::into_raw(slot).cast();
             (*sb).s_magic = properties.magic as usize;
             (*sb).s_op = tables::super_operations::<F>();
             (*sb).s_xattr = tables::xattr_handlers::<F>();
@@ -417,7 +438,7 @@ impl<'a, F: FileSystem> NewSuper<'a, F> {
             // Dentries ask to be revalidated one by one, where what is below needs it.
             (*sb).s_d_flags &= !REVALIDATION;
         }
-        Ok(self.0)
+        self.0
     }
 }
 

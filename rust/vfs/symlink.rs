@@ -19,6 +19,7 @@ use crate::errno::*;
 use crate::inode::RcuInode;
 use crate::inode::Rights;
 use crate::path::Path;
+use crate::waited_for::about_to_ask;
 use crate::Foreign;
 use core::marker::PhantomData;
 use kernel::ffi;
@@ -107,6 +108,7 @@ pub fn target<'a>(
     if is_magic(dentry.inode()) {
         return Err(ELOOP);
     }
+    about_to_ask(dentry.super_block());
     // SAFETY: The dentry is valid; what is left in `done` is run by the VFS after it used the target.
     // Its `->get_link` needs no path walk, or the link would have a `->readlink`.
     let target =

@@ -48,6 +48,7 @@ pub mod super_block;
 pub mod symlink;
 pub mod sync;
 pub mod verity;
+mod waited_for;
 pub mod write;
 pub mod xattr;
 

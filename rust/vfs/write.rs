@@ -13,6 +13,7 @@ use crate::bindings;
 use crate::dentry::Dentry;
 use crate::errno::to_result;
 use crate::mount::Mount;
+use crate::waited_for::WaitedFor;
 use crate::Foreign;
 use kernel::prelude::*;
 use kernel::types::NotThreadSafe;
@@ -25,7 +26,8 @@ use kernel::types::NotThreadSafe;
 pub struct WriteAccess<'a>(&'a Mount);
 
 /// The filesystem of a mount is not frozen, and the mount not read-only, while this lives. What
-/// changes the filesystem asks for a reference to it.
+/// changes the filesystem asks for a reference to it. Whoever freezes the filesystem waits for its end: so no other
+/// filesystem may be asked anything meanwhile, and a kernel with lockdep warns of that.
 ///
 /// # Invariants
 ///
@@ -33,6 +35,7 @@ pub struct WriteAccess<'a>(&'a Mount);
 pub struct Writing<'a> {
     mount: &'a Mount,
     owns_access: bool,
+    _waited_for: WaitedFor,
     _task: NotThreadSafe,
 }
 
@@ -65,6 +68,7 @@ impl Mount {
         Ok(Writing {
             mount: self,
             owns_access: true,
+            _waited_for: WaitedFor::new(),
             _task: NotThreadSafe,
         })
     }
@@ -86,6 +90,7 @@ impl Mount {
         Some(Writing {
             mount: self,
             owns_access: true,
+            _waited_for: WaitedFor::new(),
             _task: NotThreadSafe,
         })
     }
@@ -104,6 +109,7 @@ impl WriteAccess<'_> {
         Writing {
             mount: self.0,
             owns_access: false,
+            _waited_for: WaitedFor::new(),
             _task: NotThreadSafe,
         }
     }

@@ -11,6 +11,7 @@ use crate::errno::to_length;
 use crate::errno::to_result;
 use crate::errno::*;
 use crate::path::Path;
+use crate::waited_for::about_to_ask;
 use crate::write::Writing;
 use crate::Foreign;
 use kernel::prelude::*;
@@ -56,6 +57,7 @@ pub fn get(_c: &Override<'_>, path: Path<'_>, name: &CStr, buf: &mut [u8]) -> Re
         buf.as_mut_ptr()
     };
     check_name(name)?;
+    about_to_ask(path.dentry().super_block());
     // SAFETY: Everything is valid for the call; a null value asks for the length alone.
     let len = unsafe {
         bindings::vfs_getxattr(
@@ -115,6 +117,7 @@ pub fn list(_c: &Override<'_>, path: Path<'_>, buf: &mut [u8]) -> Result<usize> 
     } else {
         buf.as_mut_ptr()
     };
+    about_to_ask(path.dentry().super_block());
     // SAFETY: Everything is valid for the call; a null buffer asks for the length alone.
     let len = unsafe { bindings::vfs_listxattr(path.dentry().as_ptr(), value.cast(), buf.len()) };
     length(len, buf.len())
@@ -199,6 +202,8 @@ pub fn remove(
 ///
 /// Those of the LSMs.
 pub fn is_to_be_copied_up(dentry: &Positive<Foreign>, name: &CStr) -> Result<bool> {
+    // Some read attributes to decide.
+    about_to_ask(dentry.super_block());
     // SAFETY: Both are valid for the call.
     let verdict =
         unsafe { bindings::security_inode_copy_up_xattr(dentry.as_ptr(), name.as_char_ptr()) };

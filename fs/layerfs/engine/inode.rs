@@ -24,10 +24,12 @@ use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::aref::ARef;
 use vfs::errno::*;
+use vfs::inode::Protection;
 use vfs::inode_cache::Cached;
 use vfs::inode_cache::InodeKey;
 use vfs::inode_cache::New;
 use vfs::Override;
+use vfs::Path;
 use vfs::PinnedDentry;
 
 /// Where an object is: dentries, in lower layers with their numbers, topmost first; and what else a
@@ -44,6 +46,13 @@ pub(crate) struct Found {
     pub(crate) xattr_whiteouts: bool,
 }
 
+/// What the marks say of an object, for its inode.
+pub(crate) struct Marks {
+    may_have_whiteouts: bool,
+    impure: bool,
+    protection: Protection,
+}
+
 impl Found {
     /// An object that was just made in upper.
     pub(crate) fn in_upper(upper: ARef<Real>) -> Self {
@@ -51,6 +60,40 @@ impl Found {
             upper: Some(upper),
             ..Self::default()
         }
+    }
+
+    /// Where its attributes are.
+    fn real_path<'a>(&'a self, instance: &'a Instance) -> Result<Path<'a>> {
+        match (&self.upper, &self.top) {
+            (Some(upper), _) => Path::new(instance.upper()?.mount.get(), upper),
+            (None, Some((lower, index))) => {
+                let layer = instance.layers.get(*index as usize).ok_or(EIO)?;
+                Path::new(layer.mount.get(), lower)
+            }
+            (None, None) => Err(EIO),
+        }
+    }
+
+    /// Reads its marks.
+    ///
+    /// # Errors
+    ///
+    /// `EIO`: it is nowhere.
+    pub(crate) fn read_marks(&self, instance: &Instance, c: &Override<'_>) -> Result<Marks> {
+        let path = self.real_path(instance)?;
+        let config = &instance.config;
+        let in_upper = self.upper.is_some();
+        let is_dir = path.dentry().is_dir();
+        let is_merged = in_upper && self.top.is_some() || !self.below.is_empty();
+        Ok(Marks {
+            may_have_whiteouts: is_dir && (is_merged || marks::has_origin(config, c, path)),
+            impure: in_upper && is_dir && marks::is_impure(config, c, path),
+            protection: if in_upper {
+                marks::protection(config, c, path)
+            } else {
+                Default::default()
+            },
+        })
     }
 
     /// Whether its inode stands for the lower object: so that the number stays when it is copied up.
@@ -118,10 +161,16 @@ pub(crate) fn get(
         (Some((lower, _)), _) if by_lower => lower.inode().key(),
         (_, Some(upper)) => upper.inode().key(),
         // A lower hard link: each name is an object of its own once it is copied up.
-        _ => return init(instance, c, sb.new_inode()?, found, false),
+        _ => {
+            let marks = found.read_marks(instance, c)?;
+            return init(instance, sb.new_inode()?, found, marks, false);
+        }
     };
     match sb.get_or_new(key)? {
-        Cached::New(new) => init(instance, c, new, found, by_lower),
+        Cached::New(new) => {
+            let marks = found.read_marks(instance, c)?;
+            init(instance, new, found, marks, by_lower)
+        }
         Cached::Found(inode) => {
             if !agrees(&inode, &found) {
                 vfs::warn_limited!("a cached object is in other places than it was found in; were layers changed?\n");
@@ -157,25 +206,21 @@ fn agrees(inode: &Inode, found: &Found) -> bool {
         && same(found.upper.as_deref(), upper)
 }
 
-/// The inode of the root directory: it is merged whatever the layers say.
+/// The inode of the root directory: it is merged whatever the layers say. Its marks were read before: here no
+/// layer is asked.
 ///
 /// # Errors
 ///
 /// `ENOMEM`.
-pub(crate) fn root(
-    sb: &SuperBlock,
-    instance: &Instance,
-    c: &Override<'_>,
-    found: Found,
-) -> Result<ARef<Inode>> {
-    init(instance, c, sb.new_inode()?, found, false)
+pub(crate) fn root(sb: &SuperBlock, found: Found, marks: Marks) -> Result<ARef<Inode>> {
+    init(sb.data(), sb.new_inode()?, found, marks, false)
 }
 
 fn init(
     instance: &Instance,
-    c: &Override<'_>,
     new: New<LayerFs>,
     found: Found,
+    marks: Marks,
     by_lower: bool,
 ) -> Result<ARef<Inode>> {
     let Found {
@@ -193,7 +238,6 @@ fn init(
     let mut upper = upper.map(|dentry| PinnedDentry::new(dentry, UPPER));
     let mut top = top.map(|(dentry, index)| PinnedDentry::new(dentry, index));
     let in_upper = upper.is_some();
-    let is_merged = in_upper && top.is_some() || !below.is_empty();
     let numbered = match (&upper, &top) {
         (Some(upper), _) if !by_lower => upper,
         (_, Some(top)) => top,
@@ -206,23 +250,13 @@ fn init(
     let real = upper.as_mut().or(top.as_mut()).ok_or(EIO)?;
     let idmap = instance.mount_of(real)?.idmap();
     let path = object::path(instance, real.unshared())?;
-    let config = &instance.config;
-    let may_have_whiteouts = is_dir && (is_merged || marks::has_origin(config, c, path));
     let traits = Traits::default()
         .with(Trait::UPPER_DATA, in_upper && !metacopy)
         .with(Trait::LOWER_METACOPY, !in_upper && metacopy)
         .with(Trait::XATTR_WHITEOUTS, xattr_whiteouts)
         .with(Trait::LOWER_NUMBER, by_lower)
-        .with(
-            Trait::IMPURE,
-            in_upper && is_dir && marks::is_impure(config, c, path),
-        )
-        .with(Trait::MAY_HAVE_WHITEOUTS, may_have_whiteouts);
-    let protection = if in_upper {
-        marks::protection(config, c, path)
-    } else {
-        Default::default()
-    };
+        .with(Trait::IMPURE, marks.impure)
+        .with(Trait::MAY_HAVE_WHITEOUTS, marks.may_have_whiteouts);
     let real = ARef::from(path.dentry());
     let places = Places {
         upper,
@@ -231,7 +265,7 @@ fn init(
         lazy: lazy.map(LazyData::new).transpose()?,
     };
     let object = Object::new(places, traits)?;
-    Ok(new.init(real.inode(), idmap, ino, protection, object))
+    Ok(new.init(real.inode(), idmap, ino, marks.protection, object))
 }
 
 /// Shows what the real object shows now.

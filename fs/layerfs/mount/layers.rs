@@ -9,6 +9,7 @@ use super::upper;
 use super::Setup;
 use crate::engine;
 use crate::engine::inode::Found;
+use crate::engine::inode::Marks;
 use crate::marks;
 use crate::state::config::Config;
 use crate::state::config::Lowerdirs;
@@ -358,9 +359,16 @@ fn root_of(layer: &Layer) -> &vfs::Positive<vfs::Foreign> {
     layer.mount.get().root()
 }
 
-/// Makes the root directory: merged of the roots of all layers.
-pub(super) fn make_root(sb: &SuperBlock, c: &Override<'_>) -> Result<Root<LayerFs>> {
-    let instance = sb.data();
+/// What the root directory is made of.
+pub(super) struct RootParts {
+    found: Found,
+    marks: Marks,
+    /// One of the roots it is merged of wants to be revalidated.
+    weak: bool,
+}
+
+/// Finds out what the root directory is made of: the roots of all layers.
+pub(super) fn root_parts(instance: &Instance, c: &Override<'_>) -> Result<RootParts> {
     let mut xattr_whiteouts = false;
     let mut below = KVec::new();
     let mut top = None;
@@ -396,8 +404,14 @@ pub(super) fn make_root(sb: &SuperBlock, c: &Override<'_>) -> Result<Root<LayerF
         lazy: None,
         xattr_whiteouts,
     };
-    let root = Root::new(engine::inode::root(sb, instance, c, found)?)?;
-    if weak {
+    let marks = found.read_marks(instance, c)?;
+    Ok(RootParts { found, marks, weak })
+}
+
+/// Makes the root directory.
+pub(super) fn make_root(sb: &SuperBlock, parts: RootParts) -> Result<Root<LayerFs>> {
+    let root = Root::new(engine::inode::root(sb, parts.found, parts.marks)?)?;
+    if parts.weak {
         root.set_weakly_revalidated();
     }
     Ok(root)

@@ -14,6 +14,8 @@ mod upper;
 
 use self::layers::check_overlaps;
 use self::layers::make_root;
+use self::layers::root_parts;
+use self::layers::RootParts;
 use crate::ops;
 use crate::state::config;
 use crate::state::instance::Instance;
@@ -40,6 +42,7 @@ use vfs::registration::Registration;
 use vfs::super_block::NewSuper;
 use vfs::super_block::Properties;
 use vfs::super_block::Root;
+use vfs::super_block::SuperParts;
 use vfs::FileSystem;
 use vfs::Override;
 
@@ -110,8 +113,17 @@ pub(crate) struct Setup {
     mounter: Option<ARef<Credential>>,
 }
 
+/// A stack that is ready to be mounted: the layers were asked for all that has to be known of them.
+pub(crate) struct Stack {
+    /// Before the mounts that its dentries are of.
+    root: RootParts,
+    parts: SuperParts<LayerFs>,
+}
+
 #[vtable]
 impl ContextOps<LayerFs> for Setup {
+    type Tree = Stack;
+
     fn new(fc: &FsContext<'_>) -> Result<Self> {
         let as_overlay = fc.type_name() == OVERLAY;
         let defaults = config::defaults(as_overlay);
@@ -186,11 +198,7 @@ impl ContextOps<LayerFs> for Setup {
         }
     }
 
-    fn fill_super(
-        &mut self,
-        fc: &FsContext<'_>,
-        sb: NewSuper<'_, LayerFs>,
-    ) -> Result<Root<LayerFs>> {
+    fn prepare(&mut self, fc: &FsContext<'_>) -> Result<Stack> {
         self.choose_log(fc);
         // The descriptor of the context may have been passed to another name space.
         if !fc.in_same_userns() {
@@ -202,7 +210,11 @@ impl ContextOps<LayerFs> for Setup {
             Some(mounter) => mounter,
             None => mounter_credentials()?,
         };
-        mounter.override_current(|c| self.fill_as_mounter(fc, sb, c, &mounter))
+        mounter.override_current(|c| self.prepare_as_mounter(fc, c, &mounter))
+    }
+
+    fn fill_super(stack: Stack, sb: NewSuper<'_, LayerFs>) -> Result<Root<LayerFs>> {
+        make_root(sb.init(stack.parts), stack.root)
     }
 
     fn reconfigure(&mut self, fc: &FsContext<'_>, sb: &SuperBlock) -> Result {
@@ -265,14 +277,13 @@ fn check_dir(fc: &FsContext<'_>, path: &OwnedPath, name: &CStr) -> Result {
 }
 
 impl Setup {
-    /// Makes the instance and the root from what was configured.
-    fn fill_as_mounter(
+    /// Makes the instance, and what the root is made of, from what was configured.
+    fn prepare_as_mounter(
         &mut self,
         fc: &FsContext<'_>,
-        sb: NewSuper<'_, LayerFs>,
         c: &Override<'_>,
         mounter: &Credential,
-    ) -> Result<Root<LayerFs>> {
+    ) -> Result<Stack> {
         self.resolve_features(fc)?;
         let facts = self.check_layers(fc)?;
         let instance = self.build(fc, c, &facts, mounter.into())?;
@@ -294,8 +305,11 @@ impl Setup {
             uuid: instance.uuid,
             nosec: upper_sb.is_some_and(|sb| sb.is_nosec()),
         };
-        let sb = sb.init(instance.in_walk()?, instance, &properties)?;
-        make_root(sb, c)
+        let parts = SuperParts::new(instance.in_walk()?, instance, properties)?;
+        Ok(Stack {
+            root: root_parts(parts.data(), c)?,
+            parts,
+        })
     }
 
     /// Programs made for overlayfs expect `mount(8)` to print the error number's text alone, but for an

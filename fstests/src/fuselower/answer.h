@@ -142,6 +142,32 @@ static void read_link(const struct fuse_in_header *in, const char *path)
 	reply(in, n < 0 ? errno : 0, target, n < 0 ? 0 : (size_t)n);
 }
 
+/* The names, with the one that has an alias under that. */
+static ssize_t list_names(const char *path, char *out, size_t size)
+{
+	static char list[65536];
+	ssize_t n = llistxattr(path, list, sizeof(list)), done = 0;
+
+	for (const char *at = list; n > 0 && at < list + n; at += strlen(at) + 1) {
+		const char *shown = alias_kept && !strcmp(at, alias_kept) ? alias_shown : at;
+		size_t len = strlen(shown) + 1;
+
+		if (size && (size_t)done + len > size) {
+			errno = ERANGE;
+			return -1;
+		}
+		if (size)
+			memcpy(out + done, shown, len);
+		done += (ssize_t)len;
+	}
+	return n < 0 ? n : done;
+}
+
+static ssize_t get_value(const char *path, const char *name, char *out, size_t size)
+{
+	return lgetxattr(path, alias_shown && !strcmp(name, alias_shown) ? alias_kept : name, out, size);
+}
+
 static void getxattr_or_list(const struct fuse_in_header *in, const struct fuse_getxattr_in *x, const char *path)
 {
 	static char value[65536];
@@ -152,7 +178,7 @@ static void getxattr_or_list(const struct fuse_in_header *in, const struct fuse_
 		reply(in, ENOSYS, NULL, 0);
 		return;
 	}
-	n = in->opcode == FUSE_GETXATTR ? lgetxattr(path, (const char *)(x + 1), value, size) : llistxattr(path, value, size);
+	n = in->opcode == FUSE_GETXATTR ? get_value(path, (const char *)(x + 1), value, size) : list_names(path, value, size);
 	if (n < 0) {
 		reply(in, errno, NULL, 0);
 	} else if (!x->size) {

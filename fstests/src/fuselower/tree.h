@@ -27,6 +27,7 @@ enum { MAX_NODES = 4096, BUFFER = 1 << 18 };	/* the kernel reads 128 KiB at a ti
 #pragma GCC diagnostic ignored "-Wformat-truncation"
 
 static const char *root, *control;
+static const char *alias_shown, *alias_kept;	/* an extended attribute shown under another name */
 static unsigned int valid_seconds;
 static bool noxattr, acl, highino, direct, stream;
 static int dev;

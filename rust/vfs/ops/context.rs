@@ -2,8 +2,9 @@
 
 //! The C side of [`ContextOps`](super::ContextOps).
 //!
-//! `fc->fs_private` holds the boxed implementation; `fc->s_fs_info` stays null, so that the VFS
-//! passes nothing of it on to the super block.
+//! `fc->fs_private` holds the boxed implementation, and between `->get_tree()` and the callback that fills the
+//! super block what that is made of; `fc->s_fs_info` stays null, so that the VFS passes nothing of it on to
+//! the super block.
 
 use crate::bindings;
 use crate::fs_context::FsContext;
@@ -11,10 +12,17 @@ use crate::fs_context::Value;
 use crate::ops::ContextOps;
 use crate::super_block::NewSuper;
 use crate::super_block::SuperBlock;
+use crate::waited_for::WaitedFor;
 use crate::FileSystem;
 use kernel::error::from_result;
 use kernel::ffi;
 use kernel::prelude::*;
+
+/// What `fs_private` points to.
+struct Private<F: FileSystem> {
+    context: F::Context,
+    tree: Option<<F::Context as ContextOps<F>>::Tree>,
+}
 
 struct Table<F>(core::marker::PhantomData<F>);
 
@@ -35,10 +43,14 @@ pub(crate) unsafe extern "C" fn init<F: FileSystem>(fc: *mut kernel::bindings::f
     from_result(|| {
         // SAFETY: The VFS passes a new context.
         let context = F::Context::new(&unsafe { FsContext::from_raw(fc) })?;
-        let context = KBox::new(context, GFP_KERNEL)?;
+        let private = Private::<F> {
+            context,
+            tree: None,
+        };
+        let private = KBox::new(private, GFP_KERNEL)?;
         // SAFETY: As above; `free` takes the box back.
         unsafe {
-            (*fc).fs_private = KBox::into_raw(context).cast();
+            (*fc).fs_private = KBox::into_raw(private).cast();
             (*fc).ops = &Table::<F>::OPS;
         }
         Ok(0)
@@ -48,17 +60,25 @@ pub(crate) unsafe extern "C" fn init<F: FileSystem>(fc: *mut kernel::bindings::f
 /// # Safety
 ///
 /// `fc` must be a context that `init::<F>` set up, in a call of the VFS (which serialises them).
-unsafe fn context<'a, F: FileSystem>(fc: *mut bindings::fs_context) -> &'a mut F::Context {
+unsafe fn private<'a, F: FileSystem>(fc: *mut bindings::fs_context) -> &'a mut Private<F> {
     // SAFETY: By the requirement.
     unsafe { &mut *(*fc).fs_private.cast() }
+}
+
+/// # Safety
+///
+/// As for [`private`].
+unsafe fn context<'a, F: FileSystem>(fc: *mut bindings::fs_context) -> &'a mut F::Context {
+    // SAFETY: By the requirement.
+    unsafe { &mut private::<F>(fc).context }
 }
 
 unsafe extern "C" fn free<F: FileSystem>(fc: *mut bindings::fs_context) {
     // SAFETY: The VFS calls it once, at the end of the context.
     unsafe {
-        let context = (*fc).fs_private.cast::<F::Context>();
-        if !context.is_null() {
-            drop(KBox::from_raw(context));
+        let private = (*fc).fs_private.cast::<Private<F>>();
+        if !private.is_null() {
+            drop(KBox::from_raw(private));
         }
     }
 }
@@ -105,8 +125,24 @@ unsafe extern "C" fn parse_monolithic<F: FileSystem>(
 }
 
 unsafe extern "C" fn get_tree<F: FileSystem>(fc: *mut bindings::fs_context) -> i32 {
-    // SAFETY: The VFS passes a context of ours.
-    unsafe { bindings::get_tree_nodev(fc, Some(fill_super::<F>)) }
+    from_result(|| {
+        {
+            // SAFETY: The VFS passes a context of ours. The exclusive reference ends before the call below.
+            let private = unsafe { private::<F>(fc) };
+            // SAFETY: As above.
+            private.tree = Some(
+                private
+                    .context
+                    .prepare(&unsafe { FsContext::from_raw(fc) })?,
+            );
+        }
+        // From here on the super block is in the kernel's list, and waited for.
+        // SAFETY: As above.
+        let result = unsafe { bindings::get_tree_nodev(fc, Some(fill_super::<F>)) };
+        // SAFETY: As above. It is left where no super block could be had.
+        drop(unsafe { private::<F>(fc) }.tree.take());
+        Ok(result)
+    })
 }
 
 unsafe extern "C" fn fill_super<F: FileSystem>(
@@ -114,10 +150,11 @@ unsafe extern "C" fn fill_super<F: FileSystem>(
     fc: *mut bindings::fs_context,
 ) -> i32 {
     from_result(|| {
-        // SAFETY: The VFS passes a new super block and the context it is made for.
-        let (context, sb_new) = unsafe { (context::<F>(fc), NewSuper::from_raw(sb)) };
-        // SAFETY: As above.
-        let root = context.fill_super(&unsafe { FsContext::from_raw(fc) }, sb_new)?;
+        // SAFETY: The VFS passes a new super block and the context it is made for, which is ours.
+        let (private, sb_new) = unsafe { (private::<F>(fc), NewSuper::from_raw(sb)) };
+        let tree = private.tree.take().ok_or(EINVAL)?;
+        let _waited_for = WaitedFor::new();
+        let root = F::Context::fill_super(tree, sb_new)?;
         // SAFETY: The super block gets the reference to the root.
         unsafe { (*sb).s_root = root.into_raw() };
         Ok(0)

@@ -52,6 +52,9 @@ use kernel::sync::aref::ARef;
 /// How a mount is configured and made. One is made for each `fsopen(2)`, `mount(2)` or remount.
 #[vtable]
 pub trait ContextOps<F: FileSystem>: Sized + Send {
+    /// What a super block is made of.
+    type Tree: Send;
+
     /// A configuration in which nothing was said yet.
     ///
     /// # Errors
@@ -70,12 +73,21 @@ pub trait ContextOps<F: FileSystem>: Sized + Send {
     /// `ENOPARAM`: it is none of ours (the VFS then says so). Anything else after a message.
     fn parse(&mut self, fc: &FsContext<'_>, key: &[u8], value: Value<'_>) -> Result;
 
-    /// Makes the super block.
+    /// Finds out all that has to be known to make a super block. Whatever takes an answer of another
+    /// filesystem is done here: the super block is not there yet, so nobody waits for it.
     ///
     /// # Errors
     ///
     /// Any, after a message.
-    fn fill_super(&mut self, fc: &FsContext<'_>, sb: NewSuper<'_, F>) -> Result<Root<F>>;
+    fn prepare(&mut self, fc: &FsContext<'_>) -> Result<Self::Tree>;
+
+    /// Makes the super block. It is in the kernel's list already, locked, and `sync(2)` waits for it: no other
+    /// filesystem may be asked anything.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    fn fill_super(tree: Self::Tree, sb: NewSuper<'_, F>) -> Result<Root<F>>;
 
     /// Changes a mounted filesystem.
     ///
