@@ -154,9 +154,8 @@ impl FileOps<LayerFs> for Regular {
         }
         let instance = instance_of(file);
         let real = open.data(instance, file)?;
-        // The user's position is the one that counts; only the real filesystem knows of holes.
-        let inode = file.inode();
-        let _lock = inode.data().lock(inode.super_block().stack_depth())?;
+        // The user's position is the one that counts; only the real filesystem knows of holes. The real file
+        // is of this open file alone, whose position lock the VFS holds; a copy-up has files of its own.
         real.take_position_of(file);
         instance.as_mounter(|_| real.seek(offset, whence))
     }
