@@ -111,6 +111,24 @@ impl Change {
             )
         })
     }
+
+    /// Does it to a directory that a directory operation has locked: not worth failing for.
+    pub(crate) fn restore_on(
+        mut self,
+        _c: &Override<'_>,
+        writing: &Writing<'_>,
+        locked: &Positive<Foreign>,
+    ) {
+        // SAFETY: Everything is valid. Only `dir_op` calls it, with the lock of the directory in its guard.
+        let _ = unsafe {
+            bindings::notify_change(
+                writing.idmap_ptr(),
+                locked.as_ptr(),
+                &mut self.0,
+                core::ptr::null_mut(),
+            )
+        };
+    }
 }
 
 /// What `notify_change()` takes for granted, as its other callers see to it: a mode does not change the type

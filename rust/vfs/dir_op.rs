@@ -10,6 +10,7 @@
 //! [`Documentation/filesystems/directory-locking.rst`](srctree/Documentation/filesystems/directory-locking.rst)
 
 use crate::bindings;
+use crate::change::Change;
 use crate::cred::Override;
 use crate::dentry::into_positive;
 use crate::dentry::qstr;
@@ -18,9 +19,11 @@ use crate::dentry::Positive;
 use crate::errno::from_err_ptr;
 use crate::errno::to_result;
 use crate::inode::mode;
+use crate::path::Path;
+use crate::stat::Request;
+use crate::stat::Room;
 use crate::write::Writing;
 use crate::Foreign;
-use core::mem::ManuallyDrop;
 use core::ptr::null_mut;
 use core::ptr::NonNull;
 use kernel::prelude::*;
@@ -123,7 +126,36 @@ impl<'a> Creating<'a> {
     /// # Context
     ///
     /// May sleep.
-    pub fn create(self, _c: &Override<'_>, what: &What<'_>) -> Result<ARef<Real>> {
+    pub fn create(self, c: &Override<'_>, what: &What<'_>) -> Result<ARef<Real>> {
+        self.create_then(c, what, || {})
+    }
+
+    /// As [`Creating::create`], but the directory has the times afterwards that it had before: its user did not
+    /// change it. The lock of the directory keeps others from changing it in between, so none of their
+    /// changes is lost.
+    ///
+    /// # Errors
+    ///
+    /// As [`Creating::create`]; those of reading the times. That they can't be restored is none.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn create_keeping_times(self, c: &Override<'_>, what: &What<'_>) -> Result<ARef<Real>> {
+        let (writing, parent) = (self.writing, self.parent);
+        let mut room = Room::new();
+        let path = Path::new(writing.mount(), parent)?;
+        let times = Change::times_of(room.fill(c, path, Request::TIMES)?);
+        self.create_then(c, what, || times.restore_on(c, writing, parent))
+    }
+
+    /// `then`: what is done when it was created, before the directory is unlocked.
+    fn create_then(
+        self,
+        _c: &Override<'_>,
+        what: &What<'_>,
+        then: impl FnOnce(),
+    ) -> Result<ARef<Real>> {
         let mut this = self;
         if this.existing().is_some() {
             return Err(EEXIST);
@@ -177,6 +209,7 @@ impl<'a> Creating<'a> {
         }
         // SAFETY: By the type invariant the child is counted.
         let made = ARef::from(unsafe { Dentry::<Foreign>::from_raw(this.child.as_ptr()) });
+        then();
         // A filesystem that does not instantiate the dentry can't be an upper layer.
         into_positive(made).ok_or(EIO)
     }
@@ -346,7 +379,7 @@ impl RenameFlags {
 /// `end_renaming()`.
 pub struct Renaming<'a> {
     data: bindings::renamedata,
-    _writing: &'a Writing<'a>,
+    writing: &'a Writing<'a>,
     _task: NotThreadSafe,
 }
 
@@ -399,7 +432,7 @@ impl<'a> Renaming<'a> {
         // INVARIANT: It succeeded.
         Ok(Self {
             data,
-            _writing: writing,
+            writing,
             _task: NotThreadSafe,
         })
     }
@@ -430,14 +463,32 @@ impl<'a> Renaming<'a> {
     /// # Context
     ///
     /// May sleep.
-    pub fn rename(self, _c: &Override<'_>) -> Result {
-        let mut this = ManuallyDrop::new(self);
-        // SAFETY: By the type invariant; the locks and references are given back after it.
-        unsafe {
-            let result = bindings::vfs_rename(&mut this.data);
-            bindings::end_renaming(&mut this.data);
-            to_result(result)
-        }
+    pub fn rename(mut self, _c: &Override<'_>) -> Result {
+        // SAFETY: By the type invariant; the locks and references are given back by drop.
+        to_result(unsafe { bindings::vfs_rename(&mut self.data) })
+    }
+
+    /// As [`Renaming::rename`], but the directory of the new name has the times afterwards that it had before; see
+    /// [`Creating::create_keeping_times`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Renaming::rename`]; those of reading the times. That they can't be restored is none.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn rename_keeping_times(mut self, c: &Override<'_>) -> Result {
+        let writing = self.writing;
+        // SAFETY: By the type invariant: the directory is valid, and referenced by the renaming.
+        let parent = unsafe { Positive::from_raw(self.data.new_parent) };
+        let mut room = Room::new();
+        let path = Path::new(writing.mount(), parent)?;
+        let times = Change::times_of(room.fill(c, path, Request::TIMES)?);
+        // SAFETY: By the type invariant; the locks and references are given back by drop.
+        to_result(unsafe { bindings::vfs_rename(&mut self.data) })?;
+        times.restore_on(c, writing, parent);
+        Ok(())
     }
 }
 

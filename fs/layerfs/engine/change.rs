@@ -11,6 +11,7 @@
 
 pub(crate) mod rename;
 
+use super::attributes;
 use super::copy_up;
 use super::copy_up::Need;
 use super::inode;
@@ -318,6 +319,10 @@ impl Job<'_> {
         }
         let what = What::Directory(stat.mode());
         let empty = self.make_in_work(&what)?;
+        let write = Write::Held(self.writing);
+        attributes::copy_xattrs(self.instance, self.c, old, &empty, &write)?;
+        self.mark(&empty, Mark::Opaque, b"y", EIO)?;
+        attributes::set_attributes(self.c, self.writing, &empty, stat)?;
         let renaming = Renaming::begin(
             self.c,
             self.writing,
@@ -325,9 +330,6 @@ impl Job<'_> {
             (upper_dir, End::Object(old.dentry())),
             RenameFlags::EXCHANGE,
         )?;
-        copy_up::copy_xattrs(self.instance, self.c, self.writing, old, &empty)?;
-        self.mark(&empty, Mark::Opaque, b"y", EIO)?;
-        copy_up::set_attributes(self.c, self.writing, &empty, stat)?;
         renaming.rename(self.c)?;
         let empty = empty.published();
         for whiteout in whiteouts {

@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::attributes;
 use super::change;
 use super::data;
 use super::inode;
@@ -27,11 +28,9 @@ use crate::state::Positive;
 use crate::state::Real;
 use core::cell::Cell;
 use format::options::Fsync;
-use format::xattr::Class;
 use format::xattr::Mark;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
-use vfs::acl::Acl;
 use vfs::change::Change;
 use vfs::copy::Copied;
 use vfs::cred;
@@ -134,8 +133,6 @@ struct Job<'a> {
 struct Place<'a> {
     parent: &'a Positive,
     upper_dir: &'a Real,
-    /// The times of the directory, to be restored: the change is not its user's.
-    dir_stat: &'a Stat,
     name: &'a [u8],
 }
 
@@ -157,12 +154,10 @@ fn copy_up_one(
     if !cred::can_own(c, stat) {
         return Err(EOVERFLOW);
     }
-    let mut dir_room = Room::new();
     let dir = match parent {
         Some(parent) => {
             let upper_dir = object::upper_path(instance, parent.inode().held()).ok_or(EIO)?;
-            let dir_stat = dir_room.fill_checked(c, upper_dir, Request::BASIC)?;
-            Some((parent, upper_dir.dentry(), &*dir_stat))
+            Some((parent, upper_dir.dentry()))
         }
         None => None,
     };
@@ -181,10 +176,9 @@ fn copy_up_one(
     let access = upper.mount.get().write_access()?;
     // Renaming it takes copying it up first: the name does not change meanwhile.
     dentry.with_name(|name| {
-        let place = dir.map(|(parent, upper_dir, dir_stat)| Place {
+        let place = dir.map(|(parent, upper_dir)| Place {
             parent,
             upper_dir,
-            dir_stat,
             name,
         });
         let job = Job {
@@ -237,8 +231,6 @@ impl Job<'_> {
             // A listing that did not see it yet may have taken the mark away meanwhile.
             let parent = place.parent.inode().data();
             work::set_impure(self.instance, self.c, &writing, parent, place.upper_dir);
-            // Not worth failing for.
-            let _ = Change::times_of(place.dir_stat).apply(self.c, &writing, place.upper_dir);
         }
         Ok(())
     }
@@ -288,18 +280,20 @@ impl Job<'_> {
             let writing = self.access.start();
             OwnedFile::make_nameless(c, &writing, work, self.stat.mode())
         })?;
-        self.copy_data(&file)?;
-        let writing = self.access.start();
+        if self.copy_data(&file)? == Copied::Written && !self.syncs_metadata() {
+            self.sync_data(&file)?;
+        }
         let temp = file.dentry();
-        self.copy_metadata(&writing, temp, origin)?;
+        self.copy_metadata(temp, origin)?;
         let Some(place) = &self.place else {
             return Ok(ARef::from(temp));
         };
+        let writing = self.access.start();
         let creating = Creating::begin(self.c, &writing, place.upper_dir, place.name)?;
         if creating.existing().is_some() {
             return Err(ESTALE);
         }
-        creating.create(self.c, &What::Link(temp))
+        creating.create_keeping_times(self.c, &What::Link(temp))
     }
 
     /// Anything: made in the work directory, and renamed when it is whole.
@@ -327,15 +321,19 @@ impl Job<'_> {
     }
 
     fn finish_in_work(&self, temp: &Real, origin: Option<&[u8]>) -> Result {
-        let path = Path::new(self.upper.mount.get(), temp)?;
+        let path = self.in_upper(temp)?;
         if temp.is_regular() && self.stat.size() > 0 {
             // Data before attributes: writing would take capabilities away.
-            self.copy_data(&OwnedFile::open_data(self.c, path, true)?)?;
+            let file = OwnedFile::open_data(self.c, path, true)?;
+            if self.copy_data(&file)? == Copied::Written && !self.syncs_metadata() {
+                self.sync_data(&file)?;
+            }
         }
-        let writing = self.access.start();
+        self.copy_metadata(temp, origin)?;
         let Some(place) = &self.place else {
-            return self.copy_metadata(&writing, temp, origin);
+            return Ok(());
         };
+        let writing = self.access.start();
         let renaming = Renaming::begin(
             self.c,
             &writing,
@@ -349,44 +347,59 @@ impl Job<'_> {
             // It was removed meanwhile: this would bring it back.
             return Err(ESTALE);
         }
-        self.copy_metadata(&writing, temp, origin)?;
-        renaming.rename(self.c)
+        renaming.rename_keeping_times(self.c)
     }
 
-    fn copy_data(&self, to: &OwnedFile) -> Result {
+    /// The path of an object in upper.
+    fn in_upper<'a>(&'a self, dentry: &'a Real) -> Result<Path<'a>> {
+        Path::new(self.upper.mount.get(), dentry)
+    }
+
+    /// Copies the data. It is read, and waited for, without the right to write to upper, which is taken
+    /// anew for each piece that is written.
+    fn copy_data(&self, to: &OwnedFile) -> Result<Copied> {
         let size = self.stat.size();
         if size == 0 {
-            return Ok(());
+            return Ok(Copied::Shared);
         }
         let object = self.dentry.inode().held();
         let from = object::lower_data_path(self.instance, object).ok_or(EIO)?;
         let from = OwnedFile::open_data(self.c, from, false)?;
-        let copied = to.copy_from(self.c, &from, size)?;
-        if copied == Copied::Written && self.should_sync() && !self.syncs_metadata() {
-            to.sync(self.c)?;
+        to.copy_from(self.c, &from, size)
+    }
+
+    /// Waits until data that was written is on disk, before anything says that it is there.
+    fn sync_data(&self, file: &OwnedFile) -> Result {
+        if self.should_sync() {
+            file.sync(self.c)?;
         }
         Ok(())
     }
 
-    fn copy_metadata(&self, writing: &Writing<'_>, temp: &Real, origin: Option<&[u8]>) -> Result {
+    /// Gives the copy all that the lower object has beside its data. While the lower object is asked,
+    /// nothing of upper is held, neither a lock nor the right to write.
+    fn copy_metadata(&self, temp: &Real, origin: Option<&[u8]>) -> Result {
         let c = self.c;
-        let to = Path::new(self.upper.mount.get(), temp)?;
-        copy_xattrs(self.instance, c, writing, self.lower, temp)?;
+        let to = self.in_upper(temp)?;
+        let write = Write::Start(&self.access);
+        attributes::copy_xattrs(self.instance, c, self.lower, temp, &write)?;
         if self.dentry.inode().is_regular() || self.dentry.inode().is_dir() {
-            self.copy_fileattr(writing, to)?;
+            self.copy_fileattr(to)?;
         }
-        if let Some(origin) = origin {
-            let kept = self.write_origin(writing, temp, origin)?;
-            let lower = self.dentry.inode().data().lower();
-            let found =
-                lower.is_some_and(|lower| origin::is_found(self.instance, lower.tag(), origin));
-            self.leads_to_lower.set(kept && found);
-        }
-        // A hole at the end was not written.
-        if temp.is_regular() && temp.inode().size() as u64 != self.stat.size() {
-            Change::size(self.stat.size()).apply(c, writing, temp)?;
-        }
-        set_attributes(c, writing, temp, self.stat)?;
+        write.with(|writing| {
+            if let Some(origin) = origin {
+                let kept = self.write_origin(writing, temp, origin)?;
+                let lower = self.dentry.inode().data().lower();
+                let found =
+                    lower.is_some_and(|lower| origin::is_found(self.instance, lower.tag(), origin));
+                self.leads_to_lower.set(kept && found);
+            }
+            // A hole at the end was not written.
+            if temp.is_regular() && temp.inode().size() as u64 != self.stat.size() {
+                Change::size(self.stat.size()).apply(c, writing, temp)?;
+            }
+            attributes::set_attributes(c, writing, temp, self.stat)
+        })?;
         if self.syncs_metadata() {
             if temp.is_dir() {
                 OwnedFile::open_dir(c, to)?.sync(c)?;
@@ -412,7 +425,7 @@ impl Job<'_> {
         }
     }
 
-    fn copy_fileattr(&self, writing: &Writing<'_>, to: Path<'_>) -> Result {
+    fn copy_fileattr(&self, to: Path<'_>) -> Result {
         if !self.dentry.inode().has_copied_flags() {
             return Ok(());
         }
@@ -421,10 +434,18 @@ impl Job<'_> {
                 Err(e) if e == ENOTTY || e == EINVAL => return Ok(()),
                 result => result?,
             }
+            let writing = self.access.start();
             let protection = old.protection();
             if protection != Protection::default() {
                 // On the real object it would keep us from linking and marking it.
-                match write_protection(self.instance, self.c, writing, to.dentry(), protection) {
+                let written = attributes::write_protection(
+                    self.instance,
+                    self.c,
+                    &writing,
+                    to.dentry(),
+                    protection,
+                );
+                match written {
                     Err(e) if e == EPERM => {}
                     result => result?,
                 }
@@ -435,7 +456,7 @@ impl Job<'_> {
                     result => result?,
                 }
                 if new.take_flags_of(old) {
-                    new.set_on(self.c, writing, to)?;
+                    new.set_on(self.c, &writing, to)?;
                 }
                 Ok(())
             })
@@ -444,22 +465,25 @@ impl Job<'_> {
 
     /// Adds the data to what has only metadata in upper.
     fn add_data(&self) -> Result {
-        const CAPABILITY: &CStr = c"security.capability";
-
         let object = self.dentry.inode().held();
         let upper = object::upper_path(self.instance, object).ok_or(EIO)?;
-        // Writing takes capabilities away, and here that is not meant.
         let capability = if self.stat.size() > 0 {
-            xattr::get_whole(self.c, upper, CAPABILITY)?
+            // Writing takes capabilities away, and here that is not meant.
+            let capability = self.capability_of(upper)?;
+            let file = OwnedFile::open_data(self.c, upper, true)?;
+            if self.copy_data(&file)? == Copied::Written {
+                // Here it is the mark that says that the data is there, once it is erased: it may be on disk
+                // before data that was not synced, whether or not attributes are synced too.
+                self.sync_data(&file)?;
+            }
+            capability
         } else {
             None
         };
-        if self.stat.size() > 0 {
-            self.copy_data(&OwnedFile::open_data(self.c, upper, true)?)?;
-        }
         let writing = self.access.start();
         if let Some(value) = capability {
-            xattr::set(self.c, &writing, upper.dentry(), CAPABILITY, &value, 0)?;
+            let name = attributes::CAPABILITY;
+            xattr::set(self.c, &writing, upper.dentry(), name, &value, 0)?;
         }
         marks::erase(
             self.instance,
@@ -472,108 +496,15 @@ impl Job<'_> {
         object.get().set(Trait::UPPER_DATA);
         Ok(())
     }
-}
 
-/// Keeps the protection of an object beside its flags.
-///
-/// # Errors
-///
-/// `EPERM`: upper has no attributes to keep it in. `ENOSPC`, …
-pub(crate) fn write_protection(
-    instance: &Instance,
-    c: &Override<'_>,
-    writing: &Writing<'_>,
-    dentry: &Real,
-    protection: Protection,
-) -> Result {
-    let value = format::protattr::Protattr {
-        append: protection.append,
-        immutable: protection.immutable,
-    };
-    match value.encode() {
-        Some(value) => marks::write(instance, c, writing, dentry, Mark::Protattr, value, EPERM),
-        None => marks::erase(instance, c, writing, dentry, Mark::Protattr),
-    }
-}
-
-/// Gives an object the mode, owner and times of `stat`.
-///
-/// # Errors
-///
-/// `EPERM`, `EOVERFLOW`, …
-pub(crate) fn set_attributes(
-    c: &Override<'_>,
-    writing: &Writing<'_>,
-    dentry: &Real,
-    stat: &Stat,
-) -> Result {
-    let has_mode = stat.mode() & mode::FORMAT != mode::SYMLINK;
-    if stat.mode() & mode::SET_IDS == 0 {
-        // All at once: one transaction of the filesystem instead of three. Not so with a set-group-ID
-        // bit: it would be lost if the mounter were not in that group.
-        let mut all = Change::owner_of(stat).and_times_of(stat);
-        if has_mode {
-            all = all.and_mode(stat.mode());
-        }
-        if all.apply(c, writing, dentry).is_ok() {
-            return Ok(());
-        }
-    }
-    if has_mode {
-        Change::mode(stat.mode()).apply(c, writing, dentry)?;
-    }
-    Change::owner_of(stat).apply(c, writing, dentry)?;
-    // Not worth failing for.
-    let _ = Change::times_of(stat).apply(c, writing, dentry);
-    Ok(())
-}
-
-/// Copies extended attributes and access control lists, but not our own marks.
-///
-/// # Errors
-///
-/// `EOPNOTSUPP`: upper can't keep one that matters. `ENOSPC`, `EDQUOT`, …
-pub(crate) fn copy_xattrs(
-    instance: &Instance,
-    c: &Override<'_>,
-    writing: &Writing<'_>,
-    from: Path<'_>,
-    to: &Real,
-) -> Result {
-    let len = match xattr::list(c, from, &mut []) {
-        Ok(0) => return Ok(()),
-        Ok(len) => len,
-        Err(e) if e == EOPNOTSUPP => return Ok(()),
-        Err(e) => return Err(e),
-    };
-    let mut list = KVVec::from_elem(0u8, len, GFP_KERNEL)?;
-    let len = xattr::list(c, from, &mut list)?;
-    let names = list.get(..len).ok_or(EIO)?;
-    for name in names.split_inclusive(|b| *b == 0) {
-        let name = CStr::from_bytes_with_nul(name).map_err(|_| EIO)?;
-        if instance.config.namespace().classify(name.to_bytes()) == Class::Private {
-            continue;
-        }
-        if !xattr::is_to_be_copied_up(from.dentry(), name)? {
-            continue;
-        }
-        if let Some(kind) = Acl::kind_of(name) {
-            match Acl::get(c, from, kind) {
-                Ok(Some(acl)) => acl.set_on(c, writing, to, kind)?,
-                Ok(None) => {}
-                Err(e) if e == ENODATA || e == EOPNOTSUPP => {}
-                Err(e) => return Err(e),
+    /// The capability of a file in upper, if it has one that grants anything.
+    fn capability_of(&self, upper: Path<'_>) -> Result<Option<KVec<u8>>> {
+        match xattr::get_whole(self.c, upper, attributes::CAPABILITY) {
+            Err(e) if attributes::is_invalid_capability(e) => {
+                attributes::warn_invalid(upper.dentry(), e);
+                Ok(None)
             }
-            continue;
-        }
-        let Some(value) = xattr::get_whole(c, from, name)? else {
-            continue;
-        };
-        match xattr::set(c, writing, to, name, &value, 0) {
-            // Who set it may do without; but not without what decides on access.
-            Err(e) if e == EOPNOTSUPP && !name.to_bytes().starts_with(b"security.") => {}
-            result => result?,
+            result => result,
         }
     }
-    Ok(())
 }

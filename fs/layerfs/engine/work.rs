@@ -93,6 +93,16 @@ pub(crate) enum Write<'a> {
     Start(&'a WriteAccess<'a>),
 }
 
+impl Write<'_> {
+    /// Does `f` with the right to write.
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&Writing<'_>) -> R) -> R {
+        match self {
+            Write::Held(writing) => f(writing),
+            Write::Start(access) => f(&access.start()),
+        }
+    }
+}
+
 impl<'a> Temp<'a> {
     /// Makes one.
     ///
@@ -105,10 +115,7 @@ impl<'a> Temp<'a> {
         write: Write<'a>,
         what: &What<'_>,
     ) -> Result<Self> {
-        let object = match &write {
-            Write::Held(writing) => create(upper, c, writing, what),
-            Write::Start(access) => create(upper, c, &access.start(), what),
-        }?;
+        let object = write.with(|writing| create(upper, c, writing, what))?;
         Ok(Self {
             upper,
             c,
@@ -143,10 +150,8 @@ impl Drop for Temp<'_> {
         let (false, Ok(work)) = (self.published, self.upper.work()) else {
             return;
         };
-        match &self.write {
-            Write::Held(writing) => cleanup(self.c, writing, work, &self.object),
-            Write::Start(access) => cleanup(self.c, &access.start(), work, &self.object),
-        }
+        self.write
+            .with(|writing| cleanup(self.c, writing, work, &self.object));
     }
 }
 

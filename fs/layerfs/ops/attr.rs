@@ -8,8 +8,8 @@
 #![forbid(unsafe_code)]
 
 use crate::engine;
+use crate::engine::attributes::write_protection;
 use crate::engine::copy_up::copy_up;
-use crate::engine::copy_up::write_protection;
 use crate::engine::copy_up::Need;
 use crate::marks;
 use crate::state::instance::Instance;

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Carrying the attributes of an object over to its copy in upper: extended attributes, access control
+//! lists, and what `stat(2)` shows.
+//!
+//! The layer that is copied from may be a daemon that takes its time to answer, or never does. So the right
+//! to write to upper is taken only when its answers are there: while it is held, a filesystem can't be
+//! frozen ("Locking order" in `Documentation/internals.rst`).
+
+#![forbid(unsafe_code)]
+
+use super::work::Write;
+use crate::marks;
+use crate::state::instance::Instance;
+use crate::state::Real;
+use core::ops::Range;
+use format::xattr::Class;
+use format::xattr::Mark;
+use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
+use kernel::prelude::*;
+use vfs::acl;
+use vfs::acl::Acl;
+use vfs::change::Change;
+use vfs::errno::*;
+use vfs::inode::mode;
+use vfs::inode::Protection;
+use vfs::stat::Stat;
+use vfs::write::Writing;
+use vfs::xattr;
+use vfs::Override;
+use vfs::Path;
+
+/// The capabilities of a program.
+pub(super) const CAPABILITY: &CStr = c"security.capability";
+
+/// How many bytes of values are collected before they are written, if there are as many.
+const BATCH: usize = 64 << 10;
+
+/// Room for values to begin with: most objects have few and small ones.
+const FIRST_ROOM: usize = 512;
+
+/// Keeps the protection of an object beside its flags.
+///
+/// # Errors
+///
+/// `EPERM`: upper has no attributes to keep it in. `ENOSPC`, …
+pub(crate) fn write_protection(
+    instance: &Instance,
+    c: &Override<'_>,
+    writing: &Writing<'_>,
+    dentry: &Real,
+    protection: Protection,
+) -> Result {
+    let value = format::protattr::Protattr {
+        append: protection.append,
+        immutable: protection.immutable,
+    };
+    match value.encode() {
+        Some(value) => marks::write(instance, c, writing, dentry, Mark::Protattr, value, EPERM),
+        None => marks::erase(instance, c, writing, dentry, Mark::Protattr),
+    }
+}
+
+/// Gives an object the mode, owner and times of `stat`.
+///
+/// # Errors
+///
+/// `EPERM`, `EOVERFLOW`, …
+pub(crate) fn set_attributes(
+    c: &Override<'_>,
+    writing: &Writing<'_>,
+    dentry: &Real,
+    stat: &Stat,
+) -> Result {
+    let has_mode = stat.mode() & mode::FORMAT != mode::SYMLINK;
+    if stat.mode() & mode::SET_IDS == 0 {
+        // All at once: one transaction of the filesystem instead of three. Not so with a set-group-ID
+        // bit: it would be lost if the mounter were not in that group.
+        let mut all = Change::owner_of(stat).and_times_of(stat);
+        if has_mode {
+            all = all.and_mode(stat.mode());
+        }
+        if all.apply(c, writing, dentry).is_ok() {
+            return Ok(());
+        }
+    }
+    if has_mode {
+        Change::mode(stat.mode()).apply(c, writing, dentry)?;
+    }
+    Change::owner_of(stat).apply(c, writing, dentry)?;
+    // Not worth failing for.
+    let _ = Change::times_of(stat).apply(c, writing, dentry);
+    Ok(())
+}
+
+/// Copies extended attributes and access control lists, but not our own marks.
+///
+/// What `from` has is asked for without the right to write to upper, and then written: some values at a
+/// time, so that however many there are, little memory is taken.
+///
+/// # Errors
+///
+/// `EOPNOTSUPP`: upper can't keep one that matters. `ENOSPC`, `EDQUOT`, …
+pub(crate) fn copy_xattrs(
+    instance: &Instance,
+    c: &Override<'_>,
+    from: Path<'_>,
+    to: &Real,
+    write: &Write<'_>,
+) -> Result {
+    let mut room = [0u8; 256];
+    let list;
+    let names = match xattr::list(c, from, &mut room) {
+        Ok(len) => room.get(..len).ok_or(EIO)?,
+        Err(e) if e == EOPNOTSUPP => return Ok(()),
+        Err(e) if e == ERANGE => {
+            list = long_list(c, from)?;
+            &list
+        }
+        Err(e) => return Err(e),
+    };
+    let mut names = names.split_inclusive(|b| *b == 0);
+    let mut batch = Batch::default();
+    while batch.collect(instance, c, from, &mut names)? {
+        write.with(|writing| batch.write(c, writing, to))?;
+    }
+    Ok(())
+}
+
+/// A list of names that is longer than most.
+fn long_list(c: &Override<'_>, from: Path<'_>) -> Result<KVVec<u8>> {
+    let len = xattr::list(c, from, &mut [])?;
+    let mut list = KVVec::from_elem(0u8, len, GFP_KERNEL_ACCOUNT)?;
+    let len = xattr::list(c, from, &mut list)?;
+    list.truncate(len);
+    Ok(list)
+}
+
+/// Attributes that were read, and are to be written.
+#[derive(Default)]
+struct Batch<'n> {
+    /// Values, one behind the other; what is behind `used` is room.
+    bytes: KVVec<u8>,
+    used: usize,
+    attributes: KVVec<(&'n CStr, Value)>,
+}
+
+/// An attribute that was read.
+enum Value {
+    /// Where its value is among the bytes.
+    Bytes(Range<usize>),
+    Acl(Acl, acl::Kind),
+}
+
+impl<'n> Batch<'n> {
+    /// Reads the values of the next names, in the place of those before; whether there are any. This asks
+    /// the layer that `from` is in.
+    fn collect(
+        &mut self,
+        instance: &Instance,
+        c: &Override<'_>,
+        from: Path<'_>,
+        names: &mut impl Iterator<Item = &'n [u8]>,
+    ) -> Result<bool> {
+        self.used = 0;
+        self.attributes.clear();
+        while self.used < BATCH {
+            let Some(name) = names.next() else { break };
+            let name = CStr::from_bytes_with_nul(name).map_err(|_| EIO)?;
+            if instance.config.namespace().classify(name.to_bytes()) == Class::Private {
+                continue;
+            }
+            if !xattr::is_to_be_copied_up(from.dentry(), name)? {
+                continue;
+            }
+            let value = match Acl::kind_of(name) {
+                Some(kind) => match Acl::get(c, from, kind) {
+                    Ok(acl) => acl.map(|acl| Value::Acl(acl, kind)),
+                    Err(e) if e == ENODATA || e == EOPNOTSUPP => None,
+                    Err(e) => return Err(e),
+                },
+                None => self.read(c, from, name)?.map(Value::Bytes),
+            };
+            if let Some(value) = value {
+                self.attributes.push((name, value), GFP_KERNEL_ACCOUNT)?;
+            }
+        }
+        Ok(!self.attributes.is_empty())
+    }
+
+    /// Reads one value; `None`: it is gone, or not one to be copied.
+    fn read(
+        &mut self,
+        c: &Override<'_>,
+        from: Path<'_>,
+        name: &CStr,
+    ) -> Result<Option<Range<usize>>> {
+        self.make_room(FIRST_ROOM)?;
+        // A value that grows whenever it was asked for its length is no value.
+        for _ in 0..8 {
+            let room = self.bytes.get_mut(self.used..).unwrap_or_default();
+            match xattr::get(c, from, name, room) {
+                Ok(len) => {
+                    let value = self.used..self.used.saturating_add(len);
+                    if value.end > self.bytes.len() {
+                        return Err(EIO);
+                    }
+                    self.used = value.end;
+                    return Ok(Some(value));
+                }
+                Err(e) if e == ERANGE => match xattr::get(c, from, name, &mut []) {
+                    Ok(len) => self.make_room(len)?,
+                    Err(e) => return unread(from.dentry(), name, e),
+                },
+                Err(e) => return unread(from.dentry(), name, e),
+            }
+        }
+        Err(ERANGE)
+    }
+
+    /// Makes room for a value of `len` bytes behind those that are there.
+    fn make_room(&mut self, len: usize) -> Result {
+        let missing = (self.used.saturating_add(len)).saturating_sub(self.bytes.len());
+        if missing > 0 {
+            self.bytes.extend_with(missing, 0, GFP_KERNEL_ACCOUNT)?;
+        }
+        Ok(())
+    }
+
+    /// Writes them. This asks nobody but upper.
+    fn write(&self, c: &Override<'_>, writing: &Writing<'_>, to: &Real) -> Result {
+        for (name, value) in &self.attributes {
+            match value {
+                Value::Acl(acl, kind) => acl.set_on(c, writing, to, *kind)?,
+                Value::Bytes(range) => {
+                    let value = self.bytes.get(range.clone()).ok_or(EIO)?;
+                    match xattr::set(c, writing, to, name, value, 0) {
+                        Err(e) if e == EINVAL && *name == CAPABILITY => warn_invalid(to, e),
+                        // Who set it may do without; but not without what decides on access.
+                        Err(e) if e == EOPNOTSUPP && !name.to_bytes().starts_with(b"security.") => {
+                        }
+                        result => result?,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What it means that the value of an attribute that was listed can't be read.
+fn unread<T>(dentry: &Real, name: &CStr, why: Error) -> Result<Option<T>> {
+    if why == ENODATA || why == EOPNOTSUPP {
+        return Ok(None);
+    }
+    if name == CAPABILITY && is_invalid_capability(why) {
+        warn_invalid(dentry, why);
+        return Ok(None);
+    }
+    Err(why)
+}
+
+/// Whether an error of reading a capability says that it is none: it has no form that is known, so any user
+/// may have stored it, or it is of another user namespace. Either way it grants nothing here.
+pub(super) fn is_invalid_capability(why: Error) -> bool {
+    why == EINVAL || why == EOVERFLOW
+}
+
+/// Says that a capability is left behind.
+pub(super) fn warn_invalid(dentry: &Real, why: Error) {
+    vfs::warn_limited!(
+        "'{}': {} is not valid here ({:?}) and grants nothing, so it is not copied up\n",
+        &**dentry,
+        CAPABILITY,
+        why
+    );
+}
