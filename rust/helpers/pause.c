@@ -5,12 +5,14 @@
  *
  * The parameter "pause_at":
  *   echo NAME   the next task that comes to the point NAME is held there
+ *   echo NAME N the Nth that comes from now on
  *   echo -NAME  that task goes on; if none came yet, none is held
  *   echo        so for all points
  *   cat         a line for each: NAME, and "armed" or "held"
  *
  * A task is held for at most MOST_SECONDS, and no longer if it is being killed.
  */
+#include <linux/kstrtox.h>
 #include <linux/moduleparam.h>
 #include <linux/sched/signal.h>
 #include <linux/spinlock.h>
@@ -27,6 +29,8 @@ enum state { FREE, ARMED, HELD, RELEASED };
 static struct point {
 	char name[NAME_ROOM];
 	enum state state;
+	/* How many pass it before one is held. */
+	unsigned int passing;
 } points[POINTS];
 
 /* Guards points. */
@@ -61,6 +65,10 @@ void vfs_helper_pause(const char *name)
 	might_sleep();
 	spin_lock(&points_lock);
 	point = find_point(name, ARMED);
+	if (point && point->passing) {
+		point->passing--;
+		point = NULL;
+	}
 	if (point)
 		point->state = HELD;
 	spin_unlock(&points_lock);
@@ -87,17 +95,25 @@ static int release(const char *name)
 	return 0;
 }
 
-static int arm(const char *name)
+static int arm(char *name)
 {
-	struct point *point = find_point(name, ARMED);
+	char *count = strchr(name, ' ');
+	unsigned int n = 1;
+	struct point *point;
 
-	if (point)
+	if (count) {
+		*count++ = '\0';
+		if (kstrtouint(count, 10, &n) || !n)
+			return -EINVAL;
+	}
+	if (find_point(name, ARMED))
 		return 0;
 	for (point = points; point < points + POINTS; point++) {
 		if (point->state != FREE)
 			continue;
 		if (strscpy(point->name, name) < 0)
 			return -ENAMETOOLONG;
+		point->passing = n - 1;
 		point->state = ARMED;
 		return 0;
 	}

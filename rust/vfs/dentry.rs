@@ -380,6 +380,21 @@ impl<F: FileSystem> Dentry<F> {
         unsafe { AtomicUsize::from_ptr((&raw mut (*self.as_ptr()).d_fsdata).cast()) }
     }
 
+    /// The hash of the name, and of the directory it is in (`d_name.hash`): the same for all dentries of one name.
+    #[inline]
+    pub fn name_hash(&self) -> u32 {
+        // SAFETY: A word that may be read at any time.
+        unsafe {
+            (&raw const (*self.as_ptr())
+                .__bindgen_anon_1
+                .d_name
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .hash)
+                .read_volatile()
+        }
+    }
+
     /// Takes the dentry out of the cache of names: the next lookup asks the filesystem (wraps
     /// `d_drop()`).
     pub fn forget(&self) {

@@ -375,18 +375,26 @@ impl Inode<Foreign> {
 
 impl<F: FileSystem> Inode<F> {
     /// Shows what the real inode shows now: mode, owner, times and size.
+    ///
+    /// All of it is read under the spin lock: of two who do this at once (a change of the owner under the inode's
+    /// lock, and the end of an asynchronous write, which holds none) the later reads what the earlier has read, or
+    /// what came after that.
     pub fn refresh(&self, real: &RcuInode<Foreign>, idmap: &Idmap) {
         let (to, from) = (self.as_ptr(), real.as_ptr());
-        let (uid, gid) = idmap.owner_of(real);
+        crate::pause::at(c"refreshing");
+        let _guard = self.spin_lock();
         // SAFETY: Both inodes are valid; ours is changed under its spin lock.
         unsafe {
-            let lock = &raw mut (*to).i_lock;
-            bindings::spin_lock(lock);
-            (*to).i_uid = uid;
-            (*to).i_gid = gid;
+            ((*to).i_uid, (*to).i_gid) = idmap.owner_of(real);
             copy_attributes(to, from);
-            bindings::spin_unlock(lock);
         }
+    }
+
+    /// Holds `i_lock` until the guard is dropped.
+    fn spin_lock(&self) -> SpinGuard<'_, F> {
+        // SAFETY: The inode is valid.
+        unsafe { bindings::spin_lock(&raw mut (*self.as_ptr()).i_lock) };
+        SpinGuard(self)
     }
 
     /// Whether it shows any of the flags that go along with the object (sync, append-only, …).
@@ -409,10 +417,20 @@ impl<F: FileSystem> Inode<F> {
 
     /// Shows the access time of the real inode.
     pub fn refresh_access_time(&self, real: &RcuInode<Foreign>) {
-        // SAFETY: Both inodes are valid; a torn time is no worse than an old one.
+        let (to, from) = (self.as_ptr(), real.as_ptr());
+        // SAFETY: Both inodes are valid. What is compared without the lock decides only whether to look again with
+        // it.
+        let same = unsafe {
+            (*to).i_atime_sec == (*from).i_atime_sec && (*to).i_atime_nsec == (*from).i_atime_nsec
+        };
+        if same {
+            return;
+        }
+        let _guard = self.spin_lock();
+        // SAFETY: As above; ours is changed under its spin lock.
         unsafe {
-            (*self.as_ptr()).i_atime_sec = (*real.as_ptr()).i_atime_sec;
-            (*self.as_ptr()).i_atime_nsec = (*real.as_ptr()).i_atime_nsec;
+            (*to).i_atime_sec = (*from).i_atime_sec;
+            (*to).i_atime_nsec = (*from).i_atime_nsec;
         }
     }
 
@@ -420,19 +438,29 @@ impl<F: FileSystem> Inode<F> {
     #[inline]
     pub fn refresh_change_times(&self, real: &RcuInode<Foreign>) {
         let (to, from) = (self.as_ptr(), real.as_ptr());
-        // SAFETY: Both inodes are valid; a torn time is no worse than an old one.
+        // SAFETY: Both inodes are valid. What is compared without the lock decides only whether to look again with
+        // it.
+        let same = unsafe {
+            (*to).i_mtime_sec == (*from).i_mtime_sec
+                && (*to).i_mtime_nsec == (*from).i_mtime_nsec
+                && (*to).i_ctime_sec == (*from).i_ctime_sec
+                && (*to).i_ctime_nsec == (*from).i_ctime_nsec & !bindings::I_CTIME_QUERIED
+        };
+        if !same {
+            self.copy_change_times(real);
+        }
+    }
+
+    #[cold]
+    fn copy_change_times(&self, real: &RcuInode<Foreign>) {
+        let (to, from) = (self.as_ptr(), real.as_ptr());
+        let _guard = self.spin_lock();
+        // SAFETY: Both inodes are valid; ours is changed under its spin lock.
         unsafe {
-            let ctime_nsec = (*from).i_ctime_nsec & !bindings::I_CTIME_QUERIED;
-            if (*to).i_mtime_sec != (*from).i_mtime_sec
-                || (*to).i_mtime_nsec != (*from).i_mtime_nsec
-                || (*to).i_ctime_sec != (*from).i_ctime_sec
-                || (*to).i_ctime_nsec != ctime_nsec
-            {
-                (*to).i_mtime_sec = (*from).i_mtime_sec;
-                (*to).i_mtime_nsec = (*from).i_mtime_nsec;
-                (*to).i_ctime_sec = (*from).i_ctime_sec;
-                (*to).i_ctime_nsec = ctime_nsec;
-            }
+            (*to).i_mtime_sec = (*from).i_mtime_sec;
+            (*to).i_mtime_nsec = (*from).i_mtime_nsec;
+            (*to).i_ctime_sec = (*from).i_ctime_sec;
+            (*to).i_ctime_nsec = (*from).i_ctime_nsec & !bindings::I_CTIME_QUERIED;
         }
     }
 
@@ -441,6 +469,16 @@ impl<F: FileSystem> Inode<F> {
     pub fn held(&self) -> Held<'_, F::InodeData> {
         // SAFETY: By the type invariant a count is held while `self` is borrowed.
         unsafe { Held::new(self.data()) }
+    }
+}
+
+/// `i_lock` of an inode is held.
+struct SpinGuard<'a, F: Owner>(&'a Inode<F>);
+
+impl<F: Owner> Drop for SpinGuard<'_, F> {
+    fn drop(&mut self) {
+        // SAFETY: It was taken when the guard was made.
+        unsafe { bindings::spin_unlock(&raw mut (*self.0.as_ptr()).i_lock) };
     }
 }
 

@@ -39,6 +39,25 @@ impl<T> Locked<T> {
         }?))
     }
 
+    /// As [`Locked::new`], for one that is taken while locks of the filesystem below are held, and under which
+    /// none of those of [`Locked::new`] is taken.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new_inner(value: T, depth: u32) -> Result<Self> {
+        Ok(Self(match depth {
+            0 | 1 => KBox::pin_init(
+                kernel::new_mutex!(value, "vfs::Locked/1 (inner)"),
+                GFP_KERNEL,
+            ),
+            _ => KBox::pin_init(
+                kernel::new_mutex!(value, "vfs::Locked/2 (inner)"),
+                GFP_KERNEL,
+            ),
+        }?))
+    }
+
     /// Locks it.
     ///
     /// # Context
@@ -329,6 +348,16 @@ impl LockWord {
     /// Clears bits.
     pub fn clear(&self, bits: usize) {
         self.0.fetch_and(!bits | 1 << Self::LOCK, Ordering::Release);
+    }
+
+    /// Sets some bits and clears others, at once: nobody sees one without the other.
+    pub fn change(&self, set: usize, clear: usize) {
+        let lock = 1 << Self::LOCK;
+        let change = |bits| Some(bits & (!clear | lock) | set & !lock);
+        // It never fails, as a word is always given.
+        let _ = self
+            .0
+            .fetch_update(Ordering::Release, Ordering::Relaxed, change);
     }
 
     /// Locks it (wraps `wait_on_bit_lock()`), for a filesystem of this stacking depth (see

@@ -24,7 +24,7 @@ use super::work::Write;
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::Upper;
-use crate::state::object;
+use crate::state::object::Now;
 use crate::state::object::Trait;
 use crate::state::Dentry;
 use crate::state::Inode;
@@ -64,12 +64,13 @@ use vfs::Path;
 const HIDES_LOWER: usize = 1;
 
 /// In the word of a dentry that was looked up as something: it was removed, or replaced by a rename.
-/// (That it is unhashed does not say that: a layer may have asked to look it up again.)
+/// (That it is unhashed does not say that: a layer may have asked to look it up again.) It is set under the lock of
+/// the object, and stays: such a dentry is unhashed by the VFS, if a moment later, and never hashed again.
 const REMOVED: usize = 2;
 
 /// Whether an object, as known by this dentry, was removed.
 pub(crate) fn was_removed(dentry: &Positive) -> bool {
-    dentry.is_unhashed() && dentry.word().load(Ordering::Relaxed) & REMOVED != 0
+    dentry.word().load(Ordering::Relaxed) & REMOVED != 0
 }
 
 fn set_removed(dentry: &Dentry) {
@@ -101,30 +102,34 @@ fn is_whiteout(dentry: &Dentry) -> bool {
     dentry.positive().is_none() && hides_lower(dentry)
 }
 
-/// Whether an object keeps the number of a lower one.
-fn has_origin(inode: &Inode) -> bool {
-    let object = inode.data();
-    object.upper().is_some() && object.lower().is_some() && object.has(Trait::LOWER_NUMBER)
-}
-
 /// Whether an object is a directory merged of upper and lower ones, or in lower layers only: a name
 /// under which it is looked for in the lower layers belongs to it.
 fn is_merged_or_lower(inode: &Inode) -> bool {
     let object = inode.data();
-    if object.upper().is_none() {
-        return true;
-    }
-    object.lower().is_some() && (inode.is_dir() || !object.has(Trait::UPPER_DATA))
+    let now = Now::of(object);
+    !now.in_upper() || object.lower().is_some() && (inode.is_dir() || now.is_metacopy())
 }
 
 fn is_pure_upper(inode: &Inode) -> bool {
     let object = inode.data();
-    object.lower().is_none() && !object.has(Trait::MAY_HAVE_WHITEOUTS)
+    object.lower().is_none() && !Now::of(object).has(Trait::MAY_HAVE_WHITEOUTS)
+}
+
+/// Whether an object is in upper, and keeps the number of a lower one.
+fn has_origin(inode: &Inode) -> bool {
+    Now::of(inode.data()).has_origin()
+}
+
+/// Whether a name is that of an object in upper.
+fn is_in_upper(dentry: &Dentry) -> bool {
+    let positive = dentry.positive();
+    positive.is_some_and(|d| Now::of(d.inode().data()).in_upper())
 }
 
 /// The directory of upper that an object of the stack is in there.
 fn upper_of<'a>(instance: &'a Instance, dir: &'a Positive) -> Result<&'a Real> {
-    Ok(object::upper_path(instance, dir.inode().held())
+    Ok(Now::of(dir.inode().held())
+        .upper_path(instance)
         .ok_or(EIO)?
         .dentry())
 }
@@ -242,7 +247,7 @@ impl Job<'_> {
             return Err(ESTALE);
         }
         let made = creating.create(self.c, what)?;
-        let is_merged = name.directory().inode().data().is_merged();
+        let is_merged = Now::of(name.directory().inode().data()).is_merged();
         if is_merged && made.is_dir() && !self.instance.allows_offline_changes() {
             // It would be so without: this saves looking further down.
             let marked = self.mark(&made, Mark::Opaque, b"y", EIO);
@@ -310,7 +315,7 @@ impl Job<'_> {
     /// removed or replaced in one step.
     fn clear(&self, name: Named<'_, LayerFs>, whiteouts: &[KVec<u8>]) -> Result<ARef<Real>> {
         let inode = name.dentry().positive().ok_or(ENOENT)?.inode();
-        let old = object::upper_path(self.instance, inode.held()).ok_or(EIO)?;
+        let old = Now::of(inode.held()).upper_path(self.instance).ok_or(EIO)?;
         let upper_dir = upper_of(self.instance, name.directory())?;
         let mut room = Room::new();
         let stat = room.fill(self.c, old, Request::BASIC)?;
@@ -350,7 +355,7 @@ impl Job<'_> {
             Some(replaced) => core::ptr::eq(real, replaced),
             None => dentry
                 .positive()
-                .and_then(|d| d.inode().data().upper())
+                .and_then(|d| Now::of(d.inode().data()).upper())
                 .is_some_and(|pin| pin.inode().key() == real.inode().key()),
         }
     }
@@ -374,11 +379,7 @@ impl Job<'_> {
         let replaced = self.clear_if_needed(name, whiteouts)?;
         let mount = self.writing.mount();
         let victim = upper_dir.lookup_any(self.c, mount, name.name())?;
-        let in_upper = name
-            .dentry()
-            .positive()
-            .is_some_and(|d| d.inode().data().upper().is_some());
-        if (replaced.is_some() || in_upper)
+        if (replaced.is_some() || is_in_upper(&name))
             && !self.matches(&name, victim.positive(), replaced.as_deref())
         {
             return Err(ESTALE);
@@ -482,13 +483,14 @@ pub(crate) fn link(
     copy_up::copy_up(instance, dir, Need::Metadata)?;
     let inode = old.inode();
     with_job(instance, |job| {
-        let real = object::upper_path(instance, inode.held()).ok_or(EIO)?;
+        let now = Now::of(inode.held());
+        let real = now.upper_path(instance).ok_or(EIO)?;
         let upper_dir = upper_of(instance, dir)?;
-        if inode.data().is_metacopy() {
+        if now.is_metacopy() {
             // The new name does not say where the data is.
             job.set_redirect(&old, real.dentry(), false)?;
         }
-        if has_origin(inode) {
+        if now.has_origin() {
             job.set_impure(dir, upper_dir);
         }
         let what = What::Link(real.dentry());
@@ -538,7 +540,7 @@ pub(crate) fn remove(
         }
     })?;
     lost_name(object);
-    if inode.data().upper().is_some() {
+    if Now::of(inode.data()).in_upper() {
         inode::refresh(instance, inode);
     }
     Ok(())
@@ -548,7 +550,7 @@ pub(crate) fn remove(
 fn is_lower_positive(instance: &Instance, name: Named<'_, LayerFs>) -> bool {
     match name.dentry().positive() {
         None => hides_lower(&name),
-        Some(dentry) if dentry.inode().data().upper().is_none() => true,
+        Some(_) if !is_in_upper(&name) => true,
         Some(_) => {
             let parent = name.directory().inode().held();
             instance.as_mounter(|c| lookup::is_in_lower(instance, c, parent, name.name()))

@@ -22,8 +22,10 @@ use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::Upper;
 use crate::state::object;
-use crate::state::object::Trait;
+use crate::state::object::Claim;
+use crate::state::object::Now;
 use crate::state::object::UPPER;
+use crate::state::publication::Publication;
 use crate::state::Positive;
 use crate::state::Real;
 use core::cell::Cell;
@@ -68,9 +70,8 @@ pub(crate) enum Need {
 
 /// Whether that is so already.
 fn is_done(dentry: &Positive, need: Need) -> bool {
-    let object = dentry.inode().data();
-    object.upper().is_some()
-        && (need == Need::Metadata || !dentry.inode().is_regular() || object.has(Trait::UPPER_DATA))
+    let now = Now::of(dentry.inode().data());
+    now.in_upper() && (need == Need::Metadata || !dentry.inode().is_regular() || !now.is_metacopy())
 }
 
 /// Copies an object up, with the directories it is in.
@@ -101,12 +102,16 @@ fn copy_up_path(instance: &Instance, dentry: &Positive, need: Need) -> Result {
         // The topmost that is not in upper yet.
         let mut next = ARef::from(dentry);
         let mut parent = next.parent();
-        while parent.inode().data().upper().is_none() {
+        while !Now::of(parent.inode().data()).in_upper() {
             if parent.is_root() {
                 return Err(EROFS);
             }
             next = parent;
             parent = next.parent();
+        }
+        if change::was_removed(&next) && !change::was_removed(dentry) {
+            // What is in a removed directory was removed before, if not behind our back.
+            return Err(ESTALE);
         }
         instance.as_mounter(|c| copy_up_one(instance, c, Some(&parent), &next, need))?;
     }
@@ -120,6 +125,8 @@ struct Job<'a> {
     upper: &'a Upper,
     access: WriteAccess<'a>,
     dentry: &'a Positive,
+    /// It is nobody else's to change.
+    claim: &'a Claim<'a>,
     /// Where it is copied from.
     lower: Path<'a>,
     /// Where it gets its name; `None`: it was removed, and has none.
@@ -136,6 +143,7 @@ struct Place<'a> {
     name: &'a [u8],
 }
 
+/// Copies up one object, whose directory is in upper, unless it is done or removed when its turn comes.
 fn copy_up_one(
     instance: &Instance,
     c: &Override<'_>,
@@ -156,7 +164,9 @@ fn copy_up_one(
     }
     let dir = match parent {
         Some(parent) => {
-            let upper_dir = object::upper_path(instance, parent.inode().held()).ok_or(EIO)?;
+            let upper_dir = Now::of(parent.inode().held())
+                .upper_path(instance)
+                .ok_or(EIO)?;
             Some((parent, upper_dir.dentry()))
         }
         None => None,
@@ -165,13 +175,15 @@ fn copy_up_one(
         stat.set_size(0);
     }
     let depth = dentry.inode().super_block().stack_depth();
-    let _lock = object.get().lock(depth)?;
+    vfs::pause::at(c"copy_up_waits");
+    let claim = object.get().lock(depth)?;
     if is_done(dentry, need) {
         // Somebody was faster.
         return Ok(());
     }
     if parent.is_some() && change::was_removed(dentry) {
-        return Err(ESTALE);
+        // By who held the lock meanwhile: its copy gets no name.
+        return Ok(());
     }
     let access = upper.mount.get().write_access()?;
     // Renaming it takes copying it up first: the name does not change meanwhile.
@@ -187,12 +199,13 @@ fn copy_up_one(
             upper,
             access,
             dentry,
+            claim: &claim,
             lower,
             place,
             stat,
             leads_to_lower: Cell::new(false),
         };
-        if object.get().upper().is_some() {
+        if claim.now().in_upper() {
             job.add_data()
         } else {
             job.whole()
@@ -203,7 +216,7 @@ fn copy_up_one(
 impl Job<'_> {
     fn whole(&self) -> Result {
         let mut room = [0; format::handle::MAX_LEN];
-        let is_single = self.dentry.inode().is_dir() || self.stat.nlink() == 1;
+        let is_single = inode::stays_one(self.dentry.inode().is_dir(), self.stat.nlink());
         let origin = if is_single && self.place.is_some() {
             // Hard links are broken by copy-up: then nothing ties it to the lower object.
             Some(origin::encode(
@@ -220,12 +233,11 @@ impl Job<'_> {
             let parent = place.parent.inode().data();
             work::set_impure(instance, c, &writing, parent, place.upper_dir);
         }
-        let made = if self.dentry.inode().is_regular() && self.upper.has_nameless {
-            self.without_name(origin)?
+        if self.dentry.inode().is_regular() && self.upper.has_nameless {
+            self.without_name(origin)?;
         } else {
-            self.in_work(origin)?
-        };
-        self.publish(made);
+            self.in_work(origin)?;
+        }
         if let Some(place) = &self.place {
             let writing = self.access.start();
             // A listing that did not see it yet may have taken the mark away meanwhile.
@@ -235,26 +247,29 @@ impl Job<'_> {
         Ok(())
     }
 
+    /// It is about to get its name in upper, whose directory is locked. Until it is published lookups of the name
+    /// wait, or start over.
+    fn begin_publication(&self) -> Option<Publication<'_>> {
+        self.instance.publications.begin(self.dentry)
+    }
+
     /// From now on everybody sees it in upper.
     fn publish(&self, made: ARef<Real>) {
+        vfs::pause::at(c"copy_up_linked");
         let inode = self.dentry.inode();
         let object = inode.data();
-        // What is known of it is said before it can be seen.
-        if inode.is_dir() {
-            object.set(Trait::MAY_HAVE_WHITEOUTS);
-        } else {
-            object.set(Trait::UPPER_DATA);
-        }
-        object.clear(Trait::VERIFIED);
-        let key = made.inode().key();
         if made.needs_revalidation() {
             self.dentry.set_needs_revalidation();
         }
-        object.set_upper(PinnedDentry::new(made, UPPER));
         if !inode.is_dir() && !self.leads_to_lower.get() {
-            // Another name of the copy would not lead to the lower object, and so not here.
-            inode::rekey(self.instance, inode, key);
+            // Another name of the copy would not lead to the lower object, and so not here. Before it is shown, as
+            // such a name may be made from then on.
+            inode.hash_by(made.inode().key());
         }
+        vfs::pause::at(c"copy_up_hashed");
+        self.claim
+            .show_in_upper(PinnedDentry::new(made, UPPER), inode.is_dir());
+        vfs::pause::at(c"copy_up_shown");
         if let Some(listing) = object.listing() {
             listing.outdate();
         }
@@ -274,7 +289,7 @@ impl Job<'_> {
     }
 
     /// A regular file: made without a name, and linked when it is whole.
-    fn without_name(&self, origin: Option<&[u8]>) -> Result<ARef<Real>> {
+    fn without_name(&self, origin: Option<&[u8]>) -> Result {
         let work = self.upper.work()?;
         let file = self.c.to_copy_up(self.dentry, |c| {
             let writing = self.access.start();
@@ -286,18 +301,21 @@ impl Job<'_> {
         let temp = file.dentry();
         self.copy_metadata(temp, origin)?;
         let Some(place) = &self.place else {
-            return Ok(ARef::from(temp));
+            self.publish(ARef::from(temp));
+            return Ok(());
         };
         let writing = self.access.start();
         let creating = Creating::begin(self.c, &writing, place.upper_dir, place.name)?;
         if creating.existing().is_some() {
             return Err(ESTALE);
         }
-        creating.create_keeping_times(self.c, &What::Link(temp))
+        let _publication = self.begin_publication();
+        self.publish(creating.create_keeping_times(self.c, &What::Link(temp))?);
+        Ok(())
     }
 
     /// Anything: made in the work directory, and renamed when it is whole.
-    fn in_work(&self, origin: Option<&[u8]>) -> Result<ARef<Real>> {
+    fn in_work(&self, origin: Option<&[u8]>) -> Result {
         let format = self.stat.mode() & mode::FORMAT;
         let target;
         let what = match format {
@@ -312,15 +330,21 @@ impl Job<'_> {
         let temp = self.c.to_copy_up(self.dentry, |_| {
             Temp::create(self.upper, self.c, Write::Start(&self.access), &what)
         })?;
-        self.finish_in_work(&temp, origin)?;
+        let _publication = self.finish_in_work(&temp, origin)?;
         if self.place.is_none() {
             // Its copy is removed as it was.
-            return Ok(temp.object());
+            self.publish(temp.object());
+        } else {
+            self.publish(temp.published());
         }
-        Ok(temp.published())
+        Ok(())
     }
 
-    fn finish_in_work(&self, temp: &Real, origin: Option<&[u8]>) -> Result {
+    fn finish_in_work(
+        &self,
+        temp: &Real,
+        origin: Option<&[u8]>,
+    ) -> Result<Option<Publication<'_>>> {
         let path = self.in_upper(temp)?;
         if temp.is_regular() && self.stat.size() > 0 {
             // Data before attributes: writing would take capabilities away.
@@ -331,7 +355,7 @@ impl Job<'_> {
         }
         self.copy_metadata(temp, origin)?;
         let Some(place) = &self.place else {
-            return Ok(());
+            return Ok(None);
         };
         let writing = self.access.start();
         let renaming = Renaming::begin(
@@ -347,7 +371,9 @@ impl Job<'_> {
             // It was removed meanwhile: this would bring it back.
             return Err(ESTALE);
         }
-        renaming.rename_keeping_times(self.c)
+        let publication = self.begin_publication();
+        renaming.rename_keeping_times(self.c)?;
+        Ok(publication)
     }
 
     /// The path of an object in upper.
@@ -465,8 +491,8 @@ impl Job<'_> {
 
     /// Adds the data to what has only metadata in upper.
     fn add_data(&self) -> Result {
-        let object = self.dentry.inode().held();
-        let upper = object::upper_path(self.instance, object).ok_or(EIO)?;
+        let now = Now::of(self.dentry.inode().held());
+        let upper = now.upper_path(self.instance).ok_or(EIO)?;
         let capability = if self.stat.size() > 0 {
             // Writing takes capabilities away, and here that is not meant.
             let capability = self.capability_of(upper)?;
@@ -492,8 +518,7 @@ impl Job<'_> {
             upper.dentry(),
             Mark::Metacopy,
         )?;
-        object.get().clear(Trait::VERIFIED);
-        object.get().set(Trait::UPPER_DATA);
+        self.claim.show_data_in_upper();
         Ok(())
     }
 

@@ -8,12 +8,14 @@
 use super::lookup;
 use crate::marks;
 use crate::state::instance::Instance;
-use crate::state::object;
+use crate::state::object::Now;
+use crate::state::object::Object;
 use crate::state::object::Trait;
 use crate::state::Inode;
 use format::options::Verity;
 use kernel::prelude::*;
 use vfs::verity;
+use vfs::Held;
 use vfs::Override;
 use vfs::Path;
 
@@ -24,29 +26,35 @@ use vfs::Path;
 /// `ENOENT`: it is in no data-only layer. `EIO`: it is not what the metacopy file says it is.
 #[inline]
 pub(crate) fn path<'a>(instance: &'a Instance, inode: &'a Inode) -> Result<Path<'a>> {
-    if inode.data().is_metacopy() {
-        prepare(instance, inode)?;
+    let now = Now::of(inode.held());
+    if now.is_metacopy() {
+        return prepare(instance, inode, now);
     }
-    object::data_path(instance, inode.held()).ok_or(EIO)
+    now.data_path(instance).ok_or(EIO)
 }
 
+/// The data of what is a metacopy file `now`. (If its data comes to upper meanwhile, it is the same data.)
 #[cold]
-fn prepare(instance: &Instance, inode: &Inode) -> Result {
-    let object = inode.held();
-    if object::data_path(instance, object).is_none() {
-        // One looks, others wait.
-        let _lock = object.get().lock(inode.super_block().stack_depth())?;
-        if object::data_path(instance, object).is_none() {
-            instance.as_mounter(|c| lookup::find_lazy_data(instance, c, &object))?;
+fn prepare<'a>(
+    instance: &'a Instance,
+    inode: &'a Inode,
+    now: Now<Held<'a, Object>>,
+) -> Result<Path<'a>> {
+    instance.as_mounter(|c| {
+        if now.data_path(instance).is_none() {
+            // One looks, others wait.
+            let _claim = now.object().get().lock(inode.super_block().stack_depth())?;
+            if now.data_path(instance).is_none() {
+                lookup::find_lazy_data(instance, c, &now.object())?;
+            }
         }
-    }
-    if instance.config.features.verity != Verity::Off && !object.has(Trait::VERIFIED) {
-        let data = object::data_path(instance, object).ok_or(EIO)?;
-        let top = object::real_path(instance, object)?;
-        instance.as_mounter(|c| check(instance, c, top, data))?;
-        object.set(Trait::VERIFIED);
-    }
-    Ok(())
+        let data = now.data_path(instance).ok_or(EIO)?;
+        if instance.config.features.verity != Verity::Off && !now.has(Trait::VERIFIED) {
+            check(instance, c, now.real_path(instance)?, data)?;
+            now.object().set_verified();
+        }
+        Ok(data)
+    })
 }
 
 /// Checks that `data` has the digest that the metacopy file `top` says.

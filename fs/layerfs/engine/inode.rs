@@ -9,6 +9,7 @@ use crate::state::instance::Instance;
 use crate::state::object;
 use crate::state::object::Below;
 use crate::state::object::LazyData;
+use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::object::Places;
 use crate::state::object::Trait;
@@ -18,7 +19,6 @@ use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::Real;
 use crate::state::SuperBlock;
-use core::sync::atomic::Ordering;
 use format::ino;
 use kernel::prelude::*;
 use kernel::str::CString;
@@ -26,7 +26,6 @@ use kernel::sync::aref::ARef;
 use vfs::errno::*;
 use vfs::inode::Protection;
 use vfs::inode_cache::Cached;
-use vfs::inode_cache::InodeKey;
 use vfs::inode_cache::New;
 use vfs::Override;
 use vfs::Path;
@@ -102,8 +101,14 @@ impl Found {
         let Some((lower, _)) = &self.top else {
             return false;
         };
-        instance.upper.is_none() || lower.is_dir() || lower.inode().nlink() <= 1
+        instance.upper.is_none() || stays_one(lower.is_dir(), lower.inode().nlink())
     }
+}
+
+/// Whether a lower object with so many names stays one object when it is copied up: the copy stands for it then, has
+/// its inode and keeps its number. The names of a hard link come apart.
+pub(crate) fn stays_one(is_dir: bool, nlink: u32) -> bool {
+    is_dir || nlink <= 1
 }
 
 /// The number that `stat(2)` shows of an object that was found.
@@ -129,16 +134,12 @@ pub(crate) fn number_of_found(sb: &SuperBlock, instance: &Instance, found: &Foun
 /// The number that `stat(2)` shows of an inode, where all layers share a device number.
 pub(crate) fn number(instance: &Instance, inode: &Inode) -> Option<u64> {
     let object = inode.data();
-    let real = object.real().ok()?;
+    let now = Now::of(object);
     let pin = match object.lower() {
-        Some(lower)
-            if real.tag() == UPPER
-                && object.has(Trait::LOWER_NUMBER)
-                && (inode.is_dir() || lower.inode().nlink() == 1) =>
-        {
+        Some(lower) if now.has_origin() && stays_one(inode.is_dir(), lower.inode().nlink()) => {
             lower
         }
-        _ => real,
+        _ => now.real().ok()?,
     };
     let real = pin.inode().ino();
     let fsid = instance.fsid_of(pin).ok()?;
@@ -149,7 +150,8 @@ pub(crate) fn number(instance: &Instance, inode: &Inode) -> Option<u64> {
 ///
 /// # Errors
 ///
-/// `ENOMEM`; `ESTALE`: the one that is cached is in other places, because layers were changed.
+/// `ENOMEM`; `ESTALE`: the one that is cached is in other places, because layers were changed, or it is being
+/// copied up.
 pub(crate) fn get(
     sb: &SuperBlock,
     instance: &Instance,
@@ -173,7 +175,6 @@ pub(crate) fn get(
         }
         Cached::Found(inode) => {
             if !agrees(&inode, &found) {
-                vfs::warn_limited!("a cached object is in other places than it was found in; were layers changed?\n");
                 return Err(ESTALE);
             }
             Ok(inode)
@@ -181,19 +182,11 @@ pub(crate) fn get(
     }
 }
 
-/// Makes an inode found by the copy in upper that it has now, no more by the lower object.
-///
-/// A lookup that saw no copy yet would make a second inode: it is told by the count to start over.
-pub(crate) fn rekey(instance: &Instance, inode: &Inode, upper: InodeKey) {
-    instance.rekeyed.fetch_add(1, Ordering::Release);
-    inode.hash_by(upper);
-}
-
 /// Whether a cached inode is in the places that were found.
 fn agrees(inode: &Inode, found: &Found) -> bool {
     let object = inode.data();
     let lower = object.lower().map(|pin| pin.inode().key());
-    let upper = object.upper().map(|pin| pin.inode().key());
+    let upper = Now::of(object).upper().map(|pin| pin.inode().key());
     if inode.is_dir()
         && (found.top.is_none() && lower.is_some() || found.upper.is_none() && upper.is_some())
     {
@@ -270,10 +263,9 @@ fn init(
 
 /// Shows what the real object shows now.
 pub(crate) fn refresh(instance: &Instance, inode: &Inode) {
-    let object = inode.data();
-    if let (Ok(real), Ok(pin)) = (object::real_inode(object), object.real()) {
+    if let Ok(pin) = Now::of(inode.data()).real() {
         if let Ok(idmap) = instance.idmap_of(pin) {
-            inode.refresh(real, idmap);
+            inode.refresh(pin.inode(), idmap);
         }
     }
 }

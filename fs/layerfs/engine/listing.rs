@@ -20,6 +20,7 @@ use crate::state::listing::Fate;
 use crate::state::listing::Listing;
 use crate::state::listing::Room;
 use crate::state::object;
+use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::object::Trait;
 use crate::state::object::UPPER;
@@ -126,17 +127,16 @@ impl<'a> Merge<'a> {
         object: Held<'_, Object>,
         mut open: Option<&mut OwnedFile>,
     ) -> Result {
-        let depth = object
-            .lower_depth()
-            .saturating_add(usize::from(object.upper().is_some()));
-        for (i, pin) in object::places(object).enumerate() {
+        let now = Now::of(object);
+        let depth = now.depth();
+        for (i, pin) in now.places().enumerate() {
             let in_upper = pin.tag() == UPPER;
             let path = object::path(instance, pin)?;
             let key = path.dentry().inode().key();
             let layer = LayerDir {
                 path,
                 fsid: instance.fsid_of(pin.get())?,
-                marked: object.has(Trait::XATTR_WHITEOUTS)
+                marked: now.has(Trait::XATTR_WHITEOUTS)
                     && !in_upper
                     && instance.lower_of(pin.get())?.expects_xattr_whiteouts(),
                 is_lowest: i + 1 == depth,
@@ -248,7 +248,7 @@ impl<'a> Merge<'a> {
     /// Gives the entries of upper that have the number of a lower object that number: what was copied up,
     /// and merged directories, which tools may have put there without an origin.
     fn renumber(&mut self, instance: &Instance, c: &Override<'_>, dir: &Positive) {
-        if dir.inode().data().has(Trait::IMPURE) {
+        if Now::of(dir.inode().data()).has(Trait::IMPURE) {
             let mut at = 0;
             while at < self.end_of_upper {
                 let Some((entry, fate, next)) = self.arena.get_with_next(at) else {

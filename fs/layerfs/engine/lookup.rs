@@ -16,6 +16,7 @@ use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::Layer;
 use crate::state::object;
+use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::Real;
 use format::opaque::DirMark;
@@ -84,7 +85,8 @@ pub(crate) fn lookup(
     let mut i = 0;
     let mut upper = None;
     let mut origin = None;
-    if let Some(dir) = object::upper_place(parent) {
+    let upper_dir = Now::of(parent).upper();
+    if let Some(dir) = upper_dir {
         walk.at_last_layer = !follows && parent.lower_depth() == 0;
         upper = walk.search(None, dir.dentry())?;
         if let Some(found) = &upper {
@@ -119,7 +121,6 @@ pub(crate) fn lookup(
         if let Some(found) = walk.search(Some(layer), dir.dentry())? {
             // Of metacopy files only the topmost is kept: what it points to is only a step.
             if let (Some(upper), true, None) = (&upper, walk.is_dir, &stack.top) {
-                let upper_dir = object::upper_place(parent);
                 if let Some(upper_dir) = upper_dir.filter(|_| missing == MissingOrigin::Add) {
                     let upper_dir = upper_dir.dentry();
                     origin::add_missing(instance, c, &parent, upper_dir, upper, &found);

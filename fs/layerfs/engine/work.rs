@@ -8,6 +8,7 @@
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::Upper;
+use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::object::Trait;
 use crate::state::Real;
@@ -323,12 +324,12 @@ pub(crate) fn clear_impure(
     let Some(writing) = upper.mount().try_write() else {
         return;
     };
-    object.clear(Trait::IMPURE);
+    object.set_impure(false);
     let mark = format::xattr::Mark::Impure;
     let erased = marks::erase(instance, c, &writing, upper.dentry(), mark);
-    if erased.is_err() || object.has(Trait::IMPURE) || !is_unchanged() {
+    if erased.is_err() || Now::of(object).has(Trait::IMPURE) || !is_unchanged() {
         // Whoever set the trait meanwhile may have written the mark before it was erased.
-        object.clear(Trait::IMPURE);
+        object.set_impure(false);
         set_impure(instance, c, &writing, object, upper.dentry());
     }
 }
@@ -342,11 +343,11 @@ pub(crate) fn set_impure(
     object: &Object,
     upper: &Real,
 ) {
-    if object.has(Trait::IMPURE) {
+    if Now::of(object).has(Trait::IMPURE) {
         return;
     }
     // Before the mark: `clear_impure` erases the mark, and looks at the trait after that.
-    object.set(Trait::IMPURE);
+    object.set_impure(true);
     let value = format::opaque::IMPURE;
     let mark = format::xattr::Mark::Impure;
     marks::note(instance, c, writing, upper, mark, value);

@@ -17,10 +17,10 @@ use crate::state::instance::Instance;
 use crate::state::layer::Filesystem;
 use crate::state::layer::Layer;
 use crate::state::layer::Upper;
+use crate::state::publication::Publications;
 use crate::state::LayerFs;
 use crate::state::SuperBlock;
 use core::sync::atomic::AtomicU64;
-use core::sync::atomic::AtomicUsize;
 use format::ino::XinoBits;
 use format::opaque::DirMark;
 use format::options;
@@ -213,6 +213,7 @@ impl Setup {
                 MAGIC
             },
             roots: sorted_roots(fc, upper.as_ref(), &layers)?,
+            publications: Publications::new(upper.is_some(), facts.stack_depth)?,
             upper,
             layers,
             merged,
@@ -223,7 +224,6 @@ impl Setup {
             mounter,
             no_idmaps,
             name_key: vfs::hash::HashKey::random(),
-            rekeyed: AtomicUsize::new(0),
             last_made_up: AtomicU64::new(0),
         })
     }

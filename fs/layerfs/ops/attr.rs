@@ -15,8 +15,8 @@ use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::object;
 use crate::state::object::mount_number;
-use crate::state::object::Trait;
-use crate::state::object::UPPER;
+use crate::state::object::Now;
+use crate::state::object::Object;
 use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::Positive;
@@ -37,6 +37,7 @@ use vfs::ops::AttrOps;
 use vfs::stat::Request;
 use vfs::stat::Room;
 use vfs::stat::Stat;
+use vfs::Held;
 
 /// Attribute operations.
 pub(crate) struct Attr;
@@ -46,17 +47,15 @@ impl AttrOps<LayerFs> for Attr {
     #[inline]
     fn permission(inode: &RcuInode, access: Access<'_>) -> Result {
         let stack = inode.super_block().in_walk();
-        let object = inode.data();
-        let pin = object.real()?;
+        let now = Now::of(inode.data());
+        let pin = now.real()?;
         let real = pin.inode();
         inode.generic_permission(access)?;
         if access.contains(Rights::WRITE) {
             vfs::pause::at_in_walk(access, c"permission_write")?;
         }
 
-        // By the object that is asked: copy-up may have published another place meanwhile.
-        let in_lower = pin.tag() != UPPER;
-        let access = if in_lower && access.contains(Rights::WRITE) && !real.is_special() {
+        let access = if !now.in_upper() && access.contains(Rights::WRITE) && !real.is_special() {
             // What is in a lower layer is never written; copying it up takes reading it.
             access
                 .without(Rights::WRITE.union(Rights::APPEND))
@@ -71,12 +70,12 @@ impl AttrOps<LayerFs> for Attr {
     fn getattr(dentry: &Positive, stat: &mut Stat, request: Request) -> Result {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let object = inode.held();
+        let now = Now::of(inode.held());
         instance.as_mounter(|c| {
-            stat.fill(c, object::real_path(instance, object)?, request)?;
-            if object.is_metacopy() {
+            stat.fill(c, now.real_path(instance)?, request)?;
+            if now.is_metacopy() {
                 // The size is the whole file's, but the blocks are where the data is.
-                let blocks = match object::data_path(instance, object) {
+                let blocks = match now.data_path(instance) {
                     Some(data) => Room::new()
                         .fill(c, data, Request::blocks(request))?
                         .blocks(),
@@ -90,9 +89,10 @@ impl AttrOps<LayerFs> for Attr {
             }
             Ok::<_, Error>(())
         })?;
+        vfs::pause::at(c"stat_filled");
         stat.show_flags_of(inode);
-        number(instance, inode, stat, request)?;
-        if inode.is_dir() && object.is_merged() {
+        number(instance, inode, now, stat, request)?;
+        if inode.is_dir() && now.is_merged() {
             // Counting the directories within takes reading them; 1 says that nobody counted.
             stat.set_nlink(1);
         }
@@ -102,7 +102,7 @@ impl AttrOps<LayerFs> for Attr {
     fn list_xattrs(dentry: &Positive, buf: &mut [u8]) -> Result<usize> {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let path = object::real_path(instance, inode.held())?;
+        let path = Now::of(inode.held()).real_path(instance)?;
         let len = instance.as_mounter(|c| vfs::xattr::list(c, path, buf))?;
         // Without a buffer the length is an upper bound, as overlayfs gives it.
         let Some(list) = buf.get_mut(..len) else {
@@ -120,7 +120,7 @@ impl AttrOps<LayerFs> for Attr {
     }
 
     fn acl_in_rcu_walk(inode: &RcuInode, kind: acl::Kind) -> Result<acl::CachedAcl> {
-        let top = inode.data().real()?;
+        let top = Now::of(inode.data()).real()?;
         if !top.inode().may_have_acls() {
             // Such an inode never caches that it has none.
             return Ok(acl::CachedAcl::NONE);
@@ -135,14 +135,14 @@ impl AttrOps<LayerFs> for Attr {
 
     fn acl_for_check(inode: &Inode, kind: acl::Kind) -> Result<Option<acl::Acl>> {
         let instance = inode.super_block().data();
-        let path = object::real_path(instance, inode.held())?;
+        let path = Now::of(inode.held()).real_path(instance)?;
         instance.as_mounter(|c| acl::Acl::for_check(c, path, kind))
     }
 
     fn acl(dentry: &Positive, kind: acl::Kind) -> Result<Option<acl::Acl>> {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let path = object::real_path(instance, inode.held())?;
+        let path = Now::of(inode.held()).real_path(instance)?;
         if !path.dentry().inode().may_have_acls() {
             // The stack has lists, if not of this object.
             return Ok(None);
@@ -153,7 +153,7 @@ impl AttrOps<LayerFs> for Attr {
     fn fileattr(dentry: &Positive, attr: &mut FileAttr<'_>) -> Result {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let path = object::real_path(instance, inode.held())?;
+        let path = Now::of(inode.held()).real_path(instance)?;
         instance.as_mounter(|c| attr.fill(c, path))?;
         attr.show_protection_of(inode);
         Ok(())
@@ -163,7 +163,7 @@ impl AttrOps<LayerFs> for Attr {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
         copy_up(instance, &dentry, Need::Metadata)?;
-        let path = object::upper_path(instance, inode.held()).ok_or(EIO)?;
+        let path = Now::of(inode.held()).upper_path(instance).ok_or(EIO)?;
         let writing = path.mount().want_write()?;
         let protection = attr.protection();
         instance.as_mounter(|c| {
@@ -201,7 +201,8 @@ impl AttrOps<LayerFs> for Attr {
         if !instance.upper()?.work()?.inode().has_acls() {
             return Err(EOPNOTSUPP);
         }
-        if !object::real_inode(object.get())?.has_acls() {
+        let now = Now::of(object);
+        if !now.get().real()?.inode().has_acls() {
             return Err(EOPNOTSUPP);
         }
         if kind == acl::Kind::Default && !inode.is_dir() {
@@ -214,13 +215,13 @@ impl AttrOps<LayerFs> for Attr {
         if kind == acl::Kind::Access && inode.loses_set_group_id() {
             change::Request::with_lost_set_group_id(|request| Self::setattr(dentry, request))?;
         }
-        if acl.is_none() && object.upper().is_none() {
+        if acl.is_none() && !now.in_upper() {
             // Nothing is copied up to take away what is not there.
-            let path = object::real_path(instance, object)?;
+            let path = now.real_path(instance)?;
             instance.as_mounter(|c| acl::Acl::get(c, path, kind))?;
         }
         copy_up(instance, &dentry, Need::Metadata)?;
-        let path = object::upper_path(instance, object).ok_or(EIO)?;
+        let path = Now::of(object).upper_path(instance).ok_or(EIO)?;
         let writing = path.mount().want_write()?;
         instance.as_mounter(|c| match acl {
             Some(acl) => acl.set_on(c, &writing, path.dentry(), kind),
@@ -232,7 +233,7 @@ impl AttrOps<LayerFs> for Attr {
 
     fn touch(inode: &Inode) {
         let instance = inode.super_block().data();
-        if let Some(path) = object::upper_path(instance, inode.held()) {
+        if let Some(path) = Now::of(inode.held()).upper_path(instance) {
             vfs::path::touch(path);
             inode.refresh_access_time(path.dentry().inode());
         }
@@ -241,30 +242,33 @@ impl AttrOps<LayerFs> for Attr {
 
 /// Changes attributes of what is in upper.
 fn change_upper(instance: &Instance, inode: &Inode, request: change::Request<'_>) -> Result {
-    let path = object::upper_path(instance, inode.held()).ok_or(EIO)?;
+    let path = Now::of(inode.held()).upper_path(instance).ok_or(EIO)?;
     let writing = path.mount().want_write()?;
     instance.as_mounter(|c| request.apply(c, &writing, path.dentry()))?;
     engine::inode::refresh(instance, inode);
     Ok(())
 }
 
-/// Replaces the real inode and device numbers by those of the stack.
-fn number(instance: &Instance, inode: &Inode, stat: &mut Stat, request: Request) -> Result {
-    let object = inode.held();
-    let mut pin = object.get().real()?;
+/// Replaces the real inode and device numbers, those of where `now` has its attributes, by those of the stack.
+fn number(
+    instance: &Instance,
+    inode: &Inode,
+    now: Now<Held<'_, Object>>,
+    stat: &mut Stat,
+    request: Request,
+) -> Result {
+    let mut pin = now.get().real()?;
     let is_dir = inode.is_dir();
     let dev = inode.super_block().dev();
-    if (!is_dir || instance.xino.same_dev()) && object.has(Trait::LOWER_NUMBER) {
-        if let (true, Some(lower)) = (pin.tag() == UPPER, object.get().lower()) {
-            // It was copied up: the number is what it was.
-            let path = object::lower_path(instance, object).ok_or(EIO)?;
-            let mut room = Room::new();
-            let wanted = Request::ino_and_nlink(request);
-            let below = instance.as_mounter(|c| room.fill(c, path, wanted))?;
-            if is_dir || below.nlink() == 1 {
-                pin = lower;
-                stat.set_ino(below.ino());
-            }
+    if (!is_dir || instance.xino.same_dev()) && now.has_origin() {
+        // It was copied up: the number is what it was.
+        let lower = now.object().get().lower().ok_or(EIO)?;
+        let path = object::lower_path(instance, now.object()).ok_or(EIO)?;
+        let mut room = Room::new();
+        let below = instance.as_mounter(|c| room.fill(c, path, Request::ino_and_nlink(request)))?;
+        if engine::inode::stays_one(is_dir, below.nlink()) {
+            pin = lower;
+            stat.set_ino(below.ino());
         }
     }
     let fsid = instance.fsid_of(pin)?;

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use crate::engine;
-use crate::state::object;
+use crate::state::object::Now;
 use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::Positive;
@@ -23,7 +23,7 @@ pub(crate) struct Dentry;
 #[vtable]
 impl DentryOps<LayerFs> for Dentry {
     fn revalidate(inode: &Inode, question: Revalidation<'_>) -> Result<bool> {
-        for pin in object::places(inode.held()) {
+        for pin in Now::of(inode.held()).places() {
             if !question.ask(pin.dentry())? {
                 return Ok(false);
             }
@@ -32,8 +32,7 @@ impl DentryOps<LayerFs> for Dentry {
     }
 
     fn revalidate_rcu(inode: &RcuInode, question: RcuRevalidation<'_>) -> Option<bool> {
-        let object = inode.data();
-        for pin in Iterator::chain(object.upper().into_iter(), object.lower_stack()) {
+        for pin in Now::of(inode.data()).places() {
             if !question.ask(pin)? {
                 // Somebody must drop it, which can't be done here.
                 return None;
@@ -49,7 +48,7 @@ impl DentryOps<LayerFs> for Dentry {
         }
         let instance = inode.super_block().data();
         let path = match of {
-            Real::Metadata => object::real_path(instance, inode.held()).ok(),
+            Real::Metadata => Now::of(inode.held()).real_path(instance).ok(),
             Real::Data => engine::data::path(instance, inode).ok(),
         };
         Some(path?.dentry())

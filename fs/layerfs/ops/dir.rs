@@ -14,7 +14,7 @@ use crate::ops::file::OpenFile;
 use crate::state::instance::Instance;
 use crate::state::listing::Listing;
 use crate::state::listing::SharedListing;
-use crate::state::object;
+use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::object::Trait;
 use crate::state::File;
@@ -22,7 +22,6 @@ use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::Positive;
 use core::pin::Pin;
-use core::sync::atomic::Ordering;
 use format::ino;
 use format::ino::XinoBits;
 use kernel::prelude::*;
@@ -53,6 +52,8 @@ pub(crate) struct Dir;
 
 /// An open directory.
 pub(crate) struct OpenDir {
+    /// The number of the filesystem that the directory is on that was opened first.
+    fsid: u32,
     /// The one in upper, if it was copied up since.
     upper: LateFile,
 }
@@ -82,36 +83,25 @@ impl DirOps<LayerFs> for Dir {
         if name.len() as u64 > instance.name_max {
             return Err(ENAMETOOLONG);
         }
+        let mut tries = 0;
         let inode = loop {
-            let rekeyed = instance.rekeyed.load(Ordering::Acquire);
-            let root = sb.root().inode().held();
-            let found = instance.as_mounter(|c| {
-                let outcome = engine::lookup::lookup(
-                    instance,
-                    c,
-                    parent.inode().held(),
-                    root,
-                    name,
-                    MissingOrigin::Add,
-                )?;
-                engine::change::set_hides_lower(dentry.dentry(), outcome.upper_hides);
-                let Some(found) = outcome.found else {
-                    return Ok::<_, Error>(None);
-                };
-                let in_upper = found.upper.is_some();
-                let inode = engine::inode::get(sb, instance, c, found)?;
-                Ok(Some((inode, in_upper)))
-            })?;
-            let Some((inode, in_upper)) = found else {
-                break None;
-            };
-            if in_upper || instance.rekeyed.load(Ordering::Acquire) == rekeyed {
-                break Some(inode);
+            let watch = instance.publications.watch(dentry.dentry());
+            let found = find(instance, &dentry);
+            if !watch.was_disturbed() {
+                break found?;
             }
-            // It may have been copied up since upper was looked at, and be another inode now.
+            // What was found may be of two states, an error too. Others get on each time; but not for ever.
+            tries += 1;
+            if tries == MOST_TRIES {
+                vfs::warn_limited!("'{}' is copied up again and again\n", dentry.dentry());
+                return Err(ESTALE);
+            }
         };
         if let Some(inode) = &inode {
-            if object::places(inode.held()).any(|pin| pin.dentry().needs_revalidation()) {
+            if Now::of(inode.held())
+                .places()
+                .any(|pin| pin.dentry().needs_revalidation())
+            {
                 dentry.dentry().set_needs_revalidation();
             }
         }
@@ -121,15 +111,16 @@ impl DirOps<LayerFs> for Dir {
     fn open(file: &File) -> Result<Pin<KBox<Open>>> {
         let inode = file.inode();
         let instance = inode.super_block().data();
-        let object = inode.held();
-        let path = object::real_path(instance, object)?;
+        let now = Now::of(inode.held());
+        let path = now.real_path(instance)?;
         let real = instance.as_mounter(|c| OwnedFile::open_dir(c, path))?;
         let open = OpenDir {
+            fsid: instance.fsid_of(now.get().real()?)?,
             upper: LateFile::default(),
         };
         let reading = Reading {
             real,
-            directly: is_read_directly(&object),
+            directly: is_read_directly(now.get()),
             listing: None,
         };
         WithLock::new_outer(open, reading, inode.super_block().stack_depth())
@@ -144,7 +135,7 @@ impl DirOps<LayerFs> for Dir {
             reading.restart(inode);
         }
         if reading.directly {
-            return pass_on(instance, file, &mut reading.real, emitter);
+            return pass_on(instance, file, dir.fsid, &mut reading.real, emitter);
         }
         let listing = match &reading.listing {
             Some((listing, _)) => listing.clone(),
@@ -190,7 +181,7 @@ impl DirOps<LayerFs> for Dir {
         if instance.is_volatile() {
             return instance.check_errors();
         }
-        let Some(path) = object::upper_path(instance, inode.held()) else {
+        let Some(path) = Now::of(inode.held()).upper_path(instance) else {
             return Ok(());
         };
         instance.as_mounter(|c| {
@@ -228,7 +219,9 @@ impl DirOps<LayerFs> for Dir {
         flags: RenameFlags,
     ) -> Result {
         let instance = old.directory().super_block().data();
-        engine::change::rename::rename(instance, old, new, replaced, flags)
+        engine::change::rename::rename(instance, old, new, replaced, flags)?;
+        vfs::pause::at(c"renamed");
+        Ok(())
     }
 
     fn create_nameless(request: Nameless<'_, LayerFs>) -> Result {
@@ -238,16 +231,41 @@ impl DirOps<LayerFs> for Dir {
     }
 }
 
+/// How often a name is looked for if it is published in the meantime.
+const MOST_TRIES: u32 = 16;
+
+/// The inode of what has this name in the layers.
+fn find(instance: &Instance, dentry: &Unhashed<'_, LayerFs>) -> Result<Option<ARef<Inode>>> {
+    let parent = dentry.parent();
+    let sb = parent.super_block();
+    let root = sb.root().inode().held();
+    instance.as_mounter(|c| {
+        let outcome = engine::lookup::lookup(
+            instance,
+            c,
+            parent.inode().held(),
+            root,
+            dentry.name(),
+            MissingOrigin::Add,
+        )?;
+        engine::change::set_hides_lower(dentry.dentry(), outcome.upper_hides);
+        let Some(found) = outcome.found else {
+            return Ok(None);
+        };
+        engine::inode::get(sb, instance, c, found).map(Some)
+    })
+}
+
 /// Whether the names of a directory can be passed on as the real one has them.
-fn is_read_directly(object: &Object) -> bool {
-    !object.has(Trait::MAY_HAVE_WHITEOUTS) && !object.has(Trait::IMPURE)
+fn is_read_directly(now: Now<&Object>) -> bool {
+    !now.has(Trait::MAY_HAVE_WHITEOUTS) && !now.has(Trait::IMPURE)
 }
 
 impl Reading {
     /// At its beginning a directory is read as it is now.
     fn restart(&mut self, inode: &Inode) {
         let object = inode.data();
-        if !is_read_directly(object) {
+        if !is_read_directly(Now::of(object)) {
             self.directly = false;
         }
         let version = object.listing().map(SharedListing::version);
@@ -284,11 +302,12 @@ fn join_listing(
 /// A directory of upper alone that is marked to hold objects with an origin, but was found to hold none
 /// in the given version, can be passed on as it is again.
 fn make_pure(instance: &Instance, inode: &Inode, version: usize) {
-    let object = inode.held();
-    if !object.has(Trait::IMPURE) || object.has(Trait::MAY_HAVE_WHITEOUTS) {
+    let now = Now::of(inode.held());
+    if !now.has(Trait::IMPURE) || now.has(Trait::MAY_HAVE_WHITEOUTS) {
         return;
     }
-    let Some(upper) = object::upper_path(instance, object) else {
+    let object = now.object();
+    let Some(upper) = now.upper_path(instance) else {
         return;
     };
     instance.as_mounter(|c| {
@@ -331,12 +350,13 @@ fn emit_listing(file: &File, listing: &Listing, emitter: &mut Emitter<'_>) {
 fn pass_on(
     instance: &Instance,
     file: &File,
+    fsid: u32,
     real: &mut OwnedFile,
     emitter: &mut Emitter<'_>,
 ) -> Result {
     let inode = file.inode();
     let parent = file.dentry().parent();
-    let parent_is_merged = parent.inode().data().is_merged();
+    let parent_is_merged = Now::of(parent.inode().data()).is_merged();
     match instance.xino {
         XinoBits::Off => return instance.as_mounter(|c| emitter.forward(c, real)),
         XinoBits::SameFs if !parent_is_merged => {
@@ -344,7 +364,6 @@ fn pass_on(
         }
         _ => {}
     }
-    let fsid = instance.fsid_of(inode.data().real()?)?;
     let (own, parents) = (inode.ino(), parent.inode().ino());
     instance.as_mounter(|c| {
         emitter.forward_renumbered(c, real, |entry| match entry.name {

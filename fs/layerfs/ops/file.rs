@@ -11,7 +11,7 @@ use crate::engine;
 use crate::engine::copy_up::copy_up;
 use crate::engine::copy_up::Need;
 use crate::state::instance::Instance;
-use crate::state::object;
+use crate::state::object::Now;
 use crate::state::object::Trait;
 use crate::state::File;
 use crate::state::Inode;
@@ -91,7 +91,7 @@ fn instance_of(file: &File) -> &Instance {
 /// Notes the access time of what is in upper; what is in lower layers is left alone.
 fn after_read(file: &File) {
     let inode = file.inode();
-    if let Some(upper) = inode.data().upper() {
+    if let Some(upper) = Now::of(inode.data()).upper() {
         // Whether it is due depends on when the file was changed, which may have been through a mapping.
         inode.refresh_change_times(upper.inode());
         backing::note_access(file);
@@ -209,12 +209,12 @@ impl FileOps<LayerFs> for Regular {
         if instance.is_volatile() {
             return instance.check_errors();
         }
-        let object = inode.held();
+        let now = Now::of(inode.held());
         // What is in a lower layer was never written by us.
-        let Some(path) = object::upper_path(instance, object) else {
+        let Some(path) = now.upper_path(instance) else {
             return Ok(());
         };
-        if range.data_only && !object.has(Trait::UPPER_DATA) {
+        if range.data_only && !now.has(Trait::UPPER_DATA) {
             return Ok(());
         }
         let real = open.at(instance, file, path)?;
@@ -240,7 +240,7 @@ impl FileOps<LayerFs> for Regular {
         range: TransferRange,
     ) -> Result<i64> {
         let (inode, instance) = (to.0.inode(), instance_of(to.0));
-        let in_upper = |file: &File| file.inode().data().upper().is_some();
+        let in_upper = |file: &File| Now::of(file.inode().data()).in_upper();
         // Copying up to deduplicate would make one more copy.
         if how == Transfer::Deduplicate && !(in_upper(from.0) && in_upper(to.0)) {
             return Err(EPERM);

@@ -6,7 +6,7 @@
 
 use crate::state::config;
 use crate::state::config::Lowerdirs;
-use crate::state::object;
+use crate::state::object::Now;
 use crate::state::LayerFs;
 use crate::state::SuperBlock;
 use format::ino::XinoBits;
@@ -23,7 +23,7 @@ impl SuperOps<LayerFs> for Super {
     fn statfs(sb: &SuperBlock, stat: &mut StatFs) -> Result {
         let instance = sb.data();
         let root = sb.root().inode();
-        stat.fill(object::real_path(instance, root.held())?)?;
+        stat.fill(Now::of(root.held()).real_path(instance)?)?;
         stat.set_name_max(instance.name_max);
         if let Some(uuid) = instance.uuid {
             stat.set_identity(uuid);

@@ -7,7 +7,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::state::object;
+use crate::state::object::Now;
 use crate::state::LayerFs;
 use crate::state::Positive;
 use kernel::prelude::*;
@@ -25,14 +25,14 @@ impl SymlinkOps<LayerFs> for Symlink {
     ) -> Result<symlink::Target<'a>> {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let path = object::real_path(instance, inode.held())?;
+        let path = Now::of(inode.held()).real_path(instance)?;
         instance.as_mounter(|c| symlink::target(c, path.dentry(), done))
     }
 
     fn read(dentry: &Positive, buffer: symlink::UserBuffer<'_>) -> Result<i32> {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let path = object::real_path(instance, inode.held())?;
+        let path = Now::of(inode.held()).real_path(instance)?;
         instance.as_mounter(|c| symlink::read_to_user(c, path, buffer))
     }
 }

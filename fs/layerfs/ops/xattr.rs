@@ -10,7 +10,7 @@ use crate::engine;
 use crate::engine::copy_up::copy_up;
 use crate::engine::copy_up::Need;
 use crate::state::instance::Instance;
-use crate::state::object;
+use crate::state::object::Now;
 use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::Positive;
@@ -27,7 +27,7 @@ pub(crate) struct Xattr;
 impl XattrOps<LayerFs> for Xattr {
     fn get(inode: &Inode, name: &CStr, buf: &mut [u8]) -> Result<usize> {
         let instance = inode.super_block().data();
-        let path = object::real_path(instance, inode.held())?;
+        let path = Now::of(inode.held()).real_path(instance)?;
         let mut buffer = [0u8; 256];
         let name = stored_name(instance, name, &mut buffer)?;
         instance.as_mounter(|c| xattr::get(c, path, name, buf))
@@ -43,13 +43,14 @@ impl XattrOps<LayerFs> for Xattr {
         let instance = inode.super_block().data();
         let mut buffer = [0u8; 256];
         let name = stored_name(instance, name, &mut buffer)?;
-        if value.is_none() && inode.data().upper().is_none() {
+        let now = Now::of(inode.held());
+        if value.is_none() && !now.in_upper() {
             // Nothing is copied up to take away what is not there.
-            let path = object::real_path(instance, inode.held())?;
+            let path = now.real_path(instance)?;
             instance.as_mounter(|c| xattr::get(c, path, name, &mut []))?;
         }
         copy_up(instance, dentry, Need::Metadata)?;
-        let path = object::upper_path(instance, inode.held()).ok_or(EIO)?;
+        let path = Now::of(inode.held()).upper_path(instance).ok_or(EIO)?;
         let writing = path.mount().want_write()?;
         let result = instance.as_mounter(|c| match value {
             Some(value) => xattr::set(c, &writing, path.dentry(), name, value, flags),

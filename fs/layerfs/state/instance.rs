@@ -9,9 +9,9 @@ use super::layer::Filesystem;
 use super::layer::Layer;
 use super::layer::Upper;
 use super::object::UPPER;
+use super::publication::Publications;
 use super::Real;
 use core::sync::atomic::AtomicU64;
-use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering;
 use format::ino;
 use format::ino::XinoBits;
@@ -55,8 +55,8 @@ pub(crate) struct Instance {
     pub(crate) no_idmaps: bool,
     /// Who can make names can't choose them so that all fall into one place of a hash table.
     pub(crate) name_key: HashKey,
-    /// How often an object began to be found by another key.
-    pub(crate) rekeyed: AtomicUsize,
+    /// Which names get a copy in upper.
+    pub(crate) publications: Publications,
     /// The last inode number that was made up.
     pub(crate) last_made_up: AtomicU64,
 }

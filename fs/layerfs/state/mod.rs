@@ -9,6 +9,7 @@ pub(crate) mod instance;
 pub(crate) mod layer;
 pub(crate) mod listing;
 pub(crate) mod object;
+pub(crate) mod publication;
 
 /// The filesystem, as a type. What it can do is said in [`crate::mount`], above all floors.
 pub(crate) enum LayerFs {}

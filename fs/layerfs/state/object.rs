@@ -6,11 +6,16 @@
 //! found out once; the place in the upper one may be added later, by copy-up, and is there from then
 //! on. Most objects are in one layer only, so that is what the data of an inode has room for; what else
 //! a merged directory or a metacopy file needs is allocated beside it.
+//!
+//! What may change while somebody looks (whether it is in upper, whether its data is there, the other traits) is
+//! in one word. An operation reads that word once, as a [`Now`], and asks the value whatever it needs: two readings
+//! of the word could be of two states. Only who holds the lock of the object, a [`Claim`], changes where it is.
 
 #![forbid(unsafe_code)]
 
 use super::instance::Instance;
 use super::listing::SharedListing;
+use core::ops::Deref;
 use kernel::prelude::*;
 use kernel::str::CString;
 use vfs::sync::LateBox;
@@ -20,7 +25,6 @@ use vfs::sync::WordGuard;
 use vfs::Held;
 use vfs::Path;
 use vfs::PinnedDentry;
-use vfs::RcuInode;
 
 /// The layer number that stands for the upper layer. Lower layers are numbered from 0.
 pub(crate) const UPPER: u32 = u32::MAX;
@@ -37,6 +41,7 @@ pub(crate) fn mount_number(pin: &PinnedDentry) -> usize {
 /// In every inode that others can see, `upper` or `top` is there.
 #[derive(Default)]
 pub(crate) struct Object {
+    /// There once the word says [`Trait::IN_UPPER`], which is what readers go by.
     upper: SetOnce<PinnedDentry>,
     /// The first place in the lower layers. Of a file in upper: what it was copied up from.
     top: Option<PinnedDentry>,
@@ -162,6 +167,8 @@ impl Trait {
     pub(crate) const LOWER_NUMBER: Self = Self(1 << 5);
     /// The data was found to have the digest that the metacopy file says.
     pub(crate) const VERIFIED: Self = Self(1 << 6);
+    /// It is in upper: the place there is known.
+    const IN_UPPER: Self = Self(1 << 7);
 }
 
 /// Several of them.
@@ -222,6 +229,7 @@ impl Object {
             };
             LateBox::with(KBox::new(more, GFP_KERNEL)?)
         };
+        let traits = traits.with(Trait::IN_UPPER, places.upper.is_some());
         let object = Self {
             upper: SetOnce::new(),
             top: places.top,
@@ -234,26 +242,19 @@ impl Object {
         Ok(object)
     }
 
-    /// What is known of it.
-    #[inline]
-    pub(crate) fn traits(&self) -> Traits {
-        Traits(self.word.bits())
+    /// From now on it is a directory in upper that may hold objects with an origin, or no more.
+    pub(crate) fn set_impure(&self, is_impure: bool) {
+        if is_impure {
+            self.word.set(Trait::IMPURE.0);
+        } else {
+            self.word.clear(Trait::IMPURE.0);
+        }
     }
 
-    /// Whether `one` is known of it.
-    #[inline]
-    pub(crate) fn has(&self, one: Trait) -> bool {
-        self.traits().has(one)
-    }
-
-    /// From now on `one` is known of it.
-    pub(crate) fn set(&self, one: Trait) {
-        self.word.set(one.0);
-    }
-
-    /// `one` is no longer true of it.
-    pub(crate) fn clear(&self, one: Trait) {
-        self.word.clear(one.0);
+    /// The data that it has as a metacopy file was checked. (One that has got its data in upper meanwhile is none
+    /// any more, and nobody asks.)
+    pub(crate) fn set_verified(&self) {
+        self.word.set(Trait::VERIFIED.0);
     }
 
     /// Keeps others from copying it up, or waits until they have. (`depth`: the stacking depth of its
@@ -262,42 +263,17 @@ impl Object {
     /// # Errors
     ///
     /// `EINTR`: the task is being killed.
-    pub(crate) fn lock(&self, depth: u32) -> Result<WordGuard<'_>> {
-        self.word.lock(depth)
-    }
-
-    /// Where it is in the upper layer.
-    #[inline]
-    pub(crate) fn upper(&self) -> Option<&PinnedDentry> {
-        self.upper.as_ref()
-    }
-
-    /// From now on it is in the upper layer as well. What is known of it must be said before.
-    pub(crate) fn set_upper(&self, upper: PinnedDentry) -> bool {
-        self.upper.populate(upper)
+    pub(crate) fn lock(&self, depth: u32) -> Result<Claim<'_>> {
+        Ok(Claim {
+            object: self,
+            _lock: self.word.lock(depth)?,
+        })
     }
 
     /// Where it is in the lower layers first; of a file in upper: its origin.
     #[inline]
     pub(crate) fn lower(&self) -> Option<&PinnedDentry> {
         self.top.as_ref()
-    }
-
-    /// Where its attributes are.
-    #[inline]
-    pub(crate) fn real(&self) -> Result<&PinnedDentry> {
-        self.upper.as_ref().or(self.top.as_ref()).ok_or(EIO)
-    }
-
-    /// Where its data is, if that is known.
-    #[inline]
-    fn data(&self) -> Option<&PinnedDentry> {
-        if let Some(upper) = self.upper.as_ref() {
-            if self.has(Trait::UPPER_DATA) {
-                return Some(upper);
-            }
-        }
-        self.lower_data()
     }
 
     /// Where its data is in the lower layers, if that is known.
@@ -309,16 +285,6 @@ impl Object {
                 Some(lazy) => lazy.found.as_ref(),
                 None => more.below.last().or(self.top.as_ref()),
             },
-        }
-    }
-
-    /// Whether only its metadata is where its attributes are.
-    #[inline]
-    pub(crate) fn is_metacopy(&self) -> bool {
-        if self.upper.as_ref().is_some() {
-            !self.has(Trait::UPPER_DATA)
-        } else {
-            self.has(Trait::LOWER_METACOPY)
         }
     }
 
@@ -363,16 +329,6 @@ impl Object {
         below.saturating_add(usize::from(self.top.is_some()))
     }
 
-    /// Whether it is a directory merged of several.
-    #[inline]
-    pub(crate) fn is_merged(&self) -> bool {
-        if self.upper.as_ref().is_some() {
-            self.top.is_some()
-        } else {
-            self.more.get().is_some_and(|more| !more.below.is_empty())
-        }
-    }
-
     /// The merged names of a directory, if anybody asked for them yet.
     pub(crate) fn listing(&self) -> Option<&SharedListing> {
         self.more.get()?.listing.get()
@@ -389,35 +345,206 @@ impl Object {
     }
 }
 
-/// The real inode of an object: also in RCU-walk.
-#[inline]
-pub(crate) fn real_inode(object: &Object) -> Result<&RcuInode<vfs::Foreign>> {
-    Ok(object.real()?.inode())
+/// The lock of an object: while it is held, nobody else copies the object up, adds its data, or removes it.
+#[must_use = "the lock is released when this is dropped"]
+pub(crate) struct Claim<'a> {
+    object: &'a Object,
+    _lock: WordGuard<'a>,
 }
 
-/// The place of its attributes, as a path.
-#[inline]
-pub(crate) fn real_path<'a>(instance: &'a Instance, object: Held<'a, Object>) -> Result<Path<'a>> {
-    let real = object.and_then(|o| o.real().ok()).ok_or(EIO)?;
-    path(instance, real)
+impl<'a> Claim<'a> {
+    /// What the object is; where it is and whether its data is there stays so until this is used to change it.
+    pub(crate) fn now(&self) -> Now<&'a Object> {
+        Now::of(self.object)
+    }
+
+    /// From now on it is in upper as well: whole, if it is no directory. Readers see place and traits at once.
+    pub(crate) fn show_in_upper(&self, upper: PinnedDentry, is_dir: bool) {
+        self.object.upper.populate(upper);
+        let more = if is_dir {
+            Trait::MAY_HAVE_WHITEOUTS
+        } else {
+            Trait::UPPER_DATA
+        };
+        self.object
+            .word
+            .change(Trait::IN_UPPER.0 | more.0, Trait::VERIFIED.0);
+    }
+
+    /// From now on its data is in upper as well.
+    pub(crate) fn show_data_in_upper(&self) {
+        self.object
+            .word
+            .change(Trait::UPPER_DATA.0, Trait::VERIFIED.0);
+    }
 }
 
-/// The place in the upper layer, as a path.
-#[inline]
-pub(crate) fn upper_path<'a>(instance: &'a Instance, object: Held<'a, Object>) -> Option<Path<'a>> {
-    path(instance, object.and_then(|o| o.upper())?).ok()
+/// What an object is, at one moment: taken once in an operation, and passed on.
+///
+/// `R` is a borrow of the object: `&Object`, also in RCU-walk, or `Held<Object>`, with which one gets at the dentries.
+#[derive(Clone, Copy)]
+pub(crate) struct Now<R> {
+    object: R,
+    word: Traits,
+}
+
+impl<R: Deref<Target = Object>> Now<R> {
+    /// What `object` is now.
+    #[inline]
+    pub(crate) fn of(object: R) -> Self {
+        let word = Traits(object.word.bits());
+        Self { object, word }
+    }
+
+    /// Whether it is in upper.
+    #[inline]
+    pub(crate) fn in_upper(&self) -> bool {
+        self.has(Trait::IN_UPPER)
+    }
+
+    /// Whether `one` is known of it.
+    #[inline]
+    pub(crate) fn has(&self, one: Trait) -> bool {
+        self.word.has(one)
+    }
+
+    /// Whether only its metadata is where its attributes are.
+    #[inline]
+    pub(crate) fn is_metacopy(&self) -> bool {
+        if self.in_upper() {
+            !self.has(Trait::UPPER_DATA)
+        } else {
+            self.has(Trait::LOWER_METACOPY)
+        }
+    }
+
+    /// Whether it is a directory merged of several.
+    #[inline]
+    pub(crate) fn is_merged(&self) -> bool {
+        if self.in_upper() {
+            self.object.top.is_some()
+        } else {
+            let more = self.object.more.get();
+            more.is_some_and(|more| !more.below.is_empty())
+        }
+    }
+
+    /// Whether it keeps the number that a lower object has.
+    #[inline]
+    pub(crate) fn has_origin(&self) -> bool {
+        self.in_upper() && self.object.top.is_some() && self.has(Trait::LOWER_NUMBER)
+    }
+
+    /// The number of layers it is in.
+    pub(crate) fn depth(&self) -> usize {
+        usize::from(self.in_upper()) + self.object.lower_depth()
+    }
+}
+
+impl<'a> Now<&'a Object> {
+    /// Where it is in the upper layer.
+    #[inline]
+    pub(crate) fn upper(self) -> Option<&'a PinnedDentry> {
+        if self.in_upper() {
+            self.object.upper.as_ref()
+        } else {
+            None
+        }
+    }
+
+    /// Where its attributes are.
+    ///
+    /// # Errors
+    ///
+    /// `EIO`: nowhere, which is not so of an object in use.
+    #[inline]
+    pub(crate) fn real(self) -> Result<&'a PinnedDentry> {
+        let place = if self.in_upper() {
+            self.object.upper.as_ref()
+        } else {
+            self.object.top.as_ref()
+        };
+        place.ok_or(EIO)
+    }
+
+    /// Where its data is, if that is known.
+    #[inline]
+    fn data(self) -> Option<&'a PinnedDentry> {
+        if self.in_upper() && self.has(Trait::UPPER_DATA) {
+            self.object.upper.as_ref()
+        } else {
+            self.object.lower_data()
+        }
+    }
+
+    /// Every place it is in, upper first.
+    pub(crate) fn places(self) -> impl Iterator<Item = &'a PinnedDentry> {
+        Iterator::chain(self.upper().into_iter(), self.object.lower_stack())
+    }
+}
+
+impl<'a> Now<Held<'a, Object>> {
+    /// The same, where no dentry is needed.
+    #[inline]
+    pub(crate) fn get(self) -> Now<&'a Object> {
+        Now {
+            object: self.object.get(),
+            word: self.word,
+        }
+    }
+
+    /// The object that it is about.
+    #[inline]
+    pub(crate) fn object(self) -> Held<'a, Object> {
+        self.object
+    }
+
+    /// Where it is in the upper layer.
+    #[inline]
+    pub(crate) fn upper(self) -> Option<Held<'a, PinnedDentry>> {
+        let word = self.word;
+        self.object.and_then(|object| Now { object, word }.upper())
+    }
+
+    /// Every place it is in, upper first.
+    pub(crate) fn places(self) -> impl Iterator<Item = Held<'a, PinnedDentry>> {
+        Iterator::chain(self.upper().into_iter(), lower_places(self.object))
+    }
+
+    /// The place of its attributes, as a path.
+    ///
+    /// # Errors
+    ///
+    /// `EIO`.
+    #[inline]
+    pub(crate) fn real_path(self, instance: &'a Instance) -> Result<Path<'a>> {
+        let word = self.word;
+        let real = self
+            .object
+            .and_then(|object| Now { object, word }.real().ok())
+            .ok_or(EIO)?;
+        path(instance, real)
+    }
+
+    /// The place in the upper layer, as a path.
+    #[inline]
+    pub(crate) fn upper_path(self, instance: &'a Instance) -> Option<Path<'a>> {
+        path(instance, self.upper()?).ok()
+    }
+
+    /// The place of its data, as a path; `None` if nobody has looked for it yet.
+    #[inline]
+    pub(crate) fn data_path(self, instance: &'a Instance) -> Option<Path<'a>> {
+        let word = self.word;
+        let data = self.object.and_then(|object| Now { object, word }.data())?;
+        path(instance, data).ok()
+    }
 }
 
 /// The first place in the lower layers, as a path.
 #[inline]
 pub(crate) fn lower_path<'a>(instance: &'a Instance, object: Held<'a, Object>) -> Option<Path<'a>> {
     path(instance, object.and_then(|o| o.lower())?).ok()
-}
-
-/// The place of its data, as a path; `None` if nobody has looked for it yet.
-#[inline]
-pub(crate) fn data_path<'a>(instance: &'a Instance, object: Held<'a, Object>) -> Option<Path<'a>> {
-    path(instance, object.and_then(|o| o.data())?).ok()
 }
 
 /// The place of its data in the lower layers, as a path; `None` if nobody has looked for it yet.
@@ -448,15 +575,4 @@ pub(crate) fn lower_place<'a>(
     i: usize,
 ) -> Option<Held<'a, PinnedDentry>> {
     object.and_then(|o| o.lower_place(i))
-}
-
-/// The place of an object in the upper layer.
-#[inline]
-pub(crate) fn upper_place<'a>(object: Held<'a, Object>) -> Option<Held<'a, PinnedDentry>> {
-    object.and_then(|o| o.upper())
-}
-
-/// Every place an object is in, upper first.
-pub(crate) fn places<'a>(object: Held<'a, Object>) -> impl Iterator<Item = Held<'a, PinnedDentry>> {
-    Iterator::chain(upper_place(object).into_iter(), lower_places(object))
 }

@@ -8,6 +8,7 @@
 use super::changed;
 use super::has_origin;
 use super::hides_lower;
+use super::is_in_upper;
 use super::is_lower_positive;
 use super::is_merged_or_lower;
 use super::is_pure_upper;
@@ -24,8 +25,7 @@ use crate::engine::listing;
 use crate::marks;
 use crate::state::config;
 use crate::state::instance::Instance;
-use crate::state::object;
-use crate::state::object::Trait;
+use crate::state::object::Now;
 use crate::state::LayerFs;
 use crate::state::Positive;
 use crate::state::Real;
@@ -40,6 +40,7 @@ use vfs::dir_op::Renaming;
 use vfs::errno::*;
 use vfs::lock::VfsLocked;
 use vfs::Path;
+use vfs::PinnedDentry;
 
 /// Renames.
 ///
@@ -170,7 +171,7 @@ impl Job<'_> {
         changed(self.instance, old_dir);
         changed(self.instance, new_dir);
         inode::refresh(self.instance, old_inode);
-        if let Some(new_inode) = new_inode.filter(|i| i.data().upper().is_some()) {
+        if let Some(new_inode) = new_inode.filter(|i| Now::of(i.data()).in_upper()) {
             inode::refresh(self.instance, new_inode);
         }
         Ok(())
@@ -184,11 +185,7 @@ impl Job<'_> {
         replaced: Option<&Real>,
         flags: RenameFlags,
     ) -> Result {
-        let in_upper = new
-            .dentry()
-            .positive()
-            .is_some_and(|d| d.inode().data().upper().is_some());
-        let fits = if in_upper {
+        let fits = if is_in_upper(&new) {
             self.matches(&new, real, replaced)
         } else {
             match real {
@@ -221,7 +218,7 @@ impl Job<'_> {
             return self.set_redirect(dentry, real, same_dir);
         }
         let is_dir = dentry.inode().is_dir();
-        if is_dir && !hides_lower(&name) && to.inode().data().is_merged() {
+        if is_dir && !hides_lower(&name) && Now::of(to.inode().data()).is_merged() {
             self.mark(real, Mark::Opaque, b"y", EXDEV)?;
             set_hides_lower(&name, true);
         }
@@ -233,9 +230,9 @@ impl Job<'_> {
     pub(super) fn set_redirect(&self, dentry: &Positive, real: &Real, same_dir: bool) -> Result {
         let object = dentry.inode().data();
         // Hard links may be in different directories.
-        let absolute = !same_dir
-            || !dentry.inode().is_dir()
-                && object.lower().is_some_and(|pin| pin.inode().nlink() > 1);
+        let is_dir = dentry.inode().is_dir();
+        let came_apart = |pin: &PinnedDentry| !inode::stays_one(is_dir, pin.inode().nlink());
+        let absolute = !same_dir || object.lower().is_some_and(came_apart);
         let known = self.redirect_of(real)?;
         if known.is_some_and(|path| !absolute || path.first() == Some(&b'/')) {
             return Ok(());
@@ -257,22 +254,29 @@ impl Job<'_> {
     }
 
     /// The path in the lower layers: names as they are, or as they were where a redirect says so.
+    ///
+    /// Ancestors may be renamed meanwhile: one whose parent is not locked by this operation, within its directory,
+    /// and for a link or a rename within a directory anywhere, as only moves between directories exclude each
+    /// other (`s_vfs_rename_mutex`). The redirect of a directory is written before its name changes for the first
+    /// time. So parent and name are taken down first and the redirect is read after that: if there is none even
+    /// then, they are those that it always had. An absolute redirect makes them needless, and with a relative one
+    /// it has never left its parent.
     fn path_from_root(&self, dentry: &Positive) -> Result<KVec<u8>> {
         let mut names: KVec<KVec<u8>> = KVec::new();
         let mut len = 0usize;
         let mut at = ARef::from(dentry);
         while !at.is_root() {
-            let upper = object::upper_path(self.instance, at.inode().held());
-            let redirect = match upper {
-                Some(upper) if at.inode().is_dir() || !at.inode().data().has(Trait::UPPER_DATA) => {
+            let parent = at.parent();
+            let name = at.name_copy()?;
+            vfs::pause::at(c"path_step");
+            let now = Now::of(at.inode().held());
+            let redirect = match now.upper_path(self.instance) {
+                Some(upper) if at.inode().is_dir() || now.is_metacopy() => {
                     self.redirect_of(upper.dentry())?
                 }
                 _ => None,
             };
-            let name = match redirect {
-                Some(redirect) => redirect,
-                None => at.name_copy()?,
-            };
+            let name = redirect.unwrap_or(name);
             let ends = name.first() == Some(&b'/');
             len = len
                 .saturating_add(name.len())
@@ -281,7 +285,7 @@ impl Job<'_> {
             if ends {
                 break;
             }
-            at = at.parent();
+            at = parent;
         }
         if len > config::redirect_max(self.instance.config.as_overlay) {
             // Then it has to be copied.
