@@ -98,10 +98,16 @@ impl<F: FileSystem> Slot<F> {
 
     /// `->alloc_inode()`.
     pub(crate) unsafe extern "C" fn alloc(sb: *mut bindings::super_block) -> *mut bindings::inode {
-        // SAFETY: The VFS passes a super block of ours; the type has its cache while it is registered.
+        let cache = F::fs_type().cache();
+        if cache.is_null() {
+            // It is another type now than the one that was registered.
+            return core::ptr::null_mut();
+        }
+        // SAFETY: The VFS passes a super block of ours; the type has its cache while it is registered, of
+        // objects of this size.
         unsafe {
             let slot: *mut Self = bindings::kmem_cache_alloc_lru_noprof(
-                F::fs_type().cache(),
+                cache,
                 &raw mut (*sb).s_inode_lru,
                 bindings::GFP_KERNEL,
             )
@@ -130,7 +136,8 @@ impl<F: FileSystem> Slot<F> {
         unsafe {
             let slot = Self::of(inode);
             (&raw mut (*slot).data).drop_in_place();
-            bindings::kmem_cache_free(F::fs_type().cache(), slot.cast());
+            // This finds the cache by the object.
+            bindings::kfree(slot.cast());
         }
     }
 }

@@ -62,8 +62,9 @@ impl<F: FileSystem> Default for FsType<F> {
 ///
 /// # Invariants
 ///
-/// `F::fs_type()` is registered and has its inode cache.
-pub struct Registration<F: FileSystem>(PhantomData<F>);
+/// The type is registered and has its inode cache. (What `F::fs_type()` says when it is asked again is not
+/// relied on.)
+pub struct Registration<F: FileSystem>(&'static FsType<F>);
 
 impl<F: FileSystem> Registration<F> {
     /// Makes an inode cache (named after the filesystem, `_inode` appended) and registers the type
@@ -128,20 +129,18 @@ impl<F: FileSystem> Registration<F> {
             to_result(bindings::register_filesystem(raw))
         };
         // INVARIANT: The cache was made; if the registration failed, dropping undoes just that.
-        let registration = Self(PhantomData);
+        let registration = Self(fs_type);
         if let Err(e) = registered {
             // Dropping would unregister what is not registered.
             core::mem::forget(registration);
-            Self::destroy_cache();
+            Self::destroy_cache(fs_type);
             return Err(e);
         }
         Ok(registration)
     }
 
-    fn destroy_cache() {
-        let cache = F::fs_type()
-            .cache
-            .swap(core::ptr::null_mut(), Ordering::AcqRel);
+    fn destroy_cache(fs_type: &FsType<F>) {
+        let cache = fs_type.cache.swap(core::ptr::null_mut(), Ordering::AcqRel);
         // SAFETY: No super block of the type is left, so no inode is; those that wait for their
         // grace period are waited for.
         unsafe {
@@ -155,10 +154,10 @@ impl<F: FileSystem> Drop for Registration<F> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant it is registered. The VFS holds our module while a super
         // block exists, so there is none.
-        unsafe { bindings::unregister_filesystem(F::fs_type().raw.get()) };
+        unsafe { bindings::unregister_filesystem(self.0.raw.get()) };
         // A delayed callback must find the cache: it is taken away after all of them ran.
         // SAFETY: No requirement.
         unsafe { bindings::rcu_barrier() };
-        Self::destroy_cache();
+        Self::destroy_cache(self.0);
     }
 }
