@@ -142,3 +142,12 @@ bool vfs_helper_inode_loses_sgid(struct inode *inode)
 	return (inode->i_mode & S_ISGID) && !in_group_p(inode->i_gid) &&
 	       !capable_wrt_inode_uidgid(&nop_mnt_idmap, inode, CAP_FSETID);
 }
+
+/*
+ * Whether a pin is dropped where what it is on can't be given back: in an RCU callback, which is what drops
+ * the data of an inode.
+ */
+bool vfs_helper_pin_is_lost(void)
+{
+	return WARN_ONCE(in_softirq(), "vfs: a pin is not among those its inode shows, and stays for good\n");
+}

@@ -19,7 +19,8 @@ use crate::inode::RcuInode;
 use crate::inode::COPIED_FLAGS;
 use crate::ops::tables;
 use crate::ops::AttrOps;
-use crate::pinned::PinnedDentry;
+use crate::pinned;
+use crate::pinned::PinSet;
 use crate::super_block::SuperBlock;
 use crate::symlink;
 use crate::FileSystem;
@@ -68,9 +69,13 @@ impl<F: FileSystem> Inode<F> {
 ///
 /// It is dropped in an RCU callback: dropping it must not sleep.
 pub trait InodeData: Default + Send + Sync {
-    /// Shows every [`PinnedDentry`] within, so that they can be given back when the inode is
-    /// evicted. One that is left out would be given back where that may sleep and must not.
-    fn pins(&self, each: &mut dyn FnMut(&PinnedDentry));
+    /// All that it pins.
+    type Pins: PinSet;
+
+    /// The pins: a field of the data itself, not in memory of its own. They are given back when the
+    /// inode is evicted. (What is shown instead of such a field is left alone, and a pin anywhere else is
+    /// lost: it stays for good, and the kernel's log says so.)
+    fn pins(&self) -> &Self::Pins;
 }
 
 /// An inode of ours in memory.
@@ -122,10 +127,17 @@ impl<F: FileSystem> Slot<F> {
 
     /// `->destroy_inode()`: nobody counts on it any more, but RCU-walk may still see it.
     pub(crate) unsafe extern "C" fn destroy(inode: *mut bindings::inode) {
-        // SAFETY: The VFS passes an inode of ours, once, when its last reference is gone.
+        // SAFETY: The VFS passes an inode of ours, once, when its last reference is gone. What lies within
+        // its data belongs to it, so nobody has a `Held` of a pin there any more.
         unsafe {
             let data = &*(*Self::of(inode)).data.get();
-            data.pins(&mut |pin| pin.release());
+            let pins = data.pins();
+            let offset = (&raw const *pins)
+                .addr()
+                .wrapping_sub((&raw const *data).addr());
+            if offset < size_of::<F::InodeData>() {
+                pinned::release_all(pins);
+            }
         }
     }
 

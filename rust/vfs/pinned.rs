@@ -9,17 +9,25 @@
 //! *released*, when only the real inode's memory can be relied on, until the grace period ends. The
 //! types keep the two apart: a dentry is given only for a [`Held`] pin.
 //!
+//! Where the pins of an inode are is no matter of trust: they are in a [`PinSet`], which is made of the
+//! containers of this crate alone, and this crate goes through it. A container owns what is in it, so
+//! that a set can't lead to the pins of another inode, and none in it can be left out.
+//!
 //! C document:
 //! [`Documentation/filesystems/path-lookup.rst`](srctree/Documentation/filesystems/path-lookup.rst)
 
 use crate::bindings;
 use crate::dentry::Positive;
 use crate::inode::RcuInode;
+use crate::sync::LateBox;
+use crate::sync::SetOnce;
 use crate::Foreign;
 use core::ops::Deref;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicBool;
+use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering;
+use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 
 /// A borrow of something within the private data of an inode, by somebody who holds a counted
@@ -152,9 +160,10 @@ impl PinnedDentry {
     ///
     /// # Safety
     ///
-    /// Nobody may hold a [`Held`] of this pin any more.
-    pub(crate) unsafe fn release(&self) {
-        if !self.released.swap(true, Ordering::Relaxed) {
+    /// The pin must be in the data of an inode that nobody counts on any more, so that there is no
+    /// [`Held`] of it.
+    unsafe fn release(&self) {
+        if !self.released.swap(true, Ordering::Release) {
             // SAFETY: By the type invariant the count was ours, and this happens once.
             unsafe { bindings::dput(self.dentry.as_ptr()) };
         }
@@ -163,12 +172,19 @@ impl PinnedDentry {
     /// Asks the filesystem of the dentry in RCU-walk whether the dentry still is what it was.
     /// `None`: it can't be told without sleeping.
     pub(crate) fn revalidate_rcu(&self, flags: u32) -> Option<bool> {
+        if self.released.load(Ordering::Acquire) {
+            // Nothing is asked about what may be on its way out.
+            return None;
+        }
         let dentry = self.dentry.as_ptr();
         // SAFETY: Dentries are freed after a grace period; we are within one that began before the
-        // pin was released. The operation is called as the path walk itself calls it: parent and
-        // inode are read once and may be gone (`d_inode == NULL`), the name is a snapshot.
+        // pin was released, as it was not a moment ago. Parent and inode are read once and may be gone
+        // (`d_inode == NULL`); the name is a copy of ours.
         unsafe {
-            if (*dentry).d_flags & bindings::dentry_flags_DCACHE_OP_REVALIDATE == 0 {
+            if (&raw const (*dentry).d_flags).read_volatile()
+                & bindings::dentry_flags_DCACHE_OP_REVALIDATE
+                == 0
+            {
                 return Some(true);
             }
             let parent = (&raw const (*dentry).d_parent).read_volatile();
@@ -177,16 +193,47 @@ impl PinnedDentry {
                 return None;
             }
             let revalidate = (*(*dentry).d_op).d_revalidate?;
-            let mut name = core::mem::MaybeUninit::<bindings::name_snapshot>::uninit();
-            bindings::take_dentry_name_snapshot(name.as_mut_ptr(), dentry);
-            let result = revalidate(dir, &(*name.as_ptr()).name, dentry, flags);
-            bindings::release_dentry_name_snapshot(name.as_mut_ptr());
+            let mut bytes = bindings::shortname_store::default();
+            let name = short_name(dentry, &mut bytes)?;
+            let result = revalidate(dir, &name, dentry, flags);
             if result < 0 {
                 None
             } else {
                 Some(result > 0)
             }
         }
+    }
+}
+
+/// The name of a dentry as it is now, copied to `bytes`; `None` if it is long, and so not in the dentry
+/// itself, or being changed. (`take_dentry_name_snapshot()` waits for both: for a long name as long as
+/// the dentry is on its way out, which in an RCU read-side section can be for ever.)
+///
+/// # Safety
+///
+/// `dentry` must be a dentry whose memory stays, and the name must not be used after `bytes`.
+unsafe fn short_name(
+    dentry: *mut bindings::dentry,
+    bytes: &mut bindings::shortname_store,
+) -> Option<bindings::qstr> {
+    // SAFETY: By the requirement the words may be read at any time; what was read counts if the
+    // sequence is even and the same before and after it, as then nobody was changing them.
+    unsafe {
+        let sequence = AtomicU32::from_ptr((&raw mut (*dentry).d_seq.seqcount.sequence).cast());
+        let before = sequence.load(Ordering::Acquire);
+        let stored = &raw const (*dentry).__bindgen_anon_1.d_name;
+        let mut name = stored.read_volatile();
+        let short = &raw const (*dentry).d_shortname;
+        *bytes = short.read_volatile();
+        core::sync::atomic::fence(Ordering::Acquire);
+        if before % 2 != 0
+            || sequence.load(Ordering::Relaxed) != before
+            || name.name != short.cast::<u8>()
+        {
+            return None;
+        }
+        name.name = (&raw const *bytes).cast();
+        Some(name)
     }
 }
 
@@ -202,9 +249,126 @@ impl<'a> Held<'a, PinnedDentry> {
 
 impl Drop for PinnedDentry {
     fn drop(&mut self) {
-        if !*self.released.get_mut() {
-            // SAFETY: By the type invariant the count is ours.
-            unsafe { bindings::dput(self.dentry.as_ptr()) };
+        // SAFETY: By the type invariant the count is ours. Where it can't be given back, because the pin
+        // was put where it does not belong, in what an RCU callback drops, it is kept (and that is said):
+        // then nothing can go wrong with what it is on.
+        unsafe {
+            if !*self.released.get_mut() && !bindings::vfs_helper_pin_is_lost() {
+                bindings::dput(self.dentry.as_ptr());
+            }
         }
     }
 }
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// What the pins of an inode may be kept in: containers of this crate and of the kernel crate that own
+/// what is in them, in any combination. Only this crate implements it.
+///
+/// # Examples
+///
+/// ```ignore
+/// /// Where the object is now, once that is known; and what else there is of it.
+/// type Pins = (SetOnce<PinnedDentry>, LateBox<(KVec<PinnedDentry>, Other<CString>)>);
+/// ```
+pub trait PinSet: sealed::Sealed {
+    /// Shows each pin.
+    #[doc(hidden)]
+    fn each(&self, f: &mut impl FnMut(&PinnedDentry));
+}
+
+/// Gives back all dentries of a set; the inodes can still be read under RCU.
+///
+/// # Safety
+///
+/// The set must be in the data of an inode that nobody counts on any more.
+#[inline]
+pub(crate) unsafe fn release_all(set: &impl PinSet) {
+    // SAFETY: By the requirement: the set owns each.
+    set.each(&mut |pin| unsafe { pin.release() });
+}
+
+/// Something without pins, to be kept beside them. It is dropped in an RCU callback: that must not
+/// sleep. (A pin within would be lost.)
+#[derive(Default)]
+pub struct Other<T>(pub T);
+
+impl<T> sealed::Sealed for Other<T> {}
+
+impl<T> PinSet for Other<T> {
+    #[inline]
+    fn each(&self, _f: &mut impl FnMut(&PinnedDentry)) {}
+}
+
+impl sealed::Sealed for PinnedDentry {}
+
+impl PinSet for PinnedDentry {
+    #[inline]
+    fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+        f(self)
+    }
+}
+
+impl<S: PinSet> sealed::Sealed for Option<S> {}
+
+impl<S: PinSet> PinSet for Option<S> {
+    #[inline]
+    fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+        self.iter().for_each(|set| set.each(f));
+    }
+}
+
+impl<S: PinSet> sealed::Sealed for KBox<S> {}
+
+impl<S: PinSet> PinSet for KBox<S> {
+    #[inline]
+    fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+        (**self).each(f);
+    }
+}
+
+impl<S: PinSet> sealed::Sealed for KVec<S> {}
+
+impl<S: PinSet> PinSet for KVec<S> {
+    #[inline]
+    fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+        self.iter().for_each(|set| set.each(f));
+    }
+}
+
+impl<S: PinSet> sealed::Sealed for SetOnce<S> {}
+
+impl<S: PinSet> PinSet for SetOnce<S> {
+    #[inline]
+    fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+        self.as_ref().into_iter().for_each(|set| set.each(f));
+    }
+}
+
+impl<S: PinSet> sealed::Sealed for LateBox<S> {}
+
+impl<S: PinSet> PinSet for LateBox<S> {
+    #[inline]
+    fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+        self.get().into_iter().for_each(|set| set.each(f));
+    }
+}
+
+macro_rules! tuple {
+    ($($set:ident $i:tt),*) => {
+        impl<$($set: PinSet),*> sealed::Sealed for ($($set,)*) {}
+
+        impl<$($set: PinSet),*> PinSet for ($($set,)*) {
+            #[inline]
+            fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+                $(self.$i.each(f);)*
+            }
+        }
+    };
+}
+
+tuple!(A 0, B 1);
+tuple!(A 0, B 1, C 2);
+tuple!(A 0, B 1, C 2, D 3);

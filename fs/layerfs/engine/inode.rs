@@ -8,7 +8,6 @@ use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::object;
 use crate::state::object::Below;
-use crate::state::object::LazyData;
 use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::object::Places;
@@ -255,7 +254,7 @@ fn init(
         upper,
         top,
         below,
-        lazy: lazy.map(LazyData::new).transpose()?,
+        lazy: lazy.map(object::lazy_data).transpose()?,
     };
     let object = Object::new(places, traits)?;
     Ok(new.init(real.inode(), idmap, ino, marks.protection, object))

@@ -212,12 +212,12 @@ pub(crate) fn is_in_lower(
 ///
 /// `ENOENT`: no layer has it. What a layer gives. After a message, in either case.
 pub(crate) fn find_lazy_data(instance: &Instance, c: &Override<'_>, object: &Object) -> Result {
-    let Some(lazy) = object.lazy() else {
+    let Some(path) = object.lazy_path() else {
         return Ok(());
     };
     let mut outcome = ENOENT;
     for (index, layer) in instance.layers.iter().enumerate().skip(instance.merged) {
-        match vfs::path::lookup_inside(c, layer.mount.get(), &lazy.path) {
+        match vfs::path::lookup_inside(c, layer.mount.get(), path) {
             Ok(found) if found.unsuitable().is_some() => outcome = EREMOTE,
             Ok(found) if found.is_regular() => {
                 object.set_lazy_data(PinnedDentry::new(found, index as u32));
@@ -229,7 +229,7 @@ pub(crate) fn find_lazy_data(instance: &Instance, c: &Override<'_>, object: &Obj
     }
     vfs::warn_limited!(
         "no data-only layer has '{}', the data of a metacopy file: {:?}\n",
-        &*lazy.path,
+        path,
         outcome
     );
     Err(outcome)

@@ -18,6 +18,7 @@ use super::listing::SharedListing;
 use core::ops::Deref;
 use kernel::prelude::*;
 use kernel::str::CString;
+use vfs::pinned::Other;
 use vfs::sync::LateBox;
 use vfs::sync::LockWord;
 use vfs::sync::SetOnce;
@@ -41,32 +42,43 @@ pub(crate) fn mount_number(pin: &PinnedDentry) -> usize {
 /// In every inode that others can see, `upper` or `top` is there.
 #[derive(Default)]
 pub(crate) struct Object {
-    /// There once the word says [`Trait::IN_UPPER`], which is what readers go by.
-    upper: SetOnce<PinnedDentry>,
-    /// The first place in the lower layers. Of a file in upper: what it was copied up from.
-    top: Option<PinnedDentry>,
-    more: LateBox<More>,
+    pins: Pins,
     /// Traits, and the lock of copy-up.
     word: LockWord,
 }
 
-/// What few objects have.
-#[derive(Default)]
-struct More {
-    /// The lower layers below the top one, in order: those that a directory is merged of, or the one
-    /// that has the data of a metacopy file.
-    below: Below,
-    /// The merged names of a directory, while somebody has it open.
-    listing: LateBox<SharedListing>,
-    /// The data of a metacopy file that is in the data-only layers.
-    lazy: Option<KBox<LazyData>>,
-}
+/// All dentries that an object keeps, and beside them what is rare: where it is in upper, which is there
+/// once the word says [`Trait::IN_UPPER`] (readers go by that); the first place
+/// in the lower layers, which of a file in upper is what it was copied up from; the rest.
+pub(crate) type Pins = (SetOnce<PinnedDentry>, Option<PinnedDentry>, LateBox<More>);
 
-/// Places in lower layers, below the top one, in order. Most have but one.
+/// What few objects have: the lower layers below the top one, in order, which are those that a directory is
+/// merged of, or the one that has the data of a metacopy file; the data of a metacopy file that is in
+/// the data-only layers; the merged names of a directory, while somebody has it open.
+pub(crate) type More = (
+    BelowPins,
+    Option<KBox<LazyData>>,
+    Other<LateBox<SharedListing>>,
+);
+
+/// The first place below the top one, and the others. Most have but one.
+type BelowPins = (Option<PinnedDentry>, KVec<PinnedDentry>);
+
+/// Places in lower layers, below the top one, in order.
 #[derive(Default)]
-pub(crate) struct Below {
-    first: Option<PinnedDentry>,
-    rest: KVec<PinnedDentry>,
+pub(crate) struct Below(BelowPins);
+
+/// Data that nobody looks for before it is needed: where to look, in each data-only layer; where it was
+/// found.
+pub(crate) type LazyData = (Other<CString>, SetOnce<PinnedDentry>);
+
+/// Data that was not looked for yet.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn lazy_data(path: CString) -> Result<KBox<LazyData>> {
+    Ok(KBox::new((Other(path), SetOnce::new()), GFP_KERNEL)?)
 }
 
 impl Below {
@@ -76,10 +88,8 @@ impl Below {
     ///
     /// `ENOMEM`.
     pub(crate) fn with_capacity(len: usize) -> Result<Self> {
-        Ok(Self {
-            first: None,
-            rest: KVec::with_capacity(len.saturating_sub(1), GFP_KERNEL)?,
-        })
+        let rest = KVec::with_capacity(len.saturating_sub(1), GFP_KERNEL)?;
+        Ok(Self((None, rest)))
     }
 
     /// One more, below the others.
@@ -88,63 +98,33 @@ impl Below {
     ///
     /// `ENOMEM`.
     pub(crate) fn push(&mut self, place: PinnedDentry) -> Result {
-        if self.first.is_none() {
-            self.first = Some(place);
+        let (first, rest) = &mut self.0;
+        if first.is_none() {
+            *first = Some(place);
         } else {
-            self.rest.push(place, GFP_KERNEL)?;
+            rest.push(place, GFP_KERNEL)?;
         }
         Ok(())
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_none()
-    }
-
-    #[inline]
-    fn len(&self) -> usize {
-        self.rest
-            .len()
-            .saturating_add(usize::from(self.first.is_some()))
-    }
-
-    #[inline]
-    fn get(&self, i: usize) -> Option<&PinnedDentry> {
-        match i.checked_sub(1) {
-            None => self.first.as_ref(),
-            Some(i) => self.rest.get(i),
-        }
-    }
-
-    #[inline]
-    fn last(&self) -> Option<&PinnedDentry> {
-        self.rest.last().or(self.first.as_ref())
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &PinnedDentry> {
-        Iterator::chain(self.first.iter(), &self.rest)
+        self.0 .0.is_none()
     }
 }
 
-/// Data that nobody looks for before it is needed.
-pub(crate) struct LazyData {
-    /// Where to look, in each data-only layer.
-    pub(crate) path: CString,
-    found: SetOnce<PinnedDentry>,
+/// How many places there are below the top one.
+#[inline]
+fn count((first, rest): &BelowPins) -> usize {
+    rest.len().saturating_add(usize::from(first.is_some()))
 }
 
-impl LazyData {
-    /// Data that was not looked for yet.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn new(path: CString) -> Result<KBox<Self>> {
-        let lazy = Self {
-            path,
-            found: SetOnce::new(),
-        };
-        Ok(KBox::new(lazy, GFP_KERNEL)?)
+/// The `i`th place below the top one.
+#[inline]
+fn nth((first, rest): &BelowPins, i: usize) -> Option<&PinnedDentry> {
+    match i.checked_sub(1) {
+        None => first.as_ref(),
+        Some(i) => rest.get(i),
     }
 }
 
@@ -189,14 +169,10 @@ impl Traits {
 }
 
 impl vfs::inode_cache::InodeData for Object {
-    fn pins(&self, each: &mut dyn FnMut(&PinnedDentry)) {
-        if let Some(upper) = self.upper.as_ref() {
-            each(upper);
-        }
-        self.lower_stack().for_each(|pin| each(pin));
-        if let Some(data) = self.lazy().and_then(|lazy| lazy.found.as_ref()) {
-            each(data);
-        }
+    type Pins = Pins;
+
+    fn pins(&self) -> &Pins {
+        &self.pins
     }
 }
 
@@ -222,22 +198,16 @@ impl Object {
         let more = if places.below.is_empty() && places.lazy.is_none() {
             LateBox::default()
         } else {
-            let more = More {
-                below: places.below,
-                listing: LateBox::default(),
-                lazy: places.lazy,
-            };
+            let more = (places.below.0, places.lazy, Other::default());
             LateBox::with(KBox::new(more, GFP_KERNEL)?)
         };
         let traits = traits.with(Trait::IN_UPPER, places.upper.is_some());
         let object = Self {
-            upper: SetOnce::new(),
-            top: places.top,
-            more,
+            pins: (SetOnce::new(), places.top, more),
             word: LockWord::new(traits.0),
         };
         if let Some(upper) = places.upper {
-            object.upper.populate(upper);
+            object.pins.0.populate(upper);
         }
         Ok(object)
     }
@@ -273,65 +243,76 @@ impl Object {
     /// Where it is in the lower layers first; of a file in upper: its origin.
     #[inline]
     pub(crate) fn lower(&self) -> Option<&PinnedDentry> {
-        self.top.as_ref()
+        self.pins.1.as_ref()
+    }
+
+    /// What few objects have.
+    #[inline]
+    fn more(&self) -> Option<&More> {
+        self.pins.2.get()
+    }
+
+    /// The places in the lower layers below the top one.
+    #[inline]
+    fn below(&self) -> Option<&BelowPins> {
+        Some(&self.more()?.0)
     }
 
     /// Where its data is in the lower layers, if that is known.
     #[inline]
     fn lower_data(&self) -> Option<&PinnedDentry> {
-        match self.more.get() {
-            None => self.top.as_ref(),
-            Some(more) => match &more.lazy {
-                Some(lazy) => lazy.found.as_ref(),
-                None => more.below.last().or(self.top.as_ref()),
-            },
+        match self.more() {
+            None => self.lower(),
+            Some((_, Some(lazy), _)) => lazy.1.as_ref(),
+            Some(((first, rest), None, _)) => rest.last().or(first.as_ref()).or(self.lower()),
         }
     }
 
     /// The data in data-only layers.
-    pub(crate) fn lazy(&self) -> Option<&LazyData> {
-        self.more.get()?.lazy.as_deref()
+    fn lazy(&self) -> Option<&LazyData> {
+        self.more()?.1.as_deref()
+    }
+
+    /// Where to look for the data in the data-only layers, if it is there.
+    pub(crate) fn lazy_path(&self) -> Option<&CStr> {
+        Some(&self.lazy()?.0 .0)
     }
 
     /// Says where the data is. Whoever comes second has found the same.
     pub(crate) fn set_lazy_data(&self, found: PinnedDentry) {
         if let Some(lazy) = self.lazy() {
-            lazy.found.populate(found);
+            lazy.1.populate(found);
         }
     }
 
     /// Every place it is in the lower layers, topmost first, but for lazy data.
     pub(crate) fn lower_stack(&self) -> impl Iterator<Item = &PinnedDentry> {
         let below = self
-            .more
-            .get()
+            .below()
             .into_iter()
-            .flat_map(|more| more.below.iter());
-        Iterator::chain(self.top.iter(), below)
+            .flat_map(|(first, rest)| Iterator::chain(first.iter(), rest));
+        Iterator::chain(self.lower().into_iter(), below)
     }
 
     fn lower_place(&self, i: usize) -> Option<&PinnedDentry> {
         match i.checked_sub(1) {
-            None => self.top.as_ref(),
-            Some(i) => {
-                let more = self.more.get()?;
-                match &more.lazy {
-                    Some(lazy) if i == more.below.len() => lazy.found.as_ref(),
-                    _ => more.below.get(i),
-                }
-            }
+            None => self.lower(),
+            Some(i) => match self.more()? {
+                (below, Some(lazy), _) if i == count(below) => lazy.1.as_ref(),
+                (below, _, _) => nth(below, i),
+            },
         }
     }
 
     /// The number of lower layers it is in.
     pub(crate) fn lower_depth(&self) -> usize {
-        let below = self.more.get().map_or(0, |more| more.below.len());
-        below.saturating_add(usize::from(self.top.is_some()))
+        let below = self.below().map_or(0, count);
+        below.saturating_add(usize::from(self.lower().is_some()))
     }
 
     /// The merged names of a directory, if anybody asked for them yet.
     pub(crate) fn listing(&self) -> Option<&SharedListing> {
-        self.more.get()?.listing.get()
+        self.more()?.2 .0.get()
     }
 
     /// The merged names of a directory.
@@ -340,8 +321,8 @@ impl Object {
     ///
     /// `ENOMEM`.
     pub(crate) fn make_listing(&self, depth: u32) -> Result<&SharedListing> {
-        let more = self.more.get_or_make(|| Ok(More::default()))?;
-        more.listing.get_or_make(|| SharedListing::new(depth))
+        let more = self.pins.2.get_or_make(|| Ok(More::default()))?;
+        more.2 .0.get_or_make(|| SharedListing::new(depth))
     }
 }
 
@@ -360,7 +341,7 @@ impl<'a> Claim<'a> {
 
     /// From now on it is in upper as well: whole, if it is no directory. Readers see place and traits at once.
     pub(crate) fn show_in_upper(&self, upper: PinnedDentry, is_dir: bool) {
-        self.object.upper.populate(upper);
+        self.object.pins.0.populate(upper);
         let more = if is_dir {
             Trait::MAY_HAVE_WHITEOUTS
         } else {
@@ -422,17 +403,17 @@ impl<R: Deref<Target = Object>> Now<R> {
     #[inline]
     pub(crate) fn is_merged(&self) -> bool {
         if self.in_upper() {
-            self.object.top.is_some()
+            self.object.lower().is_some()
         } else {
-            let more = self.object.more.get();
-            more.is_some_and(|more| !more.below.is_empty())
+            let below = self.object.below();
+            below.is_some_and(|(first, _)| first.is_some())
         }
     }
 
     /// Whether it keeps the number that a lower object has.
     #[inline]
     pub(crate) fn has_origin(&self) -> bool {
-        self.in_upper() && self.object.top.is_some() && self.has(Trait::LOWER_NUMBER)
+        self.in_upper() && self.object.lower().is_some() && self.has(Trait::LOWER_NUMBER)
     }
 
     /// The number of layers it is in.
@@ -446,7 +427,7 @@ impl<'a> Now<&'a Object> {
     #[inline]
     pub(crate) fn upper(self) -> Option<&'a PinnedDentry> {
         if self.in_upper() {
-            self.object.upper.as_ref()
+            self.object.pins.0.as_ref()
         } else {
             None
         }
@@ -460,9 +441,9 @@ impl<'a> Now<&'a Object> {
     #[inline]
     pub(crate) fn real(self) -> Result<&'a PinnedDentry> {
         let place = if self.in_upper() {
-            self.object.upper.as_ref()
+            self.object.pins.0.as_ref()
         } else {
-            self.object.top.as_ref()
+            self.object.lower()
         };
         place.ok_or(EIO)
     }
@@ -471,7 +452,7 @@ impl<'a> Now<&'a Object> {
     #[inline]
     fn data(self) -> Option<&'a PinnedDentry> {
         if self.in_upper() && self.has(Trait::UPPER_DATA) {
-            self.object.upper.as_ref()
+            self.object.pins.0.as_ref()
         } else {
             self.object.lower_data()
         }
