@@ -12,6 +12,7 @@ use crate::errno::to_length;
 use crate::errno::to_result;
 use crate::file::access_of;
 use crate::file::File;
+use crate::file::Opening;
 use crate::file::OwnedFile;
 use crate::inode::mode;
 use crate::inode::Rights;
@@ -27,6 +28,10 @@ use kernel::prelude::*;
 /// Flags of the user's file that may change while it is open, and that the real file follows.
 const FOLLOWED: u32 =
     bindings::O_APPEND | bindings::O_NONBLOCK | bindings::O_NDELAY | bindings::O_DIRECT;
+
+/// Flags that say how the user's file is to be opened; that has been done when the real one is.
+const FOR_OPENING: u32 =
+    bindings::O_CREAT | bindings::O_EXCL | bindings::O_NOCTTY | bindings::O_TRUNC;
 
 /// The real file behind one that a user has open.
 ///
@@ -75,7 +80,8 @@ impl Deref for BackingFile {
 
 impl BackingFile {
     /// Opens what `path` names as the real file of `user`, with its flags (wraps
-    /// `backing_file_open()`, after `inode_permission()`).
+    /// `backing_file_open()`, after `inode_permission()`). Flags that are for opening alone (`O_CREAT`,
+    /// `O_TRUNC`, …) are not passed on.
     ///
     /// # Errors
     ///
@@ -88,7 +94,7 @@ impl BackingFile {
     pub fn open<F: FileSystem>(c: &Override<'_>, user: &File<F>, path: Path<'_>) -> Result<Self> {
         let inode = path.dentry().inode();
         let idmap = path.mount().idmap();
-        let mut flags = user.flags() | bindings::O_NOATIME;
+        let mut flags = user.flags() & !FOR_OPENING | bindings::O_NOATIME;
         inode.permits(c, idmap, access_of(flags).union(Rights::OPEN))?;
         if !inode.owned(c, idmap) {
             flags &= !bindings::O_NOATIME;
@@ -116,7 +122,7 @@ impl BackingFile {
     /// May sleep.
     pub fn make_nameless<F: FileSystem>(
         c: &Override<'_>,
-        user: &File<F>,
+        user: &Opening<'_, F>,
         dir: Path<'_>,
         mode: u16,
     ) -> Result<Self> {

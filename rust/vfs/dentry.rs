@@ -31,8 +31,16 @@ use kernel::types::Opaque;
 ///
 /// # Invariants
 ///
-/// A reference to one implies that somebody holds a count on it. (In RCU-walk this crate hands out
-/// no dentries, only inodes: [`RcuInode`](crate::RcuInode).)
+/// A reference to one implies that somebody holds a count on it, and that its super block is active. (In
+/// RCU-walk this crate hands out no dentries, only inodes: [`RcuInode`](crate::RcuInode).)
+///
+/// A count does not keep the super block: what does is a mount. Who has a dentry of ours is inside an
+/// operation of the VFS, which holds one. A dentry of a layer comes from a mount, and goes before it: what
+/// a super block of ours keeps (its data, the pins of its inodes, open files) is given back before its
+/// private mounts are (see [`SuperData`](crate::super_block::SuperData)), and a
+/// [`Path`](crate::Path) holds both. A counted reference must not be put where it outlives all of these,
+/// in a `static` or a work item: the types don't rule that out, the VFS reports it ("Dentry still in use")
+/// when the layer is unmounted.
 #[repr(transparent)]
 pub struct Dentry<F: Owner>(Opaque<bindings::dentry>, PhantomData<F>);
 
@@ -118,7 +126,7 @@ impl<F: Owner> Dentry<F> {
     /// The super block it belongs to.
     #[inline]
     pub fn super_block(&self) -> &SuperBlock<F> {
-        // SAFETY: `d_sb` is constant, and a dentry keeps its super block.
+        // SAFETY: `d_sb` is constant, and by the type invariant the super block is active.
         unsafe { SuperBlock::from_raw((*self.as_ptr()).d_sb) }
     }
 
@@ -275,6 +283,21 @@ impl<F: Owner> Positive<F> {
         self.kind() == Kind::Directory
     }
 
+    /// Checks that names can be looked up in it: that `->lookup()` is there, which the functions of the
+    /// VFS that look up one name call without asking.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTDIR`: they can't.
+    #[inline]
+    pub(crate) fn check_is_dir(&self) -> Result {
+        if self.is_dir() {
+            Ok(())
+        } else {
+            Err(ENOTDIR)
+        }
+    }
+
     /// Whether it is a regular file.
     #[inline]
     pub fn is_regular(&self) -> bool {
@@ -308,8 +331,8 @@ impl Positive<Foreign> {
     ///
     /// # Errors
     ///
-    /// `EACCES`: the credentials in force may not search the directory. `ENAMETOOLONG`. `EIO` and
-    /// whatever else the filesystem gives.
+    /// `EACCES`: the credentials in force may not search the directory. `ENOTDIR`: it is none. `ENAMETOOLONG`.
+    /// `EIO` and whatever else the filesystem gives.
     ///
     /// # Context
     ///
@@ -340,10 +363,11 @@ impl Positive<Foreign> {
         mount: &Mount,
         name: &[u8],
     ) -> Result<ARef<Dentry<Foreign>>> {
+        self.check_is_dir()?;
         let mut qstr = qstr(name);
         about_to_ask(self.super_block());
-        // SAFETY: `qstr` points to `name` for the time of the call, the directory is valid, and the
-        // mapping belongs to a mount that is borrowed.
+        // SAFETY: `qstr` points to `name` for the time of the call, the directory is valid and has a
+        // lookup operation, and the mapping belongs to a mount that is borrowed.
         let found = from_err_ptr(unsafe {
             bindings::lookup_one_unlocked(mount.idmap().as_ptr(), &mut qstr, self.as_ptr())
         })?;
@@ -393,6 +417,16 @@ impl<F: FileSystem> Dentry<F> {
                 .hash)
                 .read_volatile()
         }
+    }
+
+    /// Checks that it can name `inode`: that both are of one super block.
+    #[inline]
+    pub(crate) fn check_owner(&self, inode: &Inode<F>) -> Result {
+        // SAFETY: Both are valid, and both fields constant.
+        if unsafe { (*self.as_ptr()).d_sb != (*inode.as_ptr()).i_sb } {
+            return Err(EIO);
+        }
+        Ok(())
     }
 
     /// Takes the dentry out of the cache of names: the next lookup asks the filesystem (wraps
@@ -546,9 +580,16 @@ impl<'a, F: FileSystem> Vacant<'a, F> {
     }
 
     /// Makes it name `inode` (wraps `d_instantiate()`).
-    pub fn instantiate(self, inode: ARef<Inode<F>>) {
-        // SAFETY: By the type invariant it is negative; the reference is consumed.
+    ///
+    /// # Errors
+    ///
+    /// `EIO`: the inode is of another super block.
+    pub fn instantiate(self, inode: ARef<Inode<F>>) -> Result {
+        self.0.check_owner(&inode)?;
+        // SAFETY: By the type invariant it is negative, and both are of one super block; the reference is
+        // consumed.
         unsafe { bindings::d_instantiate(self.0.as_ptr(), ARef::into_raw(inode).as_ptr().cast()) };
+        Ok(())
     }
 }
 
@@ -600,14 +641,19 @@ impl<'a, F: FileSystem> Unhashed<'a, F> {
     ///
     /// # Errors
     ///
-    /// `ELOOP`: the directory is an ancestor of itself. `ESTALE`.
+    /// `ELOOP`: the directory is an ancestor of itself. `ESTALE`. `EIO`: the inode is of another super
+    /// block.
     ///
     /// # Context
     ///
     /// May sleep. The parent is locked by the VFS.
     pub fn splice(self, inode: Option<ARef<Inode<F>>>) -> Result<Option<ARef<Dentry<F>>>> {
+        if let Some(inode) = &inode {
+            self.0.check_owner(inode)?;
+        }
         let inode = inode.map_or(core::ptr::null_mut(), |i| ARef::into_raw(i).as_ptr().cast());
-        // SAFETY: The reference to the inode is consumed; the dentry is unhashed.
+        // SAFETY: The reference to the inode is consumed; the dentry is unhashed, and both are of one super
+        // block.
         let other = from_err_ptr(unsafe { bindings::d_splice_alias(inode, self.0.as_ptr()) })?;
         // SAFETY: If there is one, it comes with a reference for us.
         Ok(NonNull::new(other).map(|d| unsafe { ARef::from_raw(d.cast()) }))

@@ -67,6 +67,13 @@ impl<'a> What<'a> {
     }
 }
 
+/// Checks that names can be looked up in a directory, which is on the filesystem that is written to.
+#[inline]
+fn check_parent(writing: &Writing<'_>, parent: &Real) -> Result {
+    writing.assert_covers(parent);
+    parent.check_is_dir()
+}
+
 /// A name that is about to be created: its directory is locked.
 ///
 /// # Invariants
@@ -85,7 +92,7 @@ impl<'a> Creating<'a> {
     ///
     /// # Errors
     ///
-    /// `EACCES`, `ENAMETOOLONG`, `EIO`, …; `ENOENT`: the directory was removed.
+    /// `EACCES`, `ENAMETOOLONG`, `EIO`, …; `ENOENT`: the directory was removed; `ENOTDIR`.
     ///
     /// # Context
     ///
@@ -96,9 +103,9 @@ impl<'a> Creating<'a> {
         parent: &'a Real,
         name: &[u8],
     ) -> Result<Self> {
-        writing.assert_covers(parent);
+        check_parent(writing, parent)?;
         let mut q = qstr(name);
-        // SAFETY: Everything is valid for the call.
+        // SAFETY: The parent is valid and can be searched; the name is valid for the call.
         let child = from_err_ptr(unsafe {
             bindings::start_creating(writing.idmap_ptr(), parent.as_ptr(), &mut q)
         })?;
@@ -239,7 +246,7 @@ impl<'a> Removing<'a> {
     ///
     /// # Errors
     ///
-    /// `ENOENT`, `EACCES`, `EIO`, …
+    /// `ENOENT`, `ENOTDIR`, `EACCES`, `EIO`, …
     ///
     /// # Context
     ///
@@ -250,9 +257,9 @@ impl<'a> Removing<'a> {
         parent: &'a Real,
         name: &[u8],
     ) -> Result<Self> {
-        writing.assert_covers(parent);
+        check_parent(writing, parent)?;
         let mut q = qstr(name);
-        // SAFETY: Everything is valid for the call.
+        // SAFETY: The parent is valid and can be searched; the name is valid for the call.
         let child = from_err_ptr(unsafe {
             bindings::start_removing(writing.idmap_ptr(), parent.as_ptr(), &mut q)
         })?;
@@ -280,8 +287,8 @@ impl<'a> Removing<'a> {
         parent: &'a Real,
         child: &Real,
     ) -> Result<Self> {
-        writing.assert_covers(parent);
-        // SAFETY: Both are valid.
+        check_parent(writing, parent)?;
+        // SAFETY: Both are valid; that the one is in the other is checked under its lock.
         let child = from_err_ptr(unsafe {
             bindings::start_removing_dentry(parent.as_ptr(), child.as_ptr())
         })?;
@@ -333,12 +340,14 @@ impl Drop for Removing<'_> {
     }
 }
 
-/// Which of the two ends of a rename is meant.
-pub enum End<'a> {
-    /// The name, whatever it names.
-    Name(&'a [u8]),
-    /// This very object, wherever its name is now in the directory.
-    Object(&'a Dentry<Foreign>),
+/// What a rename is from and to, in its two directories.
+pub enum Ends<'a> {
+    /// A name, whatever it names, and another.
+    Names(&'a [u8], &'a [u8]),
+    /// This very object, wherever its name is now in the directory, and a name.
+    Object(&'a Dentry<Foreign>, &'a [u8]),
+    /// Two objects, wherever their names are now. The second may be none: a negative dentry.
+    Objects(&'a Dentry<Foreign>, &'a Dentry<Foreign>),
 }
 
 /// How a rename is done.
@@ -390,7 +399,7 @@ impl<'a> Renaming<'a> {
     /// # Errors
     ///
     /// `EINVAL`: an object is not where it was said to be, or a directory would go into itself.
-    /// `ENOTEMPTY`: the other way round. `ENOENT`, `EXDEV`, `EACCES`, …
+    /// `ENOTEMPTY`: the other way round. `ENOTDIR`, `ENOENT`, `EXDEV`, `EACCES`, …
     ///
     /// # Context
     ///
@@ -398,35 +407,37 @@ impl<'a> Renaming<'a> {
     pub fn begin(
         _c: &Override<'_>,
         writing: &'a Writing<'a>,
-        old: (&Real, End<'_>),
-        new: (&Real, End<'_>),
+        old_parent: &Real,
+        new_parent: &Real,
+        ends: Ends<'_>,
         flags: RenameFlags,
     ) -> Result<Self> {
-        writing.assert_covers(old.0);
+        check_parent(writing, old_parent)?;
+        check_parent(writing, new_parent)?;
         // The system call compares the mounts; nobody below does.
-        if !old.0.super_block().is(new.0.super_block()) {
+        if !old_parent.super_block().is(new_parent.super_block()) {
             return Err(EXDEV);
         }
         let mut data = bindings::renamedata {
             mnt_idmap: writing.idmap_ptr(),
-            old_parent: old.0.as_ptr(),
-            new_parent: new.0.as_ptr(),
+            old_parent: old_parent.as_ptr(),
+            new_parent: new_parent.as_ptr(),
             flags: flags.0,
             ..pin_init::zeroed()
         };
-        // SAFETY: Everything is valid for the calls.
+        // SAFETY: Both parents are valid and can be searched, the dentries are valid, and the names are
+        // for the time of the call. That an object is in its directory is checked under the locks.
         to_result(unsafe {
-            match (&old.1, &new.1) {
-                (End::Name(old), End::Name(new)) => {
+            match ends {
+                Ends::Names(old, new) => {
                     bindings::start_renaming(&mut data, 0, &mut qstr(old), &mut qstr(new))
                 }
-                (End::Object(old), End::Name(new)) => {
+                Ends::Object(old, new) => {
                     bindings::start_renaming_dentry(&mut data, 0, old.as_ptr(), &mut qstr(new))
                 }
-                (End::Object(old), End::Object(new)) => {
+                Ends::Objects(old, new) => {
                     bindings::start_renaming_two_dentries(&mut data, old.as_ptr(), new.as_ptr())
                 }
-                (End::Name(_), End::Object(_)) => -(bindings::EINVAL as i32),
             }
         })?;
         // INVARIANT: It succeeded.
@@ -449,22 +460,42 @@ impl<'a> Renaming<'a> {
         unsafe { Dentry::from_raw(self.data.new_dentry) }
     }
 
-    /// Changes how it is done, before it is done.
-    pub fn set_flags(&mut self, flags: RenameFlags) {
-        self.data.flags = flags.0;
+    /// As [`Renaming::rename`], but the two change places, whatever it was begun as.
+    ///
+    /// # Errors
+    ///
+    /// As [`Renaming::rename`].
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn exchange(mut self, c: &Override<'_>) -> Result {
+        self.data.flags = bindings::RENAME_EXCHANGE;
+        self.rename(c)
     }
 
     /// Does it, and unlocks the directories (wraps `vfs_rename()`).
     ///
     /// # Errors
     ///
-    /// `EXDEV`, `ENOSPC`, `EMLINK`, `EBUSY`, `EIO`, …
+    /// `ENOENT`: there is nothing to rename, or to exchange it with. `EXDEV`, `ENOSPC`, `EMLINK`, `EBUSY`,
+    /// `EIO`, …
     ///
     /// # Context
     ///
     /// May sleep.
     pub fn rename(mut self, _c: &Override<'_>) -> Result {
-        // SAFETY: By the type invariant; the locks and references are given back by drop.
+        self.do_it()
+    }
+
+    fn do_it(&mut self) -> Result {
+        let exchanges = self.data.flags & bindings::RENAME_EXCHANGE != 0;
+        // Filesystems rely on it, and `vfs_rename()` leaves it to who looked the names up.
+        if self.old().positive().is_none() || exchanges && self.new().positive().is_none() {
+            return Err(ENOENT);
+        }
+        // SAFETY: By the type invariant; what is renamed and exchanged is there, and the locks keep it so.
+        // Locks and references are given back by drop.
         to_result(unsafe { bindings::vfs_rename(&mut self.data) })
     }
 
@@ -485,8 +516,7 @@ impl<'a> Renaming<'a> {
         let mut room = Room::new();
         let path = Path::new(writing.mount(), parent)?;
         let times = Change::times_of(room.fill(c, path, Request::TIMES)?);
-        // SAFETY: By the type invariant; the locks and references are given back by drop.
-        to_result(unsafe { bindings::vfs_rename(&mut self.data) })?;
+        self.do_it()?;
         times.restore_on(c, writing, parent);
         Ok(())
     }

@@ -31,11 +31,14 @@ use kernel::types::Opaque;
 ///
 /// # Invariants
 ///
-/// A reference to one implies that it is open.
+/// A reference to one implies that it is open, or that the VFS is inside `->open()` for it: it has its
+/// inode and its path, and keeps both. (In `->tmpfile()` it has neither yet: [`Opening`].)
 #[repr(transparent)]
 pub struct File<F: Owner>(Opaque<bindings::file>, PhantomData<F>);
 
-// SAFETY: What is read through a shared reference is constant or read atomically.
+// SAFETY: What is read and written through a shared reference is constant while it is open, or a word
+// that is accessed as a whole (flags, position). The rest of the position, what filesystems keep with it
+// for directories, takes an exclusive borrow (`OwnedFile`).
 unsafe impl<F: Owner> Send for File<F> {}
 
 // SAFETY: As above.
@@ -66,14 +69,15 @@ impl<F: Owner> File<F> {
     /// The inode.
     #[inline]
     pub fn inode(&self) -> &Inode<F> {
-        // SAFETY: Constant while the file is open, and counted by its dentry.
+        // SAFETY: By the type invariant it is there, constant while the file is open, and counted by the
+        // dentry.
         unsafe { Inode::from_raw((*self.as_ptr()).f_inode) }
     }
 
     /// The dentry it was opened by.
     #[inline]
     pub fn dentry(&self) -> &Positive<F> {
-        // SAFETY: Constant while the file is open, which keeps it; what is open is positive.
+        // SAFETY: By the type invariant it is there, positive, constant and kept while the file is open.
         unsafe { Positive::from_raw((*self.as_ptr()).__bindgen_anon_1.f_path.dentry) }
     }
 
@@ -103,17 +107,6 @@ impl<F: FileSystem> File<F> {
         unsafe { (&raw mut (*file).private_data).cast() }
     }
 
-    /// Lets the open file say `O_CREAT` and the like no more: they were for opening (what overlay
-    /// filesystems do before they open the real file with the same flags).
-    ///
-    /// To be called while it is being opened only: later nothing reads them.
-    pub fn forget_open_flags(&self) {
-        const OPENING: u32 =
-            bindings::O_CREAT | bindings::O_EXCL | bindings::O_NOCTTY | bindings::O_TRUNC;
-        // SAFETY: Flags change under the file's lock, if others can see it at all.
-        unsafe { bindings::vfs_helper_file_set_flags(self.as_ptr(), 0, OPENING) };
-    }
-
     /// Whether it is being opened to be written to, or to be truncated.
     pub fn opens_for_writing(&self) -> bool {
         self.truncates() || self.flags() & bindings::O_ACCMODE != bindings::O_RDONLY
@@ -122,6 +115,40 @@ impl<F: FileSystem> File<F> {
     /// Whether it is being opened to be truncated.
     pub fn truncates(&self) -> bool {
         self.flags() & bindings::O_TRUNC != 0
+    }
+}
+
+/// A file that is to be opened, and has nothing but its flags yet: neither an inode nor a name.
+///
+/// # Invariants
+///
+/// `file` is what the VFS passed to `->tmpfile()`, during that call.
+pub struct Opening<'a, F: FileSystem> {
+    file: *mut bindings::file,
+    _call: PhantomData<&'a F>,
+}
+
+impl<F: FileSystem> Opening<'_, F> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    pub(crate) unsafe fn from_raw(file: *mut bindings::file) -> Self {
+        Self {
+            file,
+            _call: PhantomData,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn as_ptr(&self) -> *mut bindings::file {
+        self.file
+    }
+
+    /// The `O_*` flags it is to be opened with.
+    #[inline]
+    pub fn flags(&self) -> u32 {
+        // SAFETY: By the type invariant; a word that may be read at any time.
+        unsafe { (&raw const (*self.file).f_flags).read_volatile() }
     }
 }
 

@@ -24,6 +24,23 @@ use kernel::sync::aref::ARef;
 use kernel::sync::aref::AlwaysRefCounted;
 use kernel::types::Opaque;
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("the size of a file is read as one word: `i_size_read()` is needed on 32 bits");
+
+/// A field of an inode that others may write meanwhile.
+macro_rules! get {
+    ($inode:ident.$field:ident) => {
+        (&raw const (*$inode).$field).read_volatile()
+    };
+}
+
+/// Sets a field of an inode that others may read meanwhile.
+macro_rules! set {
+    ($inode:ident.$field:ident, $value:expr) => {
+        (&raw mut (*$inode).$field).write_volatile($value)
+    };
+}
+
 /// File type bits of a mode.
 pub mod mode {
     use crate::bindings;
@@ -124,7 +141,8 @@ impl Access<'_> {
 #[repr(transparent)]
 pub struct RcuInode<F: Owner>(Opaque<bindings::inode>, PhantomData<F>);
 
-// SAFETY: Inodes are shared by all tasks; what is read here is constant or read atomically.
+// SAFETY: Inodes are shared by all tasks. What is read and written here is constant, or a word that is
+// accessed as a whole, as others may write it meanwhile.
 unsafe impl<F: Owner> Send for RcuInode<F> {}
 
 // SAFETY: As above.
@@ -421,7 +439,7 @@ impl<F: FileSystem> Inode<F> {
         // SAFETY: Both inodes are valid. What is compared without the lock decides only whether to look again with
         // it.
         let same = unsafe {
-            (*to).i_atime_sec == (*from).i_atime_sec && (*to).i_atime_nsec == (*from).i_atime_nsec
+            get!(to.i_atime_sec) == get!(from.i_atime_sec) && get!(to.i_atime_nsec) == get!(from.i_atime_nsec)
         };
         if same {
             return;
@@ -429,8 +447,8 @@ impl<F: FileSystem> Inode<F> {
         let _guard = self.spin_lock();
         // SAFETY: As above; ours is changed under its spin lock.
         unsafe {
-            (*to).i_atime_sec = (*from).i_atime_sec;
-            (*to).i_atime_nsec = (*from).i_atime_nsec;
+            set!(to.i_atime_sec, get!(from.i_atime_sec));
+            set!(to.i_atime_nsec, get!(from.i_atime_nsec));
         }
     }
 
@@ -441,10 +459,10 @@ impl<F: FileSystem> Inode<F> {
         // SAFETY: Both inodes are valid. What is compared without the lock decides only whether to look again with
         // it.
         let same = unsafe {
-            (*to).i_mtime_sec == (*from).i_mtime_sec
-                && (*to).i_mtime_nsec == (*from).i_mtime_nsec
-                && (*to).i_ctime_sec == (*from).i_ctime_sec
-                && (*to).i_ctime_nsec == (*from).i_ctime_nsec & !bindings::I_CTIME_QUERIED
+            get!(to.i_mtime_sec) == get!(from.i_mtime_sec)
+                && get!(to.i_mtime_nsec) == get!(from.i_mtime_nsec)
+                && get!(to.i_ctime_sec) == get!(from.i_ctime_sec)
+                && get!(to.i_ctime_nsec) == get!(from.i_ctime_nsec) & !bindings::I_CTIME_QUERIED
         };
         if !same {
             self.copy_change_times(real);
@@ -457,10 +475,10 @@ impl<F: FileSystem> Inode<F> {
         let _guard = self.spin_lock();
         // SAFETY: Both inodes are valid; ours is changed under its spin lock.
         unsafe {
-            (*to).i_mtime_sec = (*from).i_mtime_sec;
-            (*to).i_mtime_nsec = (*from).i_mtime_nsec;
-            (*to).i_ctime_sec = (*from).i_ctime_sec;
-            (*to).i_ctime_nsec = (*from).i_ctime_nsec & !bindings::I_CTIME_QUERIED;
+            set!(to.i_mtime_sec, get!(from.i_mtime_sec));
+            set!(to.i_mtime_nsec, get!(from.i_mtime_nsec));
+            set!(to.i_ctime_sec, get!(from.i_ctime_sec));
+            set!(to.i_ctime_nsec, get!(from.i_ctime_nsec) & !bindings::I_CTIME_QUERIED);
         }
     }
 
@@ -565,17 +583,19 @@ impl Protection {
 ///
 /// Both must be valid, and nobody else may write to `to`.
 pub(crate) unsafe fn copy_attributes(to: *mut bindings::inode, from: *mut bindings::inode) {
-    // SAFETY: By the requirement. Attributes may be read at any time.
+    // SAFETY: By the requirement. Attributes are words that may be read at any time, so also those of `to`
+    // while they are written.
     unsafe {
-        let bits = (&raw const (*from).i_mode).read_volatile() & !mode::FORMAT;
-        (*to).i_mode = (*to).i_mode & mode::FORMAT | bits;
-        (*to).i_atime_sec = (*from).i_atime_sec;
-        (*to).i_mtime_sec = (*from).i_mtime_sec;
-        (*to).i_ctime_sec = (*from).i_ctime_sec;
-        (*to).i_atime_nsec = (*from).i_atime_nsec;
-        (*to).i_mtime_nsec = (*from).i_mtime_nsec;
+        let bits = get!(from.i_mode) & !mode::FORMAT;
+        set!(to.i_mode, get!(to.i_mode) & mode::FORMAT | bits);
+        set!(to.i_atime_sec, get!(from.i_atime_sec));
+        set!(to.i_mtime_sec, get!(from.i_mtime_sec));
+        set!(to.i_ctime_sec, get!(from.i_ctime_sec));
+        set!(to.i_atime_nsec, get!(from.i_atime_nsec));
+        set!(to.i_mtime_nsec, get!(from.i_mtime_nsec));
         // The highest bit of the nanoseconds is the real filesystem's own: that they were asked for.
-        (*to).i_ctime_nsec = (*from).i_ctime_nsec & !bindings::I_CTIME_QUERIED;
-        (&raw mut (*to).i_size).write_volatile((&raw const (*from).i_size).read_volatile());
+        let ctime_nsec = get!(from.i_ctime_nsec) & !bindings::I_CTIME_QUERIED;
+        set!(to.i_ctime_nsec, ctime_nsec);
+        set!(to.i_size, get!(from.i_size));
     }
 }

@@ -298,8 +298,8 @@ impl<F: FileSystem> New<F> {
             (*ptr).i_ino = ino;
             (*ptr).i_flags |=
                 bindings::S_NOCMTIME | ((*from).i_flags & COPIED_FLAGS) | protection.flags();
-            if <F::Attr as AttrOps<F>>::HAS_ACL_FOR_CHECK {
-                // Without it the VFS would ask a null pointer.
+            if <F::Attr as AttrOps<F>>::HAS_ACL_FOR_CHECK && mode & mode::FORMAT != mode::SYMLINK {
+                // In RCU-walk the VFS calls the operation without asking whether it is there.
                 (*ptr).i_acl = ACL_DONT_CACHE;
                 (*ptr).i_default_acl = ACL_DONT_CACHE;
             }

@@ -87,7 +87,7 @@ impl<F: FileSystem> Registration<F> {
         };
         let flags = 1u32 << bindings::_slab_flag_bits__SLAB_RECLAIM_ACCOUNT
             | 1u32 << bindings::_slab_flag_bits__SLAB_ACCOUNT;
-        // SAFETY: The name is copied; the constructor fits the size.
+        // SAFETY: The name is copied; size and alignment are those of what the constructor expects.
         let cache = unsafe {
             bindings::__kmem_cache_create_args(
                 name.as_char_ptr(),
@@ -128,36 +128,35 @@ impl<F: FileSystem> Registration<F> {
             (*raw).kill_sb = Some(super_block::kill::<F>);
             to_result(bindings::register_filesystem(raw))
         };
-        // INVARIANT: The cache was made; if the registration failed, dropping undoes just that.
-        let registration = Self(fs_type);
         if let Err(e) = registered {
-            // Dropping would unregister what is not registered.
-            core::mem::forget(registration);
-            Self::destroy_cache(fs_type);
+            // SAFETY: What is not registered was never mounted, so there never was an inode.
+            unsafe { Self::destroy_cache(fs_type) };
             return Err(e);
         }
-        Ok(registration)
+        // INVARIANT: It is registered, and the cache was made.
+        Ok(Self(fs_type))
     }
 
-    fn destroy_cache(fs_type: &FsType<F>) {
+    /// # Safety
+    ///
+    /// No inode of the type may be left, not even one that waits for its grace period.
+    unsafe fn destroy_cache(fs_type: &FsType<F>) {
         let cache = fs_type.cache.swap(core::ptr::null_mut(), Ordering::AcqRel);
-        // SAFETY: No super block of the type is left, so no inode is; those that wait for their
-        // grace period are waited for.
-        unsafe {
-            bindings::rcu_barrier();
-            bindings::kmem_cache_destroy(cache);
-        }
+        // SAFETY: By the requirement; the cache was taken from its place, so this happens once.
+        unsafe { bindings::kmem_cache_destroy(cache) };
     }
 }
 
 impl<F: FileSystem> Drop for Registration<F> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant it is registered. The VFS holds our module while a super
-        // block exists, so there is none.
-        unsafe { bindings::unregister_filesystem(self.0.raw.get()) };
-        // A delayed callback must find the cache: it is taken away after all of them ran.
-        // SAFETY: No requirement.
-        unsafe { bindings::rcu_barrier() };
-        Self::destroy_cache(self.0);
+        // block exists, so there is none, and all its inodes were evicted. Those that wait for their
+        // grace period are freed by callbacks, which run our code and give memory back to the cache: so
+        // the barrier comes before the cache, and the module, go.
+        unsafe {
+            bindings::unregister_filesystem(self.0.raw.get());
+            bindings::rcu_barrier();
+            Self::destroy_cache(self.0);
+        }
     }
 }

@@ -456,7 +456,8 @@ impl<F: FileSystem> Root<F> {
     ///
     /// `ENOMEM`.
     pub fn new(inode: ARef<Inode<F>>) -> Result<Self> {
-        // SAFETY: The reference to the inode is consumed, also on failure.
+        // SAFETY: The reference to the inode is consumed, also on failure. (Of which super block it is, is
+        // checked when that gets it.)
         let root = unsafe { bindings::d_make_root(ARef::into_raw(inode).as_ptr().cast()) };
         let root = NonNull::new(root).ok_or(ENOMEM)?;
         // INVARIANT: It was just made, and is positive.
@@ -468,6 +469,10 @@ impl<F: FileSystem> Root<F> {
     pub fn set_weakly_revalidated(&self) {
         // SAFETY: The root is valid, and nobody else sees it yet.
         unsafe { (*self.0.as_ptr()).d_flags |= bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE };
+    }
+
+    pub(crate) fn super_block(&self) -> &SuperBlock<F> {
+        self.0.super_block()
     }
 
     pub(crate) fn into_raw(self) -> *mut bindings::dentry {

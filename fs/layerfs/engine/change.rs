@@ -42,7 +42,7 @@ use vfs::change::Change;
 use vfs::dentry::Named;
 use vfs::dentry::Vacant;
 use vfs::dir_op::Creating;
-use vfs::dir_op::End;
+use vfs::dir_op::Ends;
 use vfs::dir_op::Removing;
 use vfs::dir_op::RenameFlags;
 use vfs::dir_op::Renaming;
@@ -278,11 +278,12 @@ impl Job<'_> {
             return Err(ESTALE);
         }
         let made = self.make_in_work(&what)?;
-        let mut renaming = Renaming::begin(
+        let renaming = Renaming::begin(
             self.c,
             self.writing,
-            (self.upper.work()?, End::Object(&made)),
-            (upper_dir, End::Object(&whiteout)),
+            self.upper.work()?,
+            upper_dir,
+            Ends::Objects(&made, &whiteout),
             RenameFlags::NONE,
         )?;
         if let Some(&mut mode) = what.mode_mut() {
@@ -302,8 +303,7 @@ impl Job<'_> {
         if matches!(what, What::Directory(_)) {
             self.mark(&made, Mark::Opaque, b"y", EIO)?;
             set_hides_lower(&name, true);
-            renaming.set_flags(RenameFlags::EXCHANGE);
-            renaming.rename(self.c)?;
+            renaming.exchange(self.c)?;
             self.cleanup_in_work(&whiteout);
         } else {
             renaming.rename(self.c)?;
@@ -331,8 +331,9 @@ impl Job<'_> {
         let renaming = Renaming::begin(
             self.c,
             self.writing,
-            (self.upper.work()?, End::Object(&empty)),
-            (upper_dir, End::Object(old.dentry())),
+            self.upper.work()?,
+            upper_dir,
+            Ends::Objects(&empty, old.dentry()),
             RenameFlags::EXCHANGE,
         )?;
         renaming.rename(self.c)?;
@@ -436,8 +437,7 @@ pub(crate) fn create(instance: &Instance, name: Vacant<'_, LayerFs>, what: New<'
     let made = with_job(instance, |job| {
         job.as_creator(&named, &owner, |job| job.create(named, &what))
     })?;
-    name.instantiate(made);
-    Ok(())
+    name.instantiate(made)
 }
 
 /// Makes a file without a name; gives its inode, and the real file that is open.
@@ -459,7 +459,8 @@ pub(crate) fn create_nameless(
     with_job(instance, |job| {
         job.as_creator(&named, &owner, |job| {
             let upper_dir = Path::new(job.writing.mount(), upper_of(instance, dir)?)?;
-            let real = BackingFile::make_nameless(job.c, request.file(), upper_dir, owner.mode)?;
+            let real =
+                BackingFile::make_nameless(job.c, &request.opening(), upper_dir, owner.mode)?;
             let found = Found::in_upper(ARef::from(real.dentry()));
             let inode = inode::get(dir.super_block(), instance, job.c, found)?;
             Ok((inode, real))
@@ -504,7 +505,7 @@ pub(crate) fn link(
     })?;
     old.add_name();
     inode::refresh(instance, inode);
-    name.instantiate(ARef::from(inode));
+    name.instantiate(ARef::from(inode))?;
     // The next lookup finds what belongs to the new name.
     named.forget();
     Ok(())

@@ -37,7 +37,7 @@ use vfs::change::Change;
 use vfs::copy::Copied;
 use vfs::cred;
 use vfs::dir_op::Creating;
-use vfs::dir_op::End;
+use vfs::dir_op::Ends;
 use vfs::dir_op::RenameFlags;
 use vfs::dir_op::Renaming;
 use vfs::dir_op::What;
@@ -361,8 +361,9 @@ impl Job<'_> {
         let renaming = Renaming::begin(
             self.c,
             &writing,
-            (self.upper.work()?, End::Object(temp)),
-            (place.upper_dir, End::Name(place.name)),
+            self.upper.work()?,
+            place.upper_dir,
+            Ends::Object(temp, place.name),
             RenameFlags::NONE,
         )
         // Somebody else was in the work directory.

@@ -19,7 +19,7 @@ use kernel::str::BStr;
 use kernel::sync::aref::ARef;
 use vfs::dir_iter;
 use vfs::dir_op::Creating;
-use vfs::dir_op::End;
+use vfs::dir_op::Ends;
 use vfs::dir_op::Removing;
 use vfs::dir_op::RenameFlags;
 use vfs::dir_op::Renaming;
@@ -251,8 +251,9 @@ pub(crate) fn put_whiteout<'a>(
     Renaming::begin(
         c,
         writing,
-        (work, End::Object(&whiteout)),
-        (dir, End::Object(victim)),
+        work,
+        dir,
+        Ends::Objects(&whiteout, victim),
         flags,
     )
     .and_then(|it| it.rename(c))?;

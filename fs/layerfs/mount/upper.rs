@@ -27,7 +27,7 @@ use vfs::acl::Acl;
 use vfs::change::Change;
 use vfs::dir_iter;
 use vfs::dir_op::Creating;
-use vfs::dir_op::End;
+use vfs::dir_op::Ends;
 use vfs::dir_op::RenameFlags;
 use vfs::dir_op::Renaming;
 use vfs::dir_op::What;
@@ -342,8 +342,9 @@ fn can_leave_whiteout(c: &Override<'_>, writing: &Writing<'_>, work: &Real) -> R
     let renamed = Renaming::begin(
         c,
         writing,
-        (work, End::Object(&file)),
-        (work, End::Name(TO)),
+        work,
+        work,
+        Ends::Object(&file, TO),
         RenameFlags::WHITEOUT,
     )
     .and_then(|it| it.rename(c));

@@ -113,7 +113,6 @@ impl FileOps<LayerFs> for Regular {
             };
             copy_up(instance, file.dentry(), need)?;
         }
-        file.forget_open_flags();
         let path = engine::data::path(instance, inode)?;
         let real = instance.as_mounter(|c| BackingFile::open(c, file, path))?;
         Ok(OpenFile::new(real))

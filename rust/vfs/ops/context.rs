@@ -155,8 +155,14 @@ unsafe extern "C" fn fill_super<F: FileSystem>(
         let tree = private.tree.take().ok_or(EINVAL)?;
         let _waited_for = WaitedFor::new();
         let root = F::Context::fill_super(tree, sb_new)?;
-        // SAFETY: The super block gets the reference to the root.
-        unsafe { (*sb).s_root = root.into_raw() };
+        // SAFETY: Both are valid. The super block gets the reference to the root if it is its own, and it
+        // has its data: from here on others see it.
+        unsafe {
+            if root.super_block().as_ptr() != sb || (*sb).s_fs_info.is_null() {
+                return Err(EIO);
+            }
+            (*sb).s_root = root.into_raw();
+        }
         Ok(0)
     })
 }

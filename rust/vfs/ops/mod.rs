@@ -28,6 +28,7 @@ use crate::dir_iter::Emitter;
 use crate::dir_op::RenameFlags;
 use crate::fiemap::Extents;
 use crate::file::File;
+use crate::file::Opening;
 use crate::fileattr::FileAttr;
 use crate::fs_context::FsContext;
 use crate::fs_context::Value;
@@ -306,10 +307,10 @@ impl<'a, F: FileSystem> Nameless<'a, F> {
         self.dir
     }
 
-    /// The file that is being opened.
-    pub fn file(&self) -> &File<F> {
+    /// The file that is to be opened.
+    pub fn opening(&self) -> Opening<'_, F> {
         // SAFETY: By the type invariant.
-        unsafe { File::from_raw(self.file) }
+        unsafe { Opening::from_raw(self.file) }
     }
 
     /// The dentry that stands for it: negative, and in no directory.
@@ -323,7 +324,7 @@ impl<'a, F: FileSystem> Nameless<'a, F> {
     ///
     /// # Errors
     ///
-    /// Those of opening.
+    /// Those of opening; `EIO`: the inode is of another super block.
     pub fn open(self, inode: ARef<Inode<F>>, data: <F::Regular as FileOps<F>>::Data) -> Result {
         // SAFETY: By the type invariant the file is being opened, and its dentry is negative.
         unsafe { tables::finish_nameless::<F>(self.file, inode, data) }

@@ -34,7 +34,7 @@ use format::xattr::Mark;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use vfs::dentry::Named;
-use vfs::dir_op::End;
+use vfs::dir_op::Ends;
 use vfs::dir_op::RenameFlags;
 use vfs::dir_op::Renaming;
 use vfs::errno::*;
@@ -144,8 +144,9 @@ impl Job<'_> {
         let renaming = Renaming::begin(
             self.c,
             self.writing,
-            (old_upper_dir, End::Name(old.name())),
-            (new_upper_dir, End::Name(new.name())),
+            old_upper_dir,
+            new_upper_dir,
+            Ends::Names(old.name(), new.name()),
             flags,
         )?;
         let whiteout = {

@@ -233,6 +233,7 @@ pub(crate) unsafe fn finish_nameless<F: FileSystem>(
     // open in the end, `file_release` takes the data; if not, nobody else does.
     unsafe {
         let dentry = (*file).__bindgen_anon_1.f_path.dentry;
+        crate::Dentry::<F>::from_raw(dentry).check_owner(&inode)?;
         let slot = File::<F>::data_slot::<<F::Regular as FileOps<F>>::Data>(file);
         let inode = ARef::into_raw(inode).as_ptr().cast();
         bindings::d_mark_tmpfile(file, inode);

@@ -152,7 +152,7 @@ pub(super) unsafe extern "C" fn file_fallocate<F: FileSystem>(
 
 /// # Safety
 ///
-/// Both files must be open files of ours. (The VFS compares the operations of the two.)
+/// Both files must be open regular files of ours.
 unsafe fn transfer<F: FileSystem>(
     how: Transfer,
     from: *mut bindings::file,
@@ -178,7 +178,8 @@ pub(super) unsafe extern "C" fn file_copy_range<F: FileSystem>(
         len: len as i64,
         flags,
     };
-    // SAFETY: The VFS passes two open files with our operations.
+    // SAFETY: The VFS passes two open regular files, and has compared the operations: the other one has
+    // this very function too, and so is of `F`.
     position(unsafe { transfer::<F>(Transfer::Copy, from, to, range) }) as isize
 }
 
@@ -204,7 +205,8 @@ pub(super) unsafe extern "C" fn file_remap_range<F: FileSystem>(
         len,
         flags,
     };
-    // SAFETY: The VFS passes two open files with our operations.
+    // SAFETY: The VFS passes two open regular files, and has compared the super blocks: both are of the one
+    // that belongs to `F`.
     position(unsafe { transfer::<F>(how, from, to, range) })
 }
 
