@@ -2,6 +2,7 @@
 /* Shims for include/linux/fs.h. */
 
 #include <linux/cred.h>
+#include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/sched/signal.h>
 
@@ -150,4 +151,10 @@ bool vfs_helper_inode_loses_sgid(struct inode *inode)
 bool vfs_helper_pin_is_lost(void)
 {
 	return WARN_ONCE(in_softirq(), "vfs: a pin is not among those its inode shows, and stays for good\n");
+}
+
+/* Waits until nobody has a delegation of the inode any more. */
+int vfs_helper_wait_for_delegation(struct inode *inode)
+{
+	return break_deleg(inode, 0);
 }

@@ -102,14 +102,9 @@ impl Change {
         make_possible(&mut self.0, dentry.inode())?;
         let _lock = dentry.inode().lock_exclusive();
         // SAFETY: Everything is valid, and the inode is locked.
-        to_result(unsafe {
-            bindings::notify_change(
-                writing.idmap_ptr(),
-                dentry.as_ptr(),
-                &mut self.0,
-                core::ptr::null_mut(),
-            )
-        })
+        to_result(writing.note_delegated(|noted| unsafe {
+            bindings::notify_change(writing.idmap_ptr(), dentry.as_ptr(), &mut self.0, noted)
+        }))
     }
 
     /// Does it to a directory that a directory operation has locked: not worth failing for.
@@ -196,12 +191,12 @@ impl Request<'_> {
     ///
     /// May sleep; takes the lock of the real inode.
     pub fn apply(
-        self,
+        &mut self,
         _c: &Override<'_>,
         writing: &Writing<'_>,
         dentry: &Positive<Foreign>,
     ) -> Result {
-        let attr = self.0;
+        let attr = &mut *self.0;
         if attr.ia_valid & (bindings::ATTR_KILL_SUID | bindings::ATTR_KILL_SGID) != 0 {
             // The real filesystem finds out by itself what is left of the mode.
             attr.ia_valid &= !bindings::ATTR_MODE;
@@ -223,13 +218,8 @@ impl Request<'_> {
         };
         let _lock = inode.lock_exclusive();
         // SAFETY: Everything is valid, and the inode is locked.
-        to_result(unsafe {
-            bindings::notify_change(
-                writing.idmap_ptr(),
-                dentry.as_ptr(),
-                attr,
-                core::ptr::null_mut(),
-            )
-        })
+        to_result(writing.note_delegated(|noted| unsafe {
+            bindings::notify_change(writing.idmap_ptr(), dentry.as_ptr(), attr, noted)
+        }))
     }
 }

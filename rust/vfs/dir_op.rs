@@ -6,6 +6,9 @@
 //! by drop. Carrying out the operation consumes the guard. The mounter's credentials and the right to
 //! write are witnesses of every beginning.
 //!
+//! Where somebody has a delegation of what is changed, the error is `EAGAIN`, and the right to write knows:
+//! [`Mount::write`](crate::Mount::write) begins again.
+//!
 //! C header: [`include/linux/namei.h`](srctree/include/linux/namei.h); rules:
 //! [`Documentation/filesystems/directory-locking.rst`](srctree/Documentation/filesystems/directory-locking.rst)
 
@@ -24,7 +27,6 @@ use crate::stat::Request;
 use crate::stat::Room;
 use crate::write::Writing;
 use crate::Foreign;
-use core::ptr::null_mut;
 use core::ptr::NonNull;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
@@ -167,17 +169,20 @@ impl<'a> Creating<'a> {
         if this.existing().is_some() {
             return Err(EEXIST);
         }
-        let idmap = this.writing.idmap_ptr();
+        let writing = this.writing;
+        let idmap = writing.idmap_ptr();
         let child = this.child.as_ptr();
         // SAFETY: By the type invariant the directory is locked and the child is negative.
         unsafe {
             let dir = this.parent.inode().as_ptr();
             match *what {
-                What::File(mode) => {
-                    to_result(bindings::vfs_create(idmap, child, mode, null_mut()))?
-                }
+                What::File(mode) => to_result(
+                    writing.note_delegated(|noted| bindings::vfs_create(idmap, child, mode, noted)),
+                )?,
                 What::Directory(mode) => {
-                    let made = bindings::vfs_mkdir(idmap, dir, child, mode, null_mut());
+                    let made = writing.note_delegated(|noted| {
+                        bindings::vfs_mkdir(idmap, dir, child, mode, noted)
+                    });
                     match from_err_ptr(made) {
                         // It may have been replaced by another.
                         Ok(made) => this.child = NonNull::new(made).ok_or(EIO)?,
@@ -190,28 +195,15 @@ impl<'a> Creating<'a> {
                 }
                 // A filesystem makes whatever the mode says.
                 What::Special(mode, _) if !mode::is_special(mode) => return Err(EINVAL),
-                What::Special(mode, dev) => to_result(bindings::vfs_mknod(
-                    idmap,
-                    dir,
-                    child,
-                    mode,
-                    dev,
-                    null_mut(),
-                ))?,
-                What::Symlink(target) => to_result(bindings::vfs_symlink(
-                    idmap,
-                    dir,
-                    child,
-                    target.as_char_ptr(),
-                    null_mut(),
-                ))?,
-                What::Link(old) => to_result(bindings::vfs_link(
-                    old.as_ptr(),
-                    idmap,
-                    dir,
-                    child,
-                    null_mut(),
-                ))?,
+                What::Special(mode, dev) => to_result(writing.note_delegated(|noted| {
+                    bindings::vfs_mknod(idmap, dir, child, mode, dev, noted)
+                }))?,
+                What::Symlink(target) => to_result(writing.note_delegated(|noted| {
+                    bindings::vfs_symlink(idmap, dir, child, target.as_char_ptr(), noted)
+                }))?,
+                What::Link(old) => to_result(writing.note_delegated(|noted| {
+                    bindings::vfs_link(old.as_ptr(), idmap, dir, child, noted)
+                }))?,
             }
         }
         // SAFETY: By the type invariant the child is counted.
@@ -324,11 +316,13 @@ impl<'a> Removing<'a> {
         unsafe {
             let _keep = ARef::from(self.child());
             let dir = self.parent.inode().as_ptr();
-            to_result(if is_dir {
-                bindings::vfs_rmdir(idmap, dir, self.child.as_ptr(), null_mut())
-            } else {
-                bindings::vfs_unlink(idmap, dir, self.child.as_ptr(), null_mut())
-            })
+            to_result(self.writing.note_delegated(|noted| {
+                if is_dir {
+                    bindings::vfs_rmdir(idmap, dir, self.child.as_ptr(), noted)
+                } else {
+                    bindings::vfs_unlink(idmap, dir, self.child.as_ptr(), noted)
+                }
+            }))
         }
     }
 }
@@ -496,7 +490,11 @@ impl<'a> Renaming<'a> {
         }
         // SAFETY: By the type invariant; what is renamed and exchanged is there, and the locks keep it so.
         // Locks and references are given back by drop.
-        to_result(unsafe { bindings::vfs_rename(&mut self.data) })
+        let writing = self.writing;
+        to_result(writing.note_delegated(|noted| unsafe {
+            self.data.delegated_inode = noted;
+            bindings::vfs_rename(&mut self.data)
+        }))
     }
 
     /// As [`Renaming::rename`], but the directory of the new name has the times afterwards that it had before; see

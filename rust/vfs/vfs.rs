@@ -21,6 +21,7 @@ pub mod byte_vec;
 pub mod change;
 pub mod copy;
 pub mod cred;
+mod delegation;
 pub mod dentry;
 pub mod dir_iter;
 pub mod dir_op;

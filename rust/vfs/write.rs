@@ -10,6 +10,8 @@
 //! [`include/linux/fs/super.h`](srctree/include/linux/fs/super.h)
 
 use crate::bindings;
+use crate::delegation::Delegated;
+use crate::delegation::Noted;
 use crate::dentry::Dentry;
 use crate::errno::to_result;
 use crate::mount::Mount;
@@ -23,7 +25,11 @@ use kernel::types::NotThreadSafe;
 /// # Invariants
 ///
 /// `mnt_get_write_access()` succeeded for it, and was not undone.
-pub struct WriteAccess<'a>(&'a Mount);
+pub struct WriteAccess<'a> {
+    mount: &'a Mount,
+    /// Of what somebody has a delegation that kept an operation from being done.
+    delegated: Delegated,
+}
 
 /// The filesystem of a mount is not frozen, and the mount not read-only, while this lives. What
 /// changes the filesystem asks for a reference to it. Whoever freezes the filesystem waits for its end: so no other
@@ -34,7 +40,9 @@ pub struct WriteAccess<'a>(&'a Mount);
 /// `sb_start_write()` was called by this task, and not undone; write access to the mount is held.
 pub struct Writing<'a> {
     mount: &'a Mount,
-    owns_access: bool,
+    /// The access that it was begun with; `None`: it has its own.
+    access: Option<&'a WriteAccess<'a>>,
+    delegated: Delegated,
     _waited_for: WaitedFor,
     _task: NotThreadSafe,
 }
@@ -49,7 +57,10 @@ impl Mount {
         // SAFETY: The mount is valid.
         to_result(unsafe { bindings::mnt_get_write_access(self.as_ptr()) })?;
         // INVARIANT: It succeeded.
-        Ok(WriteAccess(self))
+        Ok(WriteAccess {
+            mount: self,
+            delegated: Delegated::default(),
+        })
     }
 
     /// Begins to write (wraps `mnt_want_write()`).
@@ -67,10 +78,51 @@ impl Mount {
         // INVARIANT: It succeeded, and does both.
         Ok(Writing {
             mount: self,
-            owns_access: true,
+            access: None,
+            delegated: Delegated::default(),
             _waited_for: WaitedFor::new(),
             _task: NotThreadSafe,
         })
+    }
+
+    /// Does `f` with the right to write ([`Mount::want_write`]). What is kept from being done because
+    /// somebody has a delegation is begun again when he has given it back; the right to write is not held
+    /// meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mount::want_write`]; `ERESTARTSYS`: a signal came; what `f` fails with.
+    ///
+    /// # Context
+    ///
+    /// As [`Mount::want_write`].
+    pub fn write<R>(&self, mut f: impl FnMut(&Writing<'_>) -> Result<R>) -> Result<R> {
+        loop {
+            let writing = self.want_write()?;
+            let result = f(&writing);
+            let delegated = writing.delegated.take();
+            drop(writing);
+            if !delegated.is_over(&result)? {
+                return result;
+            }
+        }
+    }
+
+    /// As [`Mount::write`], with write access alone ([`Mount::write_access`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`Mount::write_access`]; `ERESTARTSYS`: a signal came; what `f` fails with.
+    pub fn write_parts<R>(&self, mut f: impl FnMut(&WriteAccess<'_>) -> Result<R>) -> Result<R> {
+        loop {
+            let access = self.write_access()?;
+            let result = f(&access);
+            let delegated = access.delegated.take();
+            drop(access);
+            if !delegated.is_over(&result)? {
+                return result;
+            }
+        }
     }
 
     /// Begins to write if that is possible now: `None` if the mount or its filesystem is read-only or
@@ -89,7 +141,8 @@ impl Mount {
         // INVARIANT: Both succeeded; the access of what was just forgotten goes to the result.
         Some(Writing {
             mount: self,
-            owns_access: true,
+            access: None,
+            delegated: Delegated::default(),
             _waited_for: WaitedFor::new(),
             _task: NotThreadSafe,
         })
@@ -104,11 +157,12 @@ impl WriteAccess<'_> {
     /// Sleeps while the filesystem is frozen.
     pub fn start(&self) -> Writing<'_> {
         // SAFETY: The super block of a mount is valid.
-        unsafe { bindings::vfs_helper_sb_start_write(self.0.super_block().as_ptr()) };
+        unsafe { bindings::vfs_helper_sb_start_write(self.mount.super_block().as_ptr()) };
         // INVARIANT: Write access is held by `self`, which is borrowed.
         Writing {
-            mount: self.0,
-            owns_access: false,
+            mount: self.mount,
+            access: Some(self),
+            delegated: Delegated::default(),
             _waited_for: WaitedFor::new(),
             _task: NotThreadSafe,
         }
@@ -118,11 +172,17 @@ impl WriteAccess<'_> {
 impl Drop for WriteAccess<'_> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant.
-        unsafe { bindings::mnt_put_write_access(self.0.as_ptr()) };
+        unsafe { bindings::mnt_put_write_access(self.mount.as_ptr()) };
     }
 }
 
 impl Writing<'_> {
+    /// Calls a function of the VFS that notes of what somebody has a delegation.
+    #[inline]
+    pub(crate) fn note_delegated<R>(&self, f: impl FnOnce(*mut Noted) -> R) -> R {
+        self.delegated.note(f)
+    }
+
     /// The mount that is written to.
     #[inline]
     pub fn mount(&self) -> &Mount {
@@ -149,10 +209,12 @@ impl Drop for Writing<'_> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant.
         unsafe {
-            if self.owns_access {
-                bindings::mnt_drop_write(self.mount.as_ptr());
-            } else {
-                bindings::vfs_helper_sb_end_write(self.mount.super_block().as_ptr());
+            match self.access {
+                None => bindings::mnt_drop_write(self.mount.as_ptr()),
+                Some(access) => {
+                    access.delegated.note_from(&self.delegated);
+                    bindings::vfs_helper_sb_end_write(self.mount.super_block().as_ptr());
+                }
             }
         }
     }

@@ -151,17 +151,19 @@ struct Job<'a> {
     writing: &'a Writing<'a>,
 }
 
-/// Does `f` as the mounter, with the right to write.
-fn with_job<R>(instance: &Instance, f: impl FnOnce(&Job<'_>) -> Result<R>) -> Result<R> {
+/// Does `f` as the mounter, with the right to write; from the beginning, if a delegation kept it from being
+/// done.
+fn with_job<R>(instance: &Instance, mut f: impl FnMut(&Job<'_>) -> Result<R>) -> Result<R> {
     let upper = instance.upper()?;
     upper.work()?;
-    let writing = upper.mount.get().want_write()?;
-    instance.as_mounter(|c| {
-        f(&Job {
-            instance,
-            upper,
-            c,
-            writing: &writing,
+    upper.mount.get().write(|writing| {
+        instance.as_mounter(|c| {
+            f(&Job {
+                instance,
+                upper,
+                c,
+                writing,
+            })
         })
     })
 }

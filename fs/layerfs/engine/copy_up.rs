@@ -123,7 +123,7 @@ struct Job<'a> {
     instance: &'a Instance,
     c: &'a Override<'a>,
     upper: &'a Upper,
-    access: WriteAccess<'a>,
+    access: &'a WriteAccess<'a>,
     dentry: &'a Positive,
     /// It is nobody else's to change.
     claim: &'a Claim<'a>,
@@ -153,6 +153,22 @@ fn copy_up_one(
 ) -> Result {
     let upper = instance.upper()?;
     upper.work()?;
+    // What a delegation kept from being done is done from the beginning, without a lock held between.
+    upper
+        .mount
+        .get()
+        .write_parts(|access| copy_up_by(instance, c, access, parent, dentry, need))
+}
+
+fn copy_up_by(
+    instance: &Instance,
+    c: &Override<'_>,
+    access: &WriteAccess<'_>,
+    parent: Option<&Positive>,
+    dentry: &Positive,
+    need: Need,
+) -> Result {
+    let upper = instance.upper()?;
     let object = dentry.inode().held();
     let Some(lower) = object::lower_path(instance, object) else {
         return Err(EIO);
@@ -185,7 +201,6 @@ fn copy_up_one(
         // By who held the lock meanwhile: its copy gets no name.
         return Ok(());
     }
-    let access = upper.mount.get().write_access()?;
     // Renaming it takes copying it up first: the name does not change meanwhile.
     dentry.with_name(|name| {
         let place = dir.map(|(parent, upper_dir)| Place {
@@ -328,7 +343,7 @@ impl Job<'_> {
             _ => What::Special(format, self.stat.rdev()),
         };
         let temp = self.c.to_copy_up(self.dentry, |_| {
-            Temp::create(self.upper, self.c, Write::Start(&self.access), &what)
+            Temp::create(self.upper, self.c, Write::Start(self.access), &what)
         })?;
         let _publication = self.finish_in_work(&temp, origin)?;
         if self.place.is_none() {

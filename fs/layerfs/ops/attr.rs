@@ -241,10 +241,10 @@ impl AttrOps<LayerFs> for Attr {
 }
 
 /// Changes attributes of what is in upper.
-fn change_upper(instance: &Instance, inode: &Inode, request: change::Request<'_>) -> Result {
+fn change_upper(instance: &Instance, inode: &Inode, mut request: change::Request<'_>) -> Result {
     let path = Now::of(inode.held()).upper_path(instance).ok_or(EIO)?;
-    let writing = path.mount().want_write()?;
-    instance.as_mounter(|c| request.apply(c, &writing, path.dentry()))?;
+    path.mount()
+        .write(|writing| instance.as_mounter(|c| request.apply(c, writing, path.dentry())))?;
     engine::inode::refresh(instance, inode);
     Ok(())
 }
