@@ -439,7 +439,8 @@ impl<F: FileSystem> Inode<F> {
         // SAFETY: Both inodes are valid. What is compared without the lock decides only whether to look again with
         // it.
         let same = unsafe {
-            get!(to.i_atime_sec) == get!(from.i_atime_sec) && get!(to.i_atime_nsec) == get!(from.i_atime_nsec)
+            get!(to.i_atime_sec) == get!(from.i_atime_sec)
+                && get!(to.i_atime_nsec) == get!(from.i_atime_nsec)
         };
         if same {
             return;
@@ -478,7 +479,10 @@ impl<F: FileSystem> Inode<F> {
             set!(to.i_mtime_sec, get!(from.i_mtime_sec));
             set!(to.i_mtime_nsec, get!(from.i_mtime_nsec));
             set!(to.i_ctime_sec, get!(from.i_ctime_sec));
-            set!(to.i_ctime_nsec, get!(from.i_ctime_nsec) & !bindings::I_CTIME_QUERIED);
+            set!(
+                to.i_ctime_nsec,
+                get!(from.i_ctime_nsec) & !bindings::I_CTIME_QUERIED
+            );
         }
     }
 
