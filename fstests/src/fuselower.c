@@ -14,6 +14,8 @@
  *     direct		files are read past the page cache, so that they can't be mapped shared
  *     stream		directories have no positions to go back to
  *     highino		inode numbers with the highest bits set
+ *     mangle=SEED	answers of every kind are wrong, as the seed has it (fuselower/mangle.h)
+ *     rate=N		but one in N of them [4]
  *     control=FILE	what is asked of it meanwhile, read at each request (below)
  *
  * Lines of the control file. OPERATION is lookup, getattr, open, read, opendir, readdir, readlink,
@@ -26,6 +28,8 @@
  *	don't answer. The request is kept until no line holds it any more; others are served
  *	meanwhile. What is kept is in FILE.held, a line "OPERATION NAME" each ("/" is the root).
  *	A request that the kernel interrupts is kept all the same: a daemon need not listen.
+ *   endless
+ *	directories begin anew where they end, and files go on with zeroes as far as their size
  *   interrupt
  *	but with this line it is answered EINTR
  *   value FIELD NUMBER [NAME]
@@ -38,13 +42,14 @@
 #include "fuselower/tree.h"
 #include "fuselower/control.h"
 #include "fuselower/values.h"
+#include "fuselower/mangle.h"
 #include "fuselower/answer.h"
 #include "fuselower/hold.h"
 
 static void usage(void)
 {
 	fprintf(stderr, "usage: fuselower DIR MOUNTPOINT [valid=SECONDS] [noxattr] [alias=SHOWN=KEPT] [acl] [direct] [stream] [highino] "
-		"[control=FILE]\n");
+		"[mangle=SEED] [rate=N] [control=FILE]\n");
 	exit(2);
 }
 
@@ -65,6 +70,10 @@ static void option(const char *o)
 		direct = true;
 	else if (!strcmp(o, "stream"))
 		stream = true;
+	else if (!strncmp(o, "mangle=", 7))
+		mangle_state = strtoull(o + 7, NULL, 0) * 2 + 1;
+	else if (!strncmp(o, "rate=", 5))
+		mangle_rate = (unsigned int)atoi(o + 5);
 	else if (!strncmp(o, "control=", 8))
 		control = strdup(o + 8);
 	else

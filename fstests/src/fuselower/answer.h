@@ -12,13 +12,14 @@ static void reply(const struct fuse_in_header *in, int err, const void *data, si
 		err = ordered;
 	if (err)
 		size = 0;
-	h.error = -err;
-	h.len = (uint32_t)(sizeof(h) + size);
-	memcpy(out, &h, sizeof(h));
 	if (size) {
 		memcpy(out + sizeof(h), data, size);
 		order_values(in, out + sizeof(h), size);
 	}
+	mangle(in, &err, out + sizeof(h), &size);
+	h.error = -err;
+	h.len = (uint32_t)(sizeof(h) + size);
+	memcpy(out, &h, sizeof(h));
 	/* The kernel refuses impossible answers (EINVAL), and the request then fails with EIO. */
 	if (write(dev, out, h.len) < 0 && errno != ENOENT && errno != EINVAL)
 		_exit(1);
@@ -101,7 +102,23 @@ static void read_file(const struct fuse_in_header *in, const struct fuse_read_in
 
 	if (fd >= 0)
 		close(fd);
+	if (n >= 0 && (size_t)n < size && strstr(orders, "endless\n")) {
+		memset(data + n, 0, size - (size_t)n);
+		n = (ssize_t)size;
+	}
 	reply(in, n < 0 ? err : 0, data, n < 0 ? 0 : (size_t)n);
+}
+
+static uint64_t count_entries(const char *path)
+{
+	DIR *d = opendir(path);
+	uint64_t n = 0;
+
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return n;
 }
 
 /* A directory's entries beginning with the one numbered off; the position of each is its number + 1. */
@@ -109,21 +126,21 @@ static void read_dir(const struct fuse_in_header *in, const struct fuse_read_in 
 {
 	static char buf[BUFFER / 2];
 	size_t at = 0, size = r->size < sizeof(buf) ? r->size : sizeof(buf);
+	uint64_t n = 0, off = mangled_position(in, r->offset, count_entries(path)), more = r->offset - off;
 	DIR *d = opendir(path);
 	struct dirent *e;
-	uint64_t n = 0;
 
 	while (d && (e = readdir(d))) {
 		size_t len = strlen(e->d_name), need = FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + len);
 		struct fuse_dirent *out = (struct fuse_dirent *)(buf + at);
 
-		if (n++ < r->offset)
+		if (n++ < off)
 			continue;
 		if (at + need > size)
 			break;
 		memset(out, 0, need);
 		out->ino = e->d_ino | (highino ? 0xf000000000000000ull : 0);
-		out->off = n;
+		out->off = n + more;
 		out->namelen = (uint32_t)len;
 		out->type = e->d_type;
 		memcpy(out->name, e->d_name, len);

@@ -21,7 +21,7 @@ static const struct field fields[] = {
 	FIELD("generation", FUSE_LOOKUP, fuse_entry_out, generation),
 	STATFS(blocks), STATFS(bfree), STATFS(bavail), STATFS(files), STATFS(ffree), STATFS(bsize), STATFS(namelen), STATFS(frsize),
 	FIELD("xattr_size", FUSE_GETXATTR, fuse_getxattr_out, size),	/* if only the size is asked for */
-	FIELD("xattr_size", FUSE_LISTXATTR, fuse_getxattr_out, size),
+	FIELD("list_size", FUSE_LISTXATTR, fuse_getxattr_out, size),
 };
 
 static void put_number(void *at, size_t width, uint64_t value)
@@ -66,7 +66,7 @@ static void order_values(const struct fuse_in_header *in, char *data, size_t siz
 		const struct field *f = &fields[i];
 
 		/* An attribute's value is no number: only its size, if that is what was asked for, is. */
-		if (!strcmp(f->name, "xattr_size") && ((const struct fuse_getxattr_in *)(in + 1))->size)
+		if ((!strcmp(f->name, "xattr_size") || !strcmp(f->name, "list_size")) && ((const struct fuse_getxattr_in *)(in + 1))->size)
 			continue;
 		if (f->opcode == in->opcode && f->offset + f->width <= size && ordered_value(f->name, subject(in), &v))
 			put_number(data + f->offset, f->width, v);
