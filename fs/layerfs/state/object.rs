@@ -418,7 +418,8 @@ impl<R: Deref<Target = Object>> Now<R> {
 
     /// The number of layers it is in.
     pub(crate) fn depth(&self) -> usize {
-        usize::from(self.in_upper()) + self.object.lower_depth()
+        let lower = self.object.lower_depth();
+        lower.saturating_add(usize::from(self.in_upper()))
     }
 }
 
