@@ -7,6 +7,7 @@
 #define VFS_HELPERS_H
 
 #include <linux/fs.h>
+#include <linux/mutex.h>
 #include <linux/posix_acl.h>
 
 /* fs.c */
@@ -48,6 +49,9 @@ void vfs_helper_lockdep_about_to_ask(struct super_block *sb);
 /* pause.c; only in the module with pause points */
 bool vfs_helper_pause_is_armed(const char *name);
 void vfs_helper_pause(const char *name);
+
+/* mutex.c */
+int vfs_helper_mutex_lock_killable(struct mutex *lock);
 
 /* posix_acl.c */
 void vfs_helper_posix_acl_release(struct posix_acl *acl);

@@ -4,11 +4,12 @@
 //!
 //! Wraps [`KVVec`], whose own appending asks for room with each slice, and is no inline function.
 
+use crate::alloc::charged;
 use core::ops::Deref;
 use core::ops::DerefMut;
 use kernel::prelude::*;
 
-/// Bytes in memory that may be virtually contiguous.
+/// Bytes in memory that may be virtually contiguous, and is charged to the user ([`charged`]).
 pub struct ByteVec(KVVec<u8>);
 
 impl ByteVec {
@@ -18,7 +19,12 @@ impl ByteVec {
     ///
     /// `ENOMEM`.
     pub fn with_capacity(bytes: usize) -> Result<Self> {
-        Ok(Self(KVVec::with_capacity(bytes, GFP_KERNEL)?))
+        Ok(Self(KVVec::with_capacity(bytes, charged())?))
+    }
+
+    /// Forgets all bytes, and keeps the room.
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 
     /// Appends `head` and `tail`.
@@ -51,7 +57,7 @@ impl ByteVec {
 
     #[cold]
     fn grow(&mut self, room: usize) -> Result {
-        Ok(self.0.reserve(room, GFP_KERNEL)?)
+        Ok(self.0.reserve(room, charged())?)
     }
 }
 

@@ -172,10 +172,7 @@ impl OwnedFile {
     fn copy_piece(&self, from: &Self, piece: Piece) -> Result<bool> {
         let mut at = piece.start;
         while at < piece.end {
-            // SAFETY: No requirement.
-            if unsafe { bindings::vfs_helper_is_being_killed() } {
-                return Err(EINTR);
-            }
+            crate::task::check_killed()?;
             let mut to = at;
             // SAFETY: Both files are open, the positions are ours.
             let done = unsafe {

@@ -347,6 +347,39 @@ impl Positive<Foreign> {
         Ok(into_positive(self.lookup_any(c, mount, name)?))
     }
 
+    /// As [`Positive::lookup`] (wraps `lookup_one_positive_killable()`), for what can be given up.
+    ///
+    /// # Errors
+    ///
+    /// As [`Positive::lookup`]; `EINTR`: the task is being killed. A directory that was removed has no
+    /// names.
+    ///
+    /// # Context
+    ///
+    /// As [`Positive::lookup`].
+    #[inline]
+    pub fn lookup_killable(
+        &self,
+        _c: &Override<'_>,
+        mount: &Mount,
+        name: &[u8],
+    ) -> Result<Option<ARef<Positive<Foreign>>>> {
+        about_to_ask(self.super_block());
+        let mut qstr = qstr(name);
+        // SAFETY: As in `lookup_any`.
+        let found = from_err_ptr(unsafe {
+            bindings::lookup_one_positive_killable(mount.idmap().as_ptr(), &mut qstr, self.as_ptr())
+        });
+        match found {
+            // SAFETY: On success it is a positive dentry with a reference for us.
+            Ok(found) => Ok(Some(unsafe {
+                ARef::from_raw(NonNull::new_unchecked(found).cast())
+            })),
+            Err(e) if e == ENOENT => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
     /// As [`Positive::lookup`]; a name that is not there is a negative dentry.
     ///
     /// # Errors

@@ -7,7 +7,9 @@
 use crate::bindings;
 use crate::cred::Override;
 use crate::errno::to_result;
+use crate::errno::ELOOP;
 use crate::file::OwnedFile;
+use crate::task;
 use crate::waited_for::about_to_ask;
 use core::mem::offset_of;
 use kernel::ffi;
@@ -119,36 +121,74 @@ fn iterate(
     }
 }
 
-/// Shows every entry of a directory that is at its beginning (wraps `iterate_dir()`, as often as it
-/// takes).
+/// How many entries are shown between two looks whether the task is being killed: a power of two.
+const PATIENCE: usize = 64;
+
+/// Shows the entries of a directory from the position of the file on (wraps `iterate_dir()`, as often as it
+/// takes), until `each` wants no more; whether the end was reached. What was not taken comes first the next
+/// time.
 ///
 /// # Errors
 ///
-/// What `each` gives, and what the filesystem gives: `ENOENT` for a directory that was removed,
-/// `EIO`, …
+/// What `each` gives. `EINTR`: the task is being killed. `ELOOP`: the filesystem shows entries without ever
+/// getting on. What the filesystem gives: `ENOENT` for a directory that was removed, …
 ///
 /// # Context
 ///
 /// May sleep; takes the directory's lock, shared, in which `each` is called.
-pub fn read_all(
+pub fn read_on(
     _c: &Override<'_>,
+    dir: &mut OwnedFile,
+    mut each: impl FnMut(Entry<'_>) -> Result<Next>,
+) -> Result<bool> {
+    let mut outcome = Ok(Next::Continue);
+    let mut shown = 0usize;
+    let mut position = dir.position();
+    loop {
+        let (seen, now) = iterate(dir, i32::MAX, &mut |entry, _| {
+            shown = shown.wrapping_add(1);
+            // Some filesystems show all they have in one call, and don't look for signals.
+            if shown % PATIENCE == 0 {
+                if let Err(e) = task::check_killed() {
+                    outcome = Err(e);
+                    return Next::Stop;
+                }
+            }
+            outcome = each(entry);
+            match outcome {
+                Ok(next) => next,
+                Err(_) => Next::Stop,
+            }
+        })?;
+        if outcome? == Next::Stop {
+            return Ok(false);
+        }
+        if seen == 0 {
+            return Ok(true);
+        }
+        task::check_killed()?;
+        if now == position {
+            return Err(ELOOP);
+        }
+        position = now;
+    }
+}
+
+/// Shows every entry of a directory that is at its beginning.
+///
+/// # Errors
+///
+/// As [`read_on`].
+///
+/// # Context
+///
+/// As [`read_on`].
+pub fn read_all(
+    c: &Override<'_>,
     dir: &mut OwnedFile,
     mut each: impl FnMut(Entry<'_>) -> Result,
 ) -> Result {
-    let mut outcome = Ok(());
-    loop {
-        let (seen, _) = iterate(dir, i32::MAX, &mut |entry, _| match each(entry) {
-            Ok(()) => Next::Continue,
-            Err(e) => {
-                outcome = Err(e);
-                Next::Stop
-            }
-        })?;
-        outcome?;
-        if seen == 0 {
-            return Ok(());
-        }
-    }
+    read_on(c, dir, |entry| each(entry).map(|()| Next::Continue)).map(|_| ())
 }
 
 /// Where the entries go that a user asked for.

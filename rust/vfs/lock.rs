@@ -7,6 +7,7 @@
 
 use crate::bindings;
 use crate::dentry::Positive;
+use crate::errno::to_result;
 use crate::inode::Inode;
 use crate::inode::Protection;
 use crate::inode::RcuInode;
@@ -16,6 +17,7 @@ use crate::Foreign;
 use crate::Owner;
 use core::mem::ManuallyDrop;
 use core::ops::Deref;
+use kernel::prelude::*;
 use kernel::types::NotThreadSafe;
 
 /// The lock of an inode held exclusively: its size, data and names don't change but by us.
@@ -59,6 +61,25 @@ impl<F: Owner> Inode<F> {
             inode: self,
             _task: NotThreadSafe,
         }
+    }
+
+    /// As [`Inode::lock_exclusive`], for what can be given up (does what `inode_lock_killable()` does).
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`: the task is being killed.
+    ///
+    /// # Context
+    ///
+    /// Sleeps until the lock is free.
+    pub fn lock_exclusive_killable(&self) -> Result<Exclusive<'_, F>> {
+        // SAFETY: The semaphore of a valid inode is initialised.
+        to_result(unsafe { bindings::down_write_killable(self.rwsem()) })?;
+        // INVARIANT: It was just taken.
+        Ok(Exclusive {
+            inode: self,
+            _task: NotThreadSafe,
+        })
     }
 
     /// Locks it shared (does what `inode_lock_shared()` does).

@@ -21,6 +21,17 @@ use kernel::sync::lock::mutex::MutexBackend;
 use kernel::sync::lock::Guard;
 use kernel::sync::Mutex;
 
+/// Locks a mutex, unless the task is killed before.
+fn lock_killable<T>(mutex: &Mutex<T>) -> Result<Guard<'_, T, MutexBackend>> {
+    // The kernel crate has no such call. The mutex is the first field of a `Lock`, which is `repr(C)`, and
+    // is within an `Opaque`; `Lock::from_raw` rests on that, too.
+    let raw = core::ptr::from_ref(mutex).cast_mut().cast();
+    // SAFETY: As said; it was initialised when the `Lock` was made, and lives as long as the borrow.
+    to_result(unsafe { bindings::vfs_helper_mutex_lock_killable(raw) })?;
+    // SAFETY: The mutex was just taken, by this task.
+    Ok(unsafe { Guard::new(mutex, ()) })
+}
+
 /// A value behind a mutex, in memory of its own.
 pub struct Locked<T>(Pin<KBox<Mutex<T>>>);
 
@@ -58,13 +69,23 @@ impl<T> Locked<T> {
         }?))
     }
 
-    /// Locks it.
+    /// Locks it (wraps `mutex_lock_killable()`): who has it may be waiting for a filesystem that never
+    /// answers.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`: the task is being killed.
     ///
     /// # Context
     ///
     /// Sleeps until it is free.
-    pub fn lock(&self) -> Guard<'_, T, MutexBackend> {
-        self.0.lock()
+    pub fn lock(&self) -> Result<Guard<'_, T, MutexBackend>> {
+        lock_killable(&self.0)
+    }
+
+    /// Locks it if nobody has it, without waiting.
+    pub fn try_lock(&self) -> Option<Guard<'_, T, MutexBackend>> {
+        self.0.try_lock()
     }
 }
 
@@ -103,13 +124,22 @@ impl<A, T> WithLock<A, T> {
         }
     }
 
-    /// Locks what is guarded.
+    /// Locks what is guarded, as [`Locked::lock`].
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`: the task is being killed.
     ///
     /// # Context
     ///
     /// Sleeps until it is free.
-    pub fn lock(&self) -> Guard<'_, T, MutexBackend> {
-        self.lock.lock()
+    pub fn lock(&self) -> Result<Guard<'_, T, MutexBackend>> {
+        lock_killable(&self.lock)
+    }
+
+    /// Locks it if nobody has it, without waiting.
+    pub fn try_lock(&self) -> Option<Guard<'_, T, MutexBackend>> {
+        self.lock.try_lock()
     }
 }
 

@@ -15,6 +15,7 @@
 mod bindings;
 
 pub mod acl;
+pub mod alloc;
 pub mod backing;
 pub mod backing_pair;
 pub mod byte_vec;
@@ -48,6 +49,7 @@ pub mod stat;
 pub mod super_block;
 pub mod symlink;
 pub mod sync;
+pub mod task;
 pub mod verity;
 mod waited_for;
 pub mod write;

@@ -4,6 +4,7 @@
 //!
 //! C header: [`include/linux/xattr.h`](srctree/include/linux/xattr.h)
 
+use crate::alloc::charged;
 use crate::bindings;
 use crate::cred::Override;
 use crate::dentry::Positive;
@@ -18,6 +19,12 @@ use kernel::prelude::*;
 
 /// The longest name, without its NUL, in bytes.
 pub const NAME_MAX: usize = bindings::XATTR_NAME_MAX as usize;
+
+/// The longest value, in bytes.
+pub const VALUE_MAX: usize = bindings::XATTR_SIZE_MAX as usize;
+
+/// The longest list of names, in bytes.
+pub const LIST_MAX: usize = bindings::XATTR_LIST_MAX as usize;
 
 /// The length of what was written to a buffer that has room for so many bytes, or would be if it has none: whoever
 /// takes that part of it then finds it there.
@@ -75,28 +82,32 @@ pub fn get(_c: &Override<'_>, path: Path<'_>, name: &CStr, buf: &mut [u8]) -> Re
 ///
 /// # Errors
 ///
-/// As [`get`], without `ENODATA`, `EOPNOTSUPP` and `ERANGE`; `ENOMEM`.
+/// As [`get`], without `ENODATA` and `EOPNOTSUPP`; `ERANGE`: the filesystem says so whatever the room;
+/// `ENOMEM`.
 ///
 /// # Context
 ///
 /// May sleep.
-pub fn get_whole(c: &Override<'_>, path: Path<'_>, name: &CStr) -> Result<Option<KVec<u8>>> {
+pub fn get_whole(c: &Override<'_>, path: Path<'_>, name: &CStr) -> Result<Option<KVVec<u8>>> {
+    let none_is_fine = |result: Result<usize>| match result {
+        Ok(len) => Ok(Some(len)),
+        Err(e) if e == ENODATA || e == EOPNOTSUPP => Ok(None),
+        Err(e) => Err(e),
+    };
+    let Some(mut room) = none_is_fine(get(c, path, name, &mut []))? else {
+        return Ok(None);
+    };
     loop {
-        let len = match get(c, path, name, &mut []) {
-            Ok(len) => len,
-            Err(e) if e == ENODATA || e == EOPNOTSUPP => return Ok(None),
-            Err(e) => return Err(e),
-        };
-        let mut value = KVec::from_elem(0u8, len.max(1), GFP_KERNEL)?;
+        let mut value = KVVec::from_elem(0u8, room.clamp(1, VALUE_MAX), charged())?;
         match get(c, path, name, &mut value) {
-            Ok(len) => {
-                value.truncate(len);
-                return Ok(Some(value));
+            // It grew in between: once more, with room for any value.
+            Err(e) if e == ERANGE && room < VALUE_MAX => room = VALUE_MAX,
+            result => {
+                return Ok(none_is_fine(result)?.map(|len| {
+                    value.truncate(len);
+                    value
+                }));
             }
-            // It grew in between: once more.
-            Err(e) if e == ERANGE => continue,
-            Err(e) if e == ENODATA => return Ok(None),
-            Err(e) => return Err(e),
         }
     }
 }
@@ -121,6 +132,35 @@ pub fn list(_c: &Override<'_>, path: Path<'_>, buf: &mut [u8]) -> Result<usize> 
     // SAFETY: Everything is valid for the call; a null buffer asks for the length alone.
     let len = unsafe { bindings::vfs_listxattr(path.dentry().as_ptr(), value.cast(), buf.len()) };
     length(len, buf.len())
+}
+
+/// Every name, each with its NUL; of a filesystem without extended attributes none.
+///
+/// # Errors
+///
+/// `ERANGE`: the filesystem says so whatever the room; `ENOMEM`. `EIO`, …
+///
+/// # Context
+///
+/// May sleep.
+pub fn list_whole(c: &Override<'_>, path: Path<'_>) -> Result<KVVec<u8>> {
+    let mut room = match list(c, path, &mut []) {
+        Ok(0) => return Ok(KVVec::new()),
+        Ok(len) => len.min(LIST_MAX),
+        Err(e) if e == EOPNOTSUPP => return Ok(KVVec::new()),
+        Err(e) => return Err(e),
+    };
+    loop {
+        let mut names = KVVec::from_elem(0u8, room, charged())?;
+        match list(c, path, &mut names) {
+            // There are more now: once more, with room for any list.
+            Err(e) if e == ERANGE && room < LIST_MAX => room = LIST_MAX,
+            result => {
+                names.truncate(result?);
+                return Ok(names);
+            }
+        }
+    }
 }
 
 /// Whether `inode` may have extended attributes at all.

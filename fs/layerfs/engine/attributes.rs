@@ -16,10 +16,10 @@ use crate::state::Real;
 use core::ops::Range;
 use format::xattr::Class;
 use format::xattr::Mark;
-use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::prelude::*;
 use vfs::acl;
 use vfs::acl::Acl;
+use vfs::alloc::charged;
 use vfs::change::Change;
 use vfs::errno::*;
 use vfs::inode::mode;
@@ -114,7 +114,7 @@ pub(crate) fn copy_xattrs(
         Ok(len) => room.get(..len).ok_or(EIO)?,
         Err(e) if e == EOPNOTSUPP => return Ok(()),
         Err(e) if e == ERANGE => {
-            list = long_list(c, from)?;
+            list = xattr::list_whole(c, from)?;
             &list
         }
         Err(e) => return Err(e),
@@ -125,15 +125,6 @@ pub(crate) fn copy_xattrs(
         write.with(|writing| batch.write(c, writing, to))?;
     }
     Ok(())
-}
-
-/// A list of names that is longer than most.
-fn long_list(c: &Override<'_>, from: Path<'_>) -> Result<KVVec<u8>> {
-    let len = xattr::list(c, from, &mut [])?;
-    let mut list = KVVec::from_elem(0u8, len, GFP_KERNEL_ACCOUNT)?;
-    let len = xattr::list(c, from, &mut list)?;
-    list.truncate(len);
-    Ok(list)
 }
 
 /// Attributes that were read, and are to be written.
@@ -182,7 +173,7 @@ impl<'n> Batch<'n> {
                 None => self.read(c, from, name)?.map(Value::Bytes),
             };
             if let Some(value) = value {
-                self.attributes.push((name, value), GFP_KERNEL_ACCOUNT)?;
+                self.attributes.push((name, value), charged())?;
             }
         }
         Ok(!self.attributes.is_empty())
@@ -222,7 +213,7 @@ impl<'n> Batch<'n> {
     fn make_room(&mut self, len: usize) -> Result {
         let missing = (self.used.saturating_add(len)).saturating_sub(self.bytes.len());
         if missing > 0 {
-            self.bytes.extend_with(missing, 0, GFP_KERNEL_ACCOUNT)?;
+            self.bytes.extend_with(missing, 0, charged())?;
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use super::copy_up::Need;
 use super::inode;
 use super::inode::Found;
 use super::listing;
+use super::listing::Whiteouts;
 use super::lookup;
 use super::work;
 use super::work::Temp;
@@ -315,7 +316,7 @@ impl Job<'_> {
 
     /// Replaces an upper directory that only has whiteouts by an empty opaque one, so that it can be
     /// removed or replaced in one step.
-    fn clear(&self, name: Named<'_, LayerFs>, whiteouts: &[KVec<u8>]) -> Result<ARef<Real>> {
+    fn clear(&self, name: Named<'_, LayerFs>, whiteouts: &Whiteouts) -> Result<ARef<Real>> {
         let inode = name.dentry().positive().ok_or(ENOENT)?.inode();
         let old = Now::of(inode.held()).upper_path(self.instance).ok_or(EIO)?;
         let upper_dir = upper_of(self.instance, name.directory())?;
@@ -340,7 +341,7 @@ impl Job<'_> {
         )?;
         renaming.rename(self.c)?;
         let empty = empty.published();
-        for whiteout in whiteouts {
+        for whiteout in whiteouts.iter() {
             if let Ok(Some(whiteout)) = old.dentry().lookup(self.c, old.mount(), whiteout) {
                 self.cleanup(old.dentry(), &whiteout);
             }
@@ -363,7 +364,7 @@ impl Job<'_> {
         }
     }
 
-    fn remove_from_upper(&self, name: Named<'_, LayerFs>, whiteouts: &[KVec<u8>]) -> Result {
+    fn remove_from_upper(&self, name: Named<'_, LayerFs>, whiteouts: &Whiteouts) -> Result {
         let upper_dir = upper_of(self.instance, name.directory())?;
         let replaced = self.clear_if_needed(name, whiteouts)?;
         let removing = Removing::begin(self.c, self.writing, upper_dir, name.name())?;
@@ -377,7 +378,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn replace_by_whiteout(&self, name: Named<'_, LayerFs>, whiteouts: &[KVec<u8>]) -> Result {
+    fn replace_by_whiteout(&self, name: Named<'_, LayerFs>, whiteouts: &Whiteouts) -> Result {
         let upper_dir = upper_of(self.instance, name.directory())?;
         let replaced = self.clear_if_needed(name, whiteouts)?;
         let mount = self.writing.mount();
@@ -398,7 +399,7 @@ impl Job<'_> {
     fn clear_if_needed(
         &self,
         name: Named<'_, LayerFs>,
-        whiteouts: &[KVec<u8>],
+        whiteouts: &Whiteouts,
     ) -> Result<Option<ARef<Real>>> {
         if whiteouts.is_empty() {
             Ok(None)
@@ -530,7 +531,7 @@ pub(crate) fn remove(
     let whiteouts = if is_dir && (in_lower || !is_pure_upper(inode)) {
         instance.as_mounter(|c| listing::check_empty(instance, c, inode.held()))?
     } else {
-        KVec::new()
+        Whiteouts::default()
     };
     copy_up::copy_up(instance, dir, Need::Metadata)?;
     // It is not copied up while it is removed.

@@ -264,7 +264,7 @@ impl Job<'_> {
 
     /// It is about to get its name in upper, whose directory is locked. Until it is published lookups of the name
     /// wait, or start over.
-    fn begin_publication(&self) -> Option<Publication<'_>> {
+    fn begin_publication(&self) -> Result<Option<Publication<'_>>> {
         self.instance.publications.begin(self.dentry)
     }
 
@@ -324,7 +324,7 @@ impl Job<'_> {
         if creating.existing().is_some() {
             return Err(ESTALE);
         }
-        let _publication = self.begin_publication();
+        let _publication = self.begin_publication()?;
         self.publish(creating.create_keeping_times(self.c, &What::Link(temp))?);
         Ok(())
     }
@@ -387,7 +387,7 @@ impl Job<'_> {
             // It was removed meanwhile: this would bring it back.
             return Err(ESTALE);
         }
-        let publication = self.begin_publication();
+        let publication = self.begin_publication()?;
         renaming.rename_keeping_times(self.c)?;
         Ok(publication)
     }
@@ -539,7 +539,7 @@ impl Job<'_> {
     }
 
     /// The capability of a file in upper, if it has one that grants anything.
-    fn capability_of(&self, upper: Path<'_>) -> Result<Option<KVec<u8>>> {
+    fn capability_of(&self, upper: Path<'_>) -> Result<Option<KVVec<u8>>> {
         match xattr::get_whole(self.c, upper, attributes::CAPABILITY) {
             Err(e) if attributes::is_invalid_capability(e) => {
                 attributes::warn_invalid(upper.dentry(), e);

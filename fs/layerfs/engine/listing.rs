@@ -16,6 +16,7 @@ use super::lookup::MissingOrigin;
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::listing::Arena;
+use crate::state::listing::Ask;
 use crate::state::listing::Fate;
 use crate::state::listing::Listing;
 use crate::state::listing::Room;
@@ -29,6 +30,7 @@ use format::ino;
 use format::whiteout;
 use kernel::prelude::*;
 use kernel::sync::Arc;
+use vfs::alloc::charged;
 use vfs::dir_iter;
 use vfs::dir_iter::Entry;
 use vfs::dir_iter::Type;
@@ -36,6 +38,7 @@ use vfs::errno::*;
 use vfs::file::OwnedFile;
 use vfs::file::SEEK_SET;
 use vfs::hash::HashKey;
+use vfs::task;
 use vfs::Held;
 use vfs::Override;
 use vfs::Path;
@@ -45,7 +48,7 @@ use vfs::Path;
 ///
 /// # Errors
 ///
-/// `ENOMEM`; what a layer gives.
+/// `EINTR`: the task is being killed. `ENOMEM`; `EOVERFLOW`: too many names; what a layer gives.
 pub(crate) fn read(
     instance: &Instance,
     c: &Override<'_>,
@@ -55,15 +58,37 @@ pub(crate) fn read(
 ) -> Result<Arc<Listing>> {
     let mut merge = Merge::new(instance, room)?;
     merge.read_all(instance, c, dir.inode().held(), Some(open))?;
-    if instance.xino.same_dev() {
-        merge.renumber(instance, c, dir);
+    let ask = if !instance.xino.same_dev() {
+        Ask::Nothing
+    } else if Now::of(dir.inode().data()).has(Trait::IMPURE) {
+        Ask::Upper(merge.end_of_upper)
     } else {
-        merge.renumbered = true;
-    }
-    Ok(Arc::new(merge.finish()?, GFP_KERNEL)?)
+        Ask::Merged
+    };
+    Ok(Arc::new(merge.finish(ask)?, GFP_KERNEL_ACCOUNT)?)
 }
 
-/// Checks that nothing is shown in a directory; gives the names of the whiteouts that upper has in it.
+/// The names of the whiteouts that upper has in a directory in which nothing is shown.
+#[derive(Default)]
+pub(crate) struct Whiteouts(Option<(Arena, u32)>);
+
+impl Whiteouts {
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// Their names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let records = self.0.iter().flat_map(|(arena, end)| {
+            let of_upper = |(at, ..): &(u32, Entry<'_>, Fate)| at < end;
+            arena.iter().take_while(of_upper)
+        });
+        records.map(|(_, entry, _)| entry.name)
+    }
+}
+
+/// Checks that nothing is shown in a directory; gives the whiteouts that upper has in it.
 ///
 /// # Errors
 ///
@@ -72,21 +97,13 @@ pub(crate) fn check_empty(
     instance: &Instance,
     c: &Override<'_>,
     object: Held<'_, Object>,
-) -> Result<KVec<KVec<u8>>> {
+) -> Result<Whiteouts> {
     let mut merge = Merge::new(instance, Room::default())?;
     merge.read_all(instance, c, object, None)?;
-    let mut whiteouts = KVec::new();
-    for (at, entry, fate) in merge.arena.iter() {
-        if fate != Fate::Hidden {
-            return Err(ENOTEMPTY);
-        }
-        if at < merge.end_of_upper {
-            let mut name = KVec::new();
-            name.extend_from_slice(entry.name, GFP_KERNEL)?;
-            whiteouts.push(name, GFP_KERNEL)?;
-        }
+    if merge.arena.iter().any(|(_, _, fate)| fate != Fate::Hidden) {
+        return Err(ENOTEMPTY);
     }
-    Ok(whiteouts)
+    Ok(Whiteouts(Some((merge.arena, merge.end_of_upper))))
 }
 
 /// For how many suspects room is made when the first is there.
@@ -99,12 +116,8 @@ struct Merge<'a> {
     lowest: KVVec<u32>,
     /// Records that may be whiteouts, of the layer that is being read.
     suspects: KVVec<u32>,
-    /// Directories of upper that a lower layer has too.
-    merged_dirs: KVVec<u32>,
     /// Where the records of upper end.
     end_of_upper: u32,
-    /// An entry of upper has another number than there, or that was not asked.
-    renumbered: bool,
 }
 
 impl<'a> Merge<'a> {
@@ -112,11 +125,9 @@ impl<'a> Merge<'a> {
         Ok(Self {
             arena: Arena::with_room(room.records)?,
             met: NameTable::new(&instance.name_key, room.remembered as usize),
-            lowest: KVVec::with_capacity(room.names as usize, GFP_KERNEL)?,
+            lowest: KVVec::with_capacity(room.names as usize, charged())?,
             suspects: KVVec::new(),
-            merged_dirs: KVVec::new(),
             end_of_upper: 0,
-            renumbered: false,
         })
     }
 
@@ -180,14 +191,27 @@ impl<'a> Merge<'a> {
                 ..entry
             };
             self.add(entry, layer)
+        })
+        .map_err(|e| {
+            if e == ELOOP {
+                vfs::warn_limited!(
+                    "'{}' shows the same names for ever; its filesystem is broken\n",
+                    &**path.dentry()
+                );
+                return EIO;
+            }
+            e
         })?;
         for &suspect in &self.suspects {
             let Some(entry) = self.arena.get(suspect) else {
                 continue;
             };
             // One that can't be looked at is shown, as it is there.
-            let Ok(Some(found)) = path.dentry().lookup(c, path.mount(), entry.name) else {
-                continue;
+            task::check_killed()?;
+            let found = match path.dentry().lookup_killable(c, path.mount(), entry.name) {
+                Ok(Some(found)) => found,
+                Err(e) if e == EINTR => return Err(e),
+                _ => continue,
             };
             let found = Path::new(path.mount(), &found)?;
             if marks::is_whiteout(&instance.config, c, found) {
@@ -211,10 +235,10 @@ impl<'a> Merge<'a> {
             // It is shown as it was met, in the place it has in the lowest layer.
             if layer.is_lowest && self.arena.fate(met) == Fate::Behind {
                 self.arena.set_fate(met, Fate::Lowest);
-                self.lowest.push(met, GFP_KERNEL)?;
+                self.lowest.push(met, charged())?;
             }
             if met < self.end_of_upper && entry.kind == Type::DIRECTORY {
-                self.merged_dirs.push(met, GFP_KERNEL)?;
+                self.arena.set_merged(met);
             }
             return Ok(());
         }
@@ -225,7 +249,7 @@ impl<'a> Merge<'a> {
         };
         let record = self.arena.push(entry, fate)?;
         if layer.is_lowest {
-            self.lowest.push(record, GFP_KERNEL)?;
+            self.lowest.push(record, charged())?;
         }
         if remembers {
             self.met.insert(hash, record)?;
@@ -238,50 +262,16 @@ impl<'a> Merge<'a> {
         };
         if whiteout::must_look(kind, layer.marked) {
             if self.suspects.capacity() == 0 {
-                self.suspects.reserve(FIRST_SUSPECTS, GFP_KERNEL)?;
+                self.suspects.reserve(FIRST_SUSPECTS, charged())?;
             }
-            self.suspects.push(record, GFP_KERNEL)?;
+            self.suspects.push(record, charged())?;
         }
         Ok(())
     }
 
-    /// Gives the entries of upper that have the number of a lower object that number: what was copied up,
-    /// and merged directories, which tools may have put there without an origin.
-    fn renumber(&mut self, instance: &Instance, c: &Override<'_>, dir: &Positive) {
-        if Now::of(dir.inode().data()).has(Trait::IMPURE) {
-            let mut at = 0;
-            while at < self.end_of_upper {
-                let Some((entry, fate, next)) = self.arena.get_with_next(at) else {
-                    break;
-                };
-                if fate != Fate::Hidden {
-                    let number = number(instance, c, dir, entry.name);
-                    self.renumbered |= number != Some(entry.ino);
-                    if let Some(number) = number {
-                        self.arena.set_ino(at, number);
-                    }
-                }
-                at = next;
-            }
-            return;
-        }
-        for &at in &self.merged_dirs {
-            if let Some(entry) = self.arena.get(at) {
-                if let Some(number) = number(instance, c, dir, entry.name) {
-                    self.arena.set_ino(at, number);
-                }
-            }
-        }
-    }
-
-    fn finish(self) -> Result<Listing> {
+    fn finish(self, ask: Ask) -> Result<Listing> {
         let remembered = self.met.used;
-        let Self {
-            arena,
-            lowest,
-            renumbered,
-            ..
-        } = self;
+        let Self { arena, lowest, .. } = self;
         let behind = |(_, _, fate): &(u32, Entry<'_>, Fate)| *fate == Fate::Behind;
         let extra = arena.iter().filter(behind).count();
         let len = lowest.len().saturating_add(extra);
@@ -293,20 +283,20 @@ impl<'a> Merge<'a> {
             order.retain(|record| arena.fate(*record) == Fate::Lowest);
             order
         } else {
-            let mut order = KVVec::with_capacity(len, GFP_KERNEL)?;
+            let mut order = KVVec::with_capacity(len, charged())?;
             for &record in &lowest {
                 if arena.fate(record) == Fate::Lowest {
-                    order.push(record, GFP_KERNEL)?;
+                    order.push(record, charged())?;
                 }
             }
             order
         };
         if extra > 0 {
             for (record, _, _) in arena.iter().filter(behind) {
-                order.push(record, GFP_KERNEL)?;
+                order.push(record, charged())?;
             }
         }
-        Ok(Listing::new(arena, order, !renumbered, remembered))
+        Listing::new(arena, order, ask, remembered)
     }
 }
 
@@ -319,8 +309,14 @@ struct LayerDir<'a> {
     is_lowest: bool,
 }
 
-/// The number that `stat(2)` shows of an entry. One that can't be looked up keeps its own.
-fn number(instance: &Instance, c: &Override<'_>, dir: &Positive, name: &[u8]) -> Option<u64> {
+/// The number that `stat(2)` shows of an entry of `dir`, if it can be looked up. Leaves nothing in the dentry
+/// cache.
+pub(crate) fn number(
+    instance: &Instance,
+    c: &Override<'_>,
+    dir: &Positive,
+    name: &[u8],
+) -> Option<u64> {
     if let Some(child) = dir.cached_child(name) {
         if let Some(child) = child.positive() {
             return inode::number(instance, child.inode());
@@ -410,7 +406,7 @@ impl<'a> NameTable<'a> {
     #[cold]
     fn grow(&mut self) -> Result {
         let len = self.slots.len().saturating_mul(4).max(self.initial);
-        let new = KVVec::from_elem((0, 0), len, GFP_KERNEL)?;
+        let new = KVVec::from_elem((0, 0), len, charged())?;
         let old = core::mem::replace(&mut self.slots, new);
         for slot in &old {
             if slot.1 != 0 {

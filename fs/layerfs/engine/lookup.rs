@@ -25,6 +25,7 @@ use kernel::fmt;
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::aref::ARef;
+use vfs::alloc::charged;
 use vfs::errno::*;
 use vfs::Held;
 use vfs::Override;
@@ -235,8 +236,14 @@ pub(crate) fn find_lazy_data(instance: &Instance, c: &Override<'_>, object: &Obj
     Err(outcome)
 }
 
-fn to_cstring(mut path: KVec<u8>) -> Result<CString> {
-    path.push(0, GFP_KERNEL)?;
+/// A path to be kept, which is no longer than any that can be looked up.
+fn to_cstring(mut path: KVVec<u8>) -> Result<CString> {
+    const PATH_MAX: usize = 4096;
+
+    path.push(0, charged())?;
+    if path.len() > PATH_MAX {
+        return Err(ENAMETOOLONG);
+    }
     let path = CStr::from_bytes_with_nul(&path).map_err(|_| EINVAL)?;
     Ok(CString::try_from(path)?)
 }
@@ -266,7 +273,7 @@ struct Walk<'a> {
     /// The name that was asked for.
     name: &'a [u8],
     /// The path to look for instead, once a redirect was met.
-    redirect: Option<KVec<u8>>,
+    redirect: Option<KVVec<u8>>,
     /// A directory was found: only directories are of interest below.
     is_dir: bool,
     /// Nothing below is of interest.
@@ -329,7 +336,7 @@ impl Walk<'_> {
         &mut self,
         layer: Option<&Layer>,
         root: &Real,
-        mut path: KVec<u8>,
+        mut path: KVVec<u8>,
     ) -> Result<Option<ARef<Real>>> {
         let mut dir = ARef::from(root);
         // The length of what is still to be walked: a redirect on the way changes what is before.
@@ -373,7 +380,7 @@ impl Walk<'_> {
             Some(layer) => layer.mount.get(),
             None => self.instance.upper()?.mount.get(),
         };
-        let found = match dir.lookup(self.c, mount, name) {
+        let found = match dir.lookup_killable(self.c, mount, name) {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(None),
             Err(e) if e == ENOENT || e == ENAMETOOLONG => return Ok(None),
@@ -447,7 +454,7 @@ impl Walk<'_> {
             .len()
             .saturating_add(value.len())
             .saturating_add(rest.len());
-        let mut path = KVec::from_elem(0, room, GFP_KERNEL)?;
+        let mut path = KVVec::from_elem(0, room, charged())?;
         let len = redirect
             .join(prefix, rest, &mut path)
             .map_err(|_| EINVAL)?

@@ -8,6 +8,8 @@
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::Upper;
+use crate::state::listing::Arena;
+use crate::state::listing::Fate;
 use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::object::Trait;
@@ -18,6 +20,7 @@ use kernel::prelude::*;
 use kernel::str::BStr;
 use kernel::sync::aref::ARef;
 use vfs::dir_iter;
+use vfs::dir_iter::Next;
 use vfs::dir_op::Creating;
 use vfs::dir_op::Ends;
 use vfs::dir_op::Removing;
@@ -27,6 +30,7 @@ use vfs::dir_op::What;
 use vfs::errno::*;
 use vfs::file::OwnedFile;
 use vfs::inode::mode;
+use vfs::task;
 use vfs::write::WriteAccess;
 use vfs::write::Writing;
 use vfs::Override;
@@ -201,7 +205,7 @@ fn whiteout<'a>(
         object,
         published: false,
     };
-    let mut cache = upper.whiteout.lock();
+    let mut cache = upper.whiteout.lock()?;
     let shared = match cache.shared.take() {
         Some(shared) => shared,
         None => create(upper, c, writing, &WHITEOUT)?,
@@ -271,8 +275,8 @@ const DEPTH: u32 = 2;
 ///
 /// # Errors
 ///
-/// `EINVAL`: it was left by a feature this version does not know, or by a mount that never synced. What
-/// the filesystem gives.
+/// `EINVAL`: it was left by a feature this version does not know, or by a mount that never synced.
+/// `EINTR`: the task is being killed. What the filesystem gives.
 pub(crate) fn cleanup_leftover(
     c: &Override<'_>,
     writing: &Writing<'_>,
@@ -287,29 +291,63 @@ pub(crate) fn cleanup_leftover(
     }
     // A name that says "incompat" is a promise that whoever does not know what is in it stops.
     let incompatible = level == 1 && victim.name_copy()?.as_slice() == b"incompat";
-    let mut names: KVec<KVec<u8>> = KVec::new();
-    let mut open = OwnedFile::open_dir(c, Path::new(writing.mount(), victim)?)?;
-    dir_iter::read_all(c, &mut open, |entry| {
-        if !matches!(entry.name, b"." | b"..") {
-            let mut name = KVec::new();
-            name.extend_from_slice(entry.name, GFP_KERNEL)?;
-            names.push(name, GFP_KERNEL)?;
-        }
-        Ok(())
-    })?;
-    for name in &names {
-        if incompatible {
-            pr_err!(
-                "a mount with the feature '{}' left its mark in the work directory\n",
-                BStr::from_bytes(name)
-            );
-            return Err(EINVAL);
-        }
-        if let Some(child) = victim.lookup(c, writing.mount(), name)? {
-            cleanup_leftover(c, writing, victim, &child, level + 1)?;
+    let path = Path::new(writing.mount(), victim)?;
+    loop {
+        let removed = cleanup_leftovers_in(c, writing, path, level, incompatible)?;
+        match Removing::begin_with(c, writing, dir, victim)?.remove(c) {
+            // A filesystem may pass over names while others are removed.
+            Err(e) if e == ENOTEMPTY && removed => {}
+            result => return result,
         }
     }
-    Removing::begin_with(c, writing, dir, victim)?.remove(c)
+}
+
+/// How many bytes of names of leftovers are looked at before the first of them is removed: what was left
+/// may be without number.
+const BATCH: u32 = 64 << 10;
+
+/// Removes what is in a directory that an earlier mount left; whether there was anything.
+fn cleanup_leftovers_in(
+    c: &Override<'_>,
+    writing: &Writing<'_>,
+    dir: Path<'_>,
+    level: u32,
+    incompatible: bool,
+) -> Result<bool> {
+    let mut open = OwnedFile::open_dir(c, dir)?;
+    let mut names = Arena::with_room(BATCH)?;
+    let mut removed = false;
+    loop {
+        names.clear();
+        let at_end = dir_iter::read_on(c, &mut open, |entry| {
+            if matches!(entry.name, b"." | b"..") {
+                return Ok(Next::Continue);
+            }
+            names.push(entry, Fate::Behind)?;
+            Ok(if names.end() < BATCH {
+                Next::Continue
+            } else {
+                Next::Stop
+            })
+        })?;
+        for (_, entry, _) in names.iter() {
+            if incompatible {
+                pr_err!(
+                    "a mount with the feature '{}' left its mark in the work directory\n",
+                    BStr::from_bytes(entry.name)
+                );
+                return Err(EINVAL);
+            }
+            task::check_killed()?;
+            if let Some(child) = dir.dentry().lookup_killable(c, dir.mount(), entry.name)? {
+                cleanup_leftover(c, writing, dir.dentry(), &child, level + 1)?;
+                removed = true;
+            }
+        }
+        if at_end {
+            return Ok(removed);
+        }
+    }
 }
 
 /// Takes that mark away from a directory that was found to hold none, and holds none still if

@@ -98,7 +98,7 @@ pub(crate) fn redirect(
     config: &Config,
     c: &Override<'_>,
     path: Path<'_>,
-) -> Result<Option<KVec<u8>>> {
+) -> Result<Option<KVVec<u8>>> {
     let value = match xattr::get_whole(c, path, config.xattr(Mark::Redirect)) {
         Ok(None) => return Ok(None),
         Ok(Some(value)) => value,
@@ -126,7 +126,7 @@ pub(crate) fn redirect(
 }
 
 /// What a metacopy file says of its data.
-pub(crate) struct MetacopyValue(KVec<u8>);
+pub(crate) struct MetacopyValue(KVVec<u8>);
 
 impl MetacopyValue {
     /// Decodes it.
@@ -168,7 +168,7 @@ pub(crate) fn is_impure(config: &Config, c: &Override<'_>, path: Path<'_>) -> bo
 /// What an object in upper was copied up from, as it is written on it.
 ///
 /// `None`: it was not, or it is not known from what, or this can't be read.
-pub(crate) fn origin(config: &Config, c: &Override<'_>, path: Path<'_>) -> Option<KVec<u8>> {
+pub(crate) fn origin(config: &Config, c: &Override<'_>, path: Path<'_>) -> Option<KVVec<u8>> {
     let value = match xattr::get_whole(c, path, config.xattr(Mark::Origin)) {
         Ok(value) => value?,
         Err(e) => {

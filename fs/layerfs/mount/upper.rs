@@ -26,6 +26,7 @@ use vfs::acl;
 use vfs::acl::Acl;
 use vfs::change::Change;
 use vfs::dir_iter;
+use vfs::dir_iter::Next;
 use vfs::dir_op::Creating;
 use vfs::dir_op::Ends;
 use vfs::dir_op::RenameFlags;
@@ -151,6 +152,7 @@ fn prepare_work(
             ));
             return Err(e);
         }
+        Err(e) if e == EINTR => return Err(e),
         Err(e) => {
             fc.warn(fmt!(
                 "failed to create directory {}/work ({:?}); mounting read-only",
@@ -325,10 +327,11 @@ fn make_work(
 fn has_entry_types(c: &Override<'_>, dir: Path<'_>) -> Result<bool> {
     let mut has = false;
     let mut open = OwnedFile::open_dir(c, dir)?;
-    dir_iter::read_all(c, &mut open, |entry| {
+    dir_iter::read_on(c, &mut open, |entry| {
         let is_dots = matches!(entry.name, b"." | b"..");
         has |= !is_dots && entry.kind != dir_iter::Type::UNKNOWN;
-        Ok(())
+        // One will do.
+        Ok(if has { Next::Stop } else { Next::Continue })
     })?;
     Ok(has)
 }

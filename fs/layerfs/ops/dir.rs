@@ -46,6 +46,7 @@ use vfs::ops::DirOps;
 use vfs::ops::Nameless;
 use vfs::ops::New;
 use vfs::sync::WithLock;
+use vfs::task;
 
 /// Operations of directories.
 pub(crate) struct Dir;
@@ -85,7 +86,7 @@ impl DirOps<LayerFs> for Dir {
         }
         let mut tries = 0;
         let inode = loop {
-            let watch = instance.publications.watch(dentry.dentry());
+            let watch = instance.publications.watch(dentry.dentry())?;
             let found = find(instance, &dentry);
             if !watch.was_disturbed() {
                 break found?;
@@ -129,7 +130,7 @@ impl DirOps<LayerFs> for Dir {
     fn iterate(file: &File, dir: &Pin<KBox<Open>>, emitter: &mut Emitter<'_>) -> Result {
         let inode = file.inode();
         let instance = inode.super_block().data();
-        let mut guard = dir.lock();
+        let mut guard = dir.lock()?;
         let reading = &mut *guard;
         if emitter.position() == 0 {
             reading.restart(inode);
@@ -137,31 +138,30 @@ impl DirOps<LayerFs> for Dir {
         if reading.directly {
             return pass_on(instance, file, dir.fsid, &mut reading.real, emitter);
         }
-        let listing = match &reading.listing {
-            Some((listing, _)) => listing.clone(),
+        let (listing, version) = match &reading.listing {
+            Some(joined) => joined.clone(),
             None => {
                 let joined = join_listing(instance, file.dentry(), &mut reading.real)?;
-                if joined.0.keeps_numbers() {
-                    make_pure(instance, inode, joined.1);
-                }
-                reading.listing.insert(joined).0.clone()
+                reading.listing.insert(joined).clone()
             }
         };
-        emit_listing(file, &listing, emitter);
+        if emit_listing(instance, file, &listing, emitter)? == Next::Continue
+            && listing.keeps_numbers()
+        {
+            make_pure(instance, inode, version);
+        }
         Ok(())
     }
 
     fn seek(file: &File, dir: &Pin<KBox<Open>>, offset: i64, whence: i32) -> Result<i64> {
-        // The lock keeps a reader from seeing the position move.
-        let _lock = file.inode().lock_exclusive();
-        {
-            let mut reading = dir.lock();
-            if file.position() == 0 {
-                reading.restart(file.inode());
-            }
-            if reading.directly {
-                return reading.real.seek_dir(offset, whence);
-            }
+        // It keeps a reader of this open directory from seeing the position move; others, and the listing,
+        // have nothing to do with it.
+        let mut reading = dir.lock()?;
+        if file.position() == 0 {
+            reading.restart(file.inode());
+        }
+        if reading.directly {
+            return reading.real.seek_dir(offset, whence);
         }
         let position = match whence {
             SEEK_SET => Some(offset),
@@ -172,7 +172,10 @@ impl DirOps<LayerFs> for Dir {
     }
 
     fn release(inode: &Inode, dir: Pin<KBox<Open>>) {
-        dir.lock().leave(inode);
+        // Nobody else has it any more.
+        if let Some(mut reading) = dir.try_lock() {
+            reading.leave(inode);
+        }
     }
 
     fn fsync(file: &File, dir: &Pin<KBox<Open>>, range: SyncRange) -> Result {
@@ -186,7 +189,7 @@ impl DirOps<LayerFs> for Dir {
         };
         instance.as_mounter(|c| {
             {
-                let reading = dir.lock();
+                let reading = dir.lock()?;
                 if reading.real.inode().key() == path.dentry().inode().key() {
                     return reading.real.sync_range(c, range);
                 }
@@ -318,8 +321,18 @@ fn make_pure(instance: &Instance, inode: &Inode, version: usize) {
     });
 }
 
-/// Gives the user the entries of a listing from the emitter's position on.
-fn emit_listing(file: &File, listing: &Listing, emitter: &mut Emitter<'_>) {
+/// Gives the user the entries of a listing from the emitter's position on; whether it has room for more.
+/// Numbers that have to be asked for are asked for as they are shown.
+///
+/// # Errors
+///
+/// `EINTR`: the task is being killed.
+fn emit_listing(
+    instance: &Instance,
+    file: &File,
+    listing: &Listing,
+    emitter: &mut Emitter<'_>,
+) -> Result<Next> {
     while let Some(name) = match emitter.position() {
         0 => Some(&b"."[..]),
         1 => Some(&b".."[..]),
@@ -332,17 +345,37 @@ fn emit_listing(file: &File, listing: &Listing, emitter: &mut Emitter<'_>) {
         };
         let kind = Type::DIRECTORY;
         if emitter.emit_next(Entry { name, ino, kind }) == Next::Stop {
-            return;
+            return Ok(Next::Stop);
         }
     }
     let Ok(position) = usize::try_from(emitter.position().saturating_sub(2)) else {
-        return;
+        return Ok(Next::Continue);
     };
-    for entry in listing.iter_from(position) {
-        if emitter.emit_next(entry) == Next::Stop {
-            return;
+    for (entry, at) in listing.iter_from(position) {
+        let ino = match listing.number(at, &entry) {
+            Some(ino) => ino,
+            None => ask_number(instance, file.dentry(), listing, at, &entry)?,
+        };
+        if emitter.emit_next(Entry { ino, ..entry }) == Next::Stop {
+            return Ok(Next::Stop);
         }
     }
+    Ok(Next::Continue)
+}
+
+#[cold]
+fn ask_number(
+    instance: &Instance,
+    dir: &Positive,
+    listing: &Listing,
+    at: usize,
+    entry: &Entry<'_>,
+) -> Result<u64> {
+    let number = instance.as_mounter(|c| engine::listing::number(instance, c, dir, entry.name));
+    // What was not found then may be there.
+    task::check_killed()?;
+    listing.set_number(at, entry, number);
+    Ok(number.unwrap_or(entry.ino))
 }
 
 /// Gives the user the entries of the real directory, with inode numbers as `stat(2)` shows them where

@@ -183,7 +183,7 @@ impl FileOps<LayerFs> for Regular {
         }
         let inode = file.inode();
         let instance = instance_of(file);
-        let lock = inode.lock_exclusive();
+        let lock = inode.lock_exclusive_killable()?;
         engine::inode::refresh(instance, inode);
         let real = open.data(instance, file)?;
         write.forward::<Written>(real, &instance.mounter, &lock, !instance.is_volatile())
@@ -196,7 +196,7 @@ impl FileOps<LayerFs> for Regular {
     ) -> Result<usize> {
         let inode = file.inode();
         let instance = instance_of(file);
-        let lock = inode.lock_exclusive();
+        let lock = inode.lock_exclusive_killable()?;
         engine::inode::refresh(instance, inode);
         let real = open.data(instance, file)?;
         splice.forward::<Written>(real, &instance.mounter, &lock)
@@ -223,7 +223,7 @@ impl FileOps<LayerFs> for Regular {
     fn allocate(file: &File, open: &OpenFile, mode: i32, offset: i64, len: i64) -> Result {
         let inode = file.inode();
         let instance = instance_of(file);
-        let lock = inode.lock_exclusive();
+        let lock = inode.lock_exclusive_killable()?;
         engine::inode::refresh(instance, inode);
         backing::remove_privileges(file, &lock)?;
         let real = open.data(instance, file)?;
@@ -244,7 +244,7 @@ impl FileOps<LayerFs> for Regular {
         if how == Transfer::Deduplicate && !(in_upper(from.0) && in_upper(to.0)) {
             return Err(EPERM);
         }
-        let lock = inode.lock_exclusive();
+        let lock = inode.lock_exclusive_killable()?;
         if how != Transfer::Deduplicate {
             engine::inode::refresh(instance, inode);
             backing::remove_privileges(to.0, &lock)?;

@@ -8,10 +8,13 @@
 
 #![forbid(unsafe_code)]
 
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::AtomicU64;
 use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::sync::Arc;
+use vfs::alloc::charged;
 use vfs::byte_vec::ByteVec;
 use vfs::dir_iter::Entry;
 use vfs::dir_iter::Type;
@@ -24,7 +27,13 @@ const HEADER: usize = 11;
 pub(crate) struct Listing {
     arena: Arena,
     order: KVVec<u32>,
-    keeps_numbers: bool,
+    /// The inode number of each name in `order`, 0 where it was not asked for yet. Nothing at all where
+    /// every name has the one that is in its record.
+    numbers: KVVec<AtomicU64>,
+    /// How many of them were not asked for yet.
+    unasked: AtomicUsize,
+    /// A name has another number than in its layer, or one was not asked for that might.
+    renumbered: AtomicBool,
     room: Room,
 }
 
@@ -51,38 +60,108 @@ impl Default for Room {
     }
 }
 
+/// Which inode numbers of a listing have to be asked for: only entries of upper have other numbers than
+/// their layer says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// None: those of the layers are shown.
+    Nothing,
+    /// Those of directories that a lower layer has too.
+    Merged,
+    /// All up to this offset, where the records of upper end.
+    Upper(u32),
+}
+
 impl Listing {
-    /// Packs them; `keeps_numbers`: no entry has another number than in its layer. `remembered`: names
-    /// that had to be remembered to make it.
+    /// Packs them. `remembered`: names that had to be remembered to make it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn new(
         arena: Arena,
         order: KVVec<u32>,
-        keeps_numbers: bool,
+        ask: Ask,
         remembered: usize,
-    ) -> Self {
+    ) -> Result<Self> {
         let room = Room {
             records: arena.end(),
             names: order.len() as u32,
             remembered: remembered as u32,
         };
-        Self {
+        let asks = |record: u32| match ask {
+            Ask::Nothing => false,
+            Ask::Merged => arena.is_merged(record),
+            Ask::Upper(end) => record < end,
+        };
+        let unasked = match ask {
+            Ask::Nothing => 0,
+            _ => order.iter().filter(|record| asks(**record)).count(),
+        };
+        let mut numbers = KVVec::new();
+        if unasked > 0 {
+            numbers.reserve(order.len(), charged())?;
+            for &record in &order {
+                let known = match arena.get(record) {
+                    Some(entry) if !asks(record) => entry.ino,
+                    _ => 0,
+                };
+                numbers.push(AtomicU64::new(known), charged())?;
+            }
+        }
+        Ok(Self {
             arena,
             order,
-            keeps_numbers,
+            numbers,
+            unasked: AtomicUsize::new(unasked),
+            renumbered: AtomicBool::new(!matches!(ask, Ask::Upper(_))),
             room,
+        })
+    }
+
+    /// Whether every entry of a directory whose numbers all had to be asked for is known to have the number
+    /// that it has in its layer.
+    pub(crate) fn keeps_numbers(&self) -> bool {
+        self.unasked.load(Ordering::Acquire) == 0 && !self.renumbered.load(Ordering::Relaxed)
+    }
+
+    /// The names from a position on, each with its position.
+    #[inline]
+    pub(crate) fn iter_from(&self, position: usize) -> impl Iterator<Item = (Entry<'_>, usize)> {
+        let order = self.order.get(position..).unwrap_or(&[]);
+        let entries = order.iter().map_while(|record| self.arena.get(*record));
+        // There is an entry for every position counted.
+        entries.zip(position..)
+    }
+
+    /// The number of the entry at a position, if it need not be asked for.
+    #[inline]
+    pub(crate) fn number(&self, position: usize, entry: &Entry<'_>) -> Option<u64> {
+        match self.numbers.get(position) {
+            None => Some(entry.ino),
+            Some(number) => match number.load(Ordering::Relaxed) {
+                0 => None,
+                known => Some(known),
+            },
         }
     }
 
-    /// Whether every entry has the number that it has in its layer.
-    pub(crate) fn keeps_numbers(&self) -> bool {
-        self.keeps_numbers
-    }
-
-    /// The names from a position on.
-    #[inline]
-    pub(crate) fn iter_from(&self, position: usize) -> impl Iterator<Item = Entry<'_>> {
-        let order = self.order.get(position..).unwrap_or(&[]);
-        order.iter().map_while(|record| self.arena.get(*record))
+    /// Keeps what was asked of the entry at a position: its number, or that it can't be known, in which case
+    /// it keeps the one it has.
+    pub(crate) fn set_number(&self, position: usize, entry: &Entry<'_>, number: Option<u64>) {
+        let Some(place) = self.numbers.get(position) else {
+            return;
+        };
+        let shown = number.unwrap_or(entry.ino);
+        if number != Some(entry.ino) {
+            self.renumbered.store(true, Ordering::Relaxed);
+        }
+        // Of several who asked at the same time one is counted. The order: who sees that nothing is unasked
+        // sees what was said of the numbers.
+        let first = place.compare_exchange(0, shown, Ordering::Relaxed, Ordering::Relaxed);
+        if shown != 0 && first.is_ok() {
+            self.unasked.fetch_sub(1, Ordering::Release);
+        }
     }
 }
 
@@ -98,7 +177,7 @@ pub(crate) enum Fate {
 }
 
 impl Fate {
-    /// Two bits beside the type of the entry, which takes four.
+    /// Two bits beside the type of the entry, which takes four, and [`MERGED`].
     const SHIFT: u32 = 6;
 
     fn bits(self) -> u8 {
@@ -116,6 +195,9 @@ impl Fate {
 
 /// The offset of the type, and the fate, in a record.
 const KIND: usize = 8;
+
+/// A bit beside the type: a directory of upper that a lower layer has too.
+const MERGED: u8 = 1 << 5;
 
 /// Records of names, one after the other.
 pub(crate) struct Arena(ByteVec);
@@ -144,20 +226,29 @@ impl Arena {
         let len = u16::from_ne_bytes([*len0, *len1]);
         let entry = Entry {
             ino: u64::from_ne_bytes(*ino),
-            kind: Type::from_byte(*kind & !(3 << Fate::SHIFT)),
+            kind: Type::from_byte(*kind & !(3 << Fate::SHIFT | MERGED)),
             name: names.get(..usize::from(len))?,
         };
         let next = at.saturating_add(HEADER as u32).saturating_add(len.into());
         Some((entry, Fate::of(*kind), next))
     }
 
-    /// Changes the inode number of the record at an offset.
-    pub(crate) fn set_ino(&mut self, at: u32, ino: u64) {
-        if let Some(record) = self.0.get_mut(at as usize..) {
-            if let Some(number) = record.first_chunk_mut() {
-                *number = ino.to_ne_bytes();
-            }
+    /// Forgets all records, and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Notes of the record at an offset that it is a directory of upper that a lower layer has too.
+    pub(crate) fn set_merged(&mut self, at: u32) {
+        if let Some(kind) = self.0.get_mut(at as usize + KIND) {
+            *kind |= MERGED;
         }
+    }
+
+    /// Whether [`Arena::set_merged`] was called for the record at an offset.
+    pub(crate) fn is_merged(&self, at: u32) -> bool {
+        let kind = self.0.get(at as usize + KIND);
+        kind.is_some_and(|kind| kind & MERGED != 0)
     }
 
     /// Changes where the record at an offset is shown.
@@ -221,6 +312,9 @@ pub(crate) struct SharedListing {
     /// something in it, has the right to write, and must not wait for a listing, which may wait for
     /// others who want that right.
     version: AtomicUsize,
+    /// Who takes part, or waits to. Outside the lock: who closes a directory does not wait for a listing
+    /// that another makes.
+    users: AtomicUsize,
     made: Locked<Made>,
 }
 
@@ -229,7 +323,6 @@ struct Made {
     listing: Option<Arc<Listing>>,
     /// The version of the directory that `listing` was made of.
     of: usize,
-    users: usize,
     room: Room,
 }
 
@@ -242,6 +335,7 @@ impl SharedListing {
     pub(crate) fn new(depth: u32) -> Result<Self> {
         Ok(Self {
             version: AtomicUsize::new(0),
+            users: AtomicUsize::new(0),
             made: Locked::new(Made::default(), depth)?,
         })
     }
@@ -251,33 +345,63 @@ impl SharedListing {
     ///
     /// # Errors
     ///
-    /// Those of `make`.
+    /// `EINTR`: the task is being killed, while it waits for another who makes the listing. Those of
+    /// `make`.
     pub(crate) fn join(
         &self,
         make: impl FnOnce(Room) -> Result<Arc<Listing>>,
     ) -> Result<(Arc<Listing>, usize)> {
-        let mut made = self.made.lock();
+        // Before the lock is taken: see `tidy`.
+        self.users.fetch_add(1, Ordering::SeqCst);
+        let joined = self.get_or_make(make);
+        if joined.is_err() {
+            self.leave();
+        }
+        joined
+    }
+
+    fn get_or_make(
+        &self,
+        make: impl FnOnce(Room) -> Result<Arc<Listing>>,
+    ) -> Result<(Arc<Listing>, usize)> {
+        let mut made = self.made.lock()?;
         // Before anything is read: what changes meanwhile may have been seen or not.
         let version = self.version();
         let listing = match &made.listing {
             Some(listing) if made.of == version => listing.clone(),
             _ => {
+                // The old one is not kept beside the new one.
+                made.listing = None;
                 let listing = make(made.room)?;
                 made.room = listing.room;
                 made.of = version;
                 made.listing.insert(listing).clone()
             }
         };
-        made.users = made.users.saturating_add(1);
         Ok((listing, version))
     }
 
-    /// Takes part no more.
+    /// Takes part no more. Does not wait.
     pub(crate) fn leave(&self) {
-        let mut made = self.made.lock();
-        made.users = made.users.saturating_sub(1);
-        if made.users == 0 {
-            made.listing = None;
+        if self.users.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.tidy();
+        }
+    }
+
+    /// Drops the listing if nobody takes part.
+    fn tidy(&self) {
+        while self.users.load(Ordering::SeqCst) == 0 {
+            // Whoever has the lock drops it in our place: one who joins was counted before it took the lock
+            // and will leave; one who tidies looks again when it has given the lock back.
+            let Some(mut made) = self.made.try_lock() else {
+                return;
+            };
+            if self.users.load(Ordering::SeqCst) == 0 {
+                let unused = made.listing.take();
+                drop(made);
+                drop(unused);
+                return;
+            }
         }
     }
 

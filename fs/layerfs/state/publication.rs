@@ -78,35 +78,45 @@ impl Publications {
 
     /// The copy of what has this name is about to get its name in upper. The caller has locked the directory in
     /// upper.
-    pub(crate) fn begin(&self, name: &Dentry) -> Option<Publication<'_>> {
-        let slot = self.slot(name)?;
-        let guard = slot.lock.lock();
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`: the task is being killed.
+    pub(crate) fn begin(&self, name: &Dentry) -> Result<Option<Publication<'_>>> {
+        let Some(slot) = self.slot(name) else {
+            return Ok(None);
+        };
+        let guard = slot.lock.lock()?;
         // Before anything of it can be seen.
         slot.begun.fetch_add(1, Ordering::Release);
-        Some(Publication {
+        Ok(Some(Publication {
             slot,
             _guard: guard,
-        })
+        }))
     }
 
     /// A lookup begins. It waits for a copy of the name that is being published.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`: the task is being killed.
     #[inline]
-    pub(crate) fn watch(&self, name: &Dentry) -> Watch<'_> {
+    pub(crate) fn watch(&self, name: &Dentry) -> Result<Watch<'_>> {
         let Some(slot) = self.slot(name) else {
-            return Watch {
+            return Ok(Watch {
                 slot: None,
                 begun: 0,
-            };
+            });
         };
         let mut begun = slot.begun.load(Ordering::Acquire);
         if slot.ended.load(Ordering::Acquire) != begun {
-            let _guard = slot.lock.lock();
+            let _guard = slot.lock.lock()?;
             begun = slot.begun.load(Ordering::Acquire);
         }
-        Watch {
+        Ok(Watch {
             slot: Some(slot),
             begun,
-        }
+        })
     }
 }
 

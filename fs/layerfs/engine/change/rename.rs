@@ -22,6 +22,7 @@ use crate::engine::copy_up;
 use crate::engine::copy_up::Need;
 use crate::engine::inode;
 use crate::engine::listing;
+use crate::engine::listing::Whiteouts;
 use crate::marks;
 use crate::state::config;
 use crate::state::instance::Instance;
@@ -33,6 +34,7 @@ use format::options::RedirectDir;
 use format::xattr::Mark;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
+use vfs::alloc::charged;
 use vfs::dentry::Named;
 use vfs::dir_op::Ends;
 use vfs::dir_op::RenameFlags;
@@ -73,7 +75,7 @@ pub(crate) fn rename(
     if !can_move(old_inode) {
         return Err(EXDEV);
     }
-    let mut whiteouts = KVec::new();
+    let mut whiteouts = Whiteouts::default();
     if let Some(new_inode) = new_inode {
         if !overwrites && !can_move(new_inode) {
             return Err(EXDEV);
@@ -123,7 +125,7 @@ impl Job<'_> {
         new: Named<'_, LayerFs>,
         flags: RenameFlags,
         overwrites: bool,
-        whiteouts: &[KVec<u8>],
+        whiteouts: &Whiteouts,
         clean_whiteout: bool,
     ) -> Result {
         let (old_dir, new_dir) = (old.directory(), new.directory());
@@ -238,18 +240,21 @@ impl Job<'_> {
         if known.is_some_and(|path| !absolute || path.first() == Some(&b'/')) {
             return Ok(());
         }
-        let path = if absolute {
-            self.path_from_root(dentry)?
+        let (name, path);
+        let value: &[u8] = if absolute {
+            path = self.path_from_root(dentry)?;
+            &path
         } else {
-            dentry.name_copy()?
+            name = dentry.name_copy()?;
+            &name
         };
-        self.mark(real, Mark::Redirect, &path, EXDEV).map_err(|e| {
+        self.mark(real, Mark::Redirect, value, EXDEV).map_err(|e| {
             vfs::warn_limited!("'{}': the redirect can't be kept: {:?}\n", &**dentry, e);
             EXDEV
         })
     }
 
-    fn redirect_of(&self, real: &Real) -> Result<Option<KVec<u8>>> {
+    fn redirect_of(&self, real: &Real) -> Result<Option<KVVec<u8>>> {
         let path = Path::new(self.writing.mount(), real)?;
         marks::redirect(&self.instance.config, self.c, path)
     }
@@ -262,9 +267,10 @@ impl Job<'_> {
     /// time. So parent and name are taken down first and the redirect is read after that: if there is none even
     /// then, they are those that it always had. An absolute redirect makes them needless, and with a relative one
     /// it has never left its parent.
-    fn path_from_root(&self, dentry: &Positive) -> Result<KVec<u8>> {
-        let mut names: KVec<KVec<u8>> = KVec::new();
-        let mut len = 0usize;
+    fn path_from_root(&self, dentry: &Positive) -> Result<KVVec<u8>> {
+        let max = config::redirect_max(self.instance.config.as_overlay);
+        // From the end to the beginning, as long as a redirect may be: trees may be deeper.
+        let mut path = KVVec::new();
         let mut at = ARef::from(dentry);
         while !at.is_root() {
             let parent = at.parent();
@@ -277,28 +283,27 @@ impl Job<'_> {
                 }
                 _ => None,
             };
-            let name = redirect.unwrap_or(name);
-            let ends = name.first() == Some(&b'/');
-            len = len
-                .saturating_add(name.len())
-                .saturating_add(usize::from(!ends));
-            names.push(name, GFP_KERNEL)?;
+            let part: &[u8] = match &redirect {
+                Some(redirect) => redirect,
+                None => &name,
+            };
+            for byte in part.iter().rev() {
+                path.push(*byte, charged())?;
+            }
+            let ends = part.first() == Some(&b'/');
+            if !ends {
+                path.push(b'/', charged())?;
+            }
+            if path.len() > max {
+                // Then it has to be copied.
+                return Err(EXDEV);
+            }
             if ends {
                 break;
             }
             at = parent;
         }
-        if len > config::redirect_max(self.instance.config.as_overlay) {
-            // Then it has to be copied.
-            return Err(EXDEV);
-        }
-        let mut path = KVec::with_capacity(len, GFP_KERNEL)?;
-        for name in names.iter().rev() {
-            if name.first() != Some(&b'/') {
-                path.push(b'/', GFP_KERNEL)?;
-            }
-            path.extend_from_slice(name, GFP_KERNEL)?;
-        }
+        path.reverse();
         Ok(path)
     }
 }

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Memory whose size a user, or a layer, chooses.
+//!
+//! C header: [`include/linux/gfp_types.h`](srctree/include/linux/gfp_types.h)
+
+use kernel::alloc::flags::*;
+use kernel::alloc::Flags;
+
+/// How to allocate what a user chooses the size of: it is charged to the memory cgroup of the current
+/// task, and when there is none, nothing is said in the kernel's log. It may sleep.
+///
+/// For a `KVVec`, which need not be contiguous: a piece of many pages may not be there, and the allocator
+/// warns of one that is larger than any it has.
+#[inline]
+pub fn charged() -> Flags {
+    GFP_KERNEL_ACCOUNT | __GFP_NOWARN
+}
