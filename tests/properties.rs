@@ -11,7 +11,7 @@ mod xattr;
 
 pub use handle::handle;
 pub use metacopy::metacopy;
-pub use options::{lowerdirs, monolithic, options, unescape};
+pub use options::{lowerdirs, monolithic, options, shown_again, unescape};
 pub use redirect::{redirect, walk};
 pub use small::small;
 pub use xattr::{xattr_list, xattr_name};

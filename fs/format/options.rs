@@ -14,6 +14,7 @@ mod features;
 mod key;
 mod lowerdir;
 mod monolithic;
+mod shown;
 mod value;
 
 pub use features::{Applied, BadOption, Conflict, Defaults, Features, Given, Note};
@@ -22,5 +23,6 @@ pub use lowerdir::{
     split_lowerdirs, unescape, unescape_cstr, BadPath, LowerItem, LowerdirError, Lowerdirs,
     MAX_LAYERS,
 };
-pub use monolithic::{split_monolithic, Monolithic, RawOption};
+pub use monolithic::{option_end, split_monolithic, Monolithic, RawOption};
+pub use shown::{escaped, is_whole, shown};
 pub use value::{parse_switch, switch_name, Fsync, RedirectDir, Uuid, Verity, Xino};

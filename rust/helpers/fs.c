@@ -125,6 +125,29 @@ void vfs_helper_drop_nlink(struct inode *inode, struct dentry *dentry)
 		drop_nlink(inode);
 }
 
+/* Takes a negative dentry that only the caller uses out of the cache of names. */
+void vfs_helper_drop_unused_negative(struct dentry *dentry)
+{
+	spin_lock(&dentry->d_lock);
+	if (d_is_negative(dentry) && dentry->d_lockref.count == 1)
+		__d_drop(dentry);
+	spin_unlock(&dentry->d_lock);
+}
+
+/* All names of an inode are asked about from now on, with these flags of a dentry. */
+void vfs_helper_set_flags_of_names(struct inode *inode, unsigned int flags)
+{
+	struct dentry *alias;
+
+	spin_lock(&inode->i_lock);
+	for_each_alias(alias, inode) {
+		spin_lock_nested(&alias->d_lock, DENTRY_D_LOCK_NESTED);
+		alias->d_flags |= flags;
+		spin_unlock(&alias->d_lock);
+	}
+	spin_unlock(&inode->i_lock);
+}
+
 /* Whether both ids have a mapping in the current user name space. */
 bool vfs_helper_ids_are_mapped(kuid_t uid, kgid_t gid)
 {

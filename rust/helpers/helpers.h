@@ -16,6 +16,8 @@ void vfs_helper_init_sync_kiocb(struct kiocb *iocb, struct file *file);
 void vfs_helper_file_set_flags(struct file *file, unsigned int flags, unsigned int mask);
 
 void vfs_helper_sb_start_write(struct super_block *sb);
+void vfs_helper_drop_unused_negative(struct dentry *dentry);
+void vfs_helper_set_flags_of_names(struct inode *inode, unsigned int flags);
 bool vfs_helper_sb_start_write_trylock(struct super_block *sb);
 void vfs_helper_sb_end_write(struct super_block *sb);
 bool vfs_helper_inode_mark_in_use(struct inode *inode);

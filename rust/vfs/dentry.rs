@@ -380,6 +380,31 @@ impl Positive<Foreign> {
         }
     }
 
+    /// As [`Positive::lookup`]; but that the name is not there is not cached below, if nobody else uses it
+    /// there: whoever asks caches the answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Positive::lookup`].
+    ///
+    /// # Context
+    ///
+    /// As [`Positive::lookup`].
+    #[inline]
+    pub fn lookup_once(
+        &self,
+        c: &Override<'_>,
+        mount: &Mount,
+        name: &[u8],
+    ) -> Result<Option<ARef<Positive<Foreign>>>> {
+        let found = self.lookup_any(c, mount, name)?;
+        if found.positive().is_none() {
+            // SAFETY: The dentry is counted.
+            unsafe { bindings::vfs_helper_drop_unused_negative(found.as_ptr()) };
+        }
+        Ok(into_positive(found))
+    }
+
     /// As [`Positive::lookup`]; a name that is not there is a negative dentry.
     ///
     /// # Errors
@@ -496,6 +521,12 @@ impl<F: FileSystem> Dentry<F> {
         let found = NonNull::new(from_err_ptr(found).ok()?)?;
         // SAFETY: It comes with a reference for us.
         Some(unsafe { ARef::from_raw(found.cast()) })
+    }
+
+    /// Asks the VFS to revalidate lookups through any name that `inode` has now.
+    pub fn set_names_need_revalidation(inode: &Inode<F>) {
+        // SAFETY: The inode is valid; the flags are changed under the lock of each dentry.
+        unsafe { bindings::vfs_helper_set_flags_of_names(inode.as_ptr(), REVALIDATION) };
     }
 
     /// Asks the VFS to revalidate lookups through this dentry.

@@ -22,7 +22,8 @@ use kernel::str::CString;
 /// What the VFS passed to an operation of the context, during that call.
 pub struct FsContext<'a> {
     raw: *mut bindings::fs_context,
-    to_kernel_log: Cell<bool>,
+    /// With what prefix, if there.
+    to_kernel_log: Cell<Option<&'static CStr>>,
     _call: PhantomData<&'a ()>,
 }
 
@@ -41,7 +42,7 @@ impl FsContext<'_> {
     pub(crate) unsafe fn from_raw<'a>(fc: *mut bindings::fs_context) -> FsContext<'a> {
         FsContext {
             raw: fc,
-            to_kernel_log: Cell::new(false),
+            to_kernel_log: Cell::new(None),
             _call: PhantomData,
         }
     }
@@ -105,9 +106,10 @@ impl FsContext<'_> {
         unsafe { bindings::current_in_userns((*self.raw).user_ns) }
     }
 
-    /// Has messages of this call go to the kernel's log, all but those of [`FsContext::refuse`].
-    pub fn use_kernel_log(&self) {
-        self.to_kernel_log.set(true);
+    /// Has messages of this call go to the kernel's log, all but those of [`FsContext::refuse`]. What goes
+    /// there begins with `prefix`, whatever the type is called, as all else that the module says.
+    pub fn use_kernel_log(&self, prefix: &'static CStr) {
+        self.to_kernel_log.set(Some(prefix));
     }
 
     fn log(&self, level: Level, args: fmt::Arguments<'_>, to_kernel_log: bool) {
@@ -122,9 +124,13 @@ impl FsContext<'_> {
             } else {
                 (*self.raw).log.log
             };
+            let prefix = match self.to_kernel_log.get() {
+                Some(prefix) if log.is_null() => prefix.as_char_ptr(),
+                _ => (*self.raw).log.prefix,
+            };
             bindings::logfc(
                 log,
-                (*self.raw).log.prefix,
+                prefix,
                 level as ffi::c_char,
                 c"%s".as_char_ptr(),
                 text.as_char_ptr(),
@@ -135,17 +141,17 @@ impl FsContext<'_> {
     /// Tells the mounter why it does not work (does what `errorfc()` does): in the log of the
     /// `fsopen(2)` descriptor, or the kernel's for `mount(2)` and after [`FsContext::use_kernel_log`].
     pub fn error(&self, args: fmt::Arguments<'_>) {
-        self.log(Level::Error, args, self.to_kernel_log.get());
+        self.log(Level::Error, args, self.to_kernel_log.get().is_some());
     }
 
     /// Tells the mounter what may be trouble; see [`FsContext::error`].
     pub fn warn(&self, args: fmt::Arguments<'_>) {
-        self.log(Level::Warning, args, self.to_kernel_log.get());
+        self.log(Level::Warning, args, self.to_kernel_log.get().is_some());
     }
 
     /// Tells the mounter what is good to know; see [`FsContext::error`].
     pub fn info(&self, args: fmt::Arguments<'_>) {
-        self.log(Level::Info, args, self.to_kernel_log.get());
+        self.log(Level::Info, args, self.to_kernel_log.get().is_some());
     }
 
     /// [`FsContext::error`], and the error `EINVAL` to return.

@@ -29,8 +29,8 @@ impl Options<'_> {
 
     /// Bytes that would break the line or the list of options are shown in octal (as
     /// `seq_show_option()` does), which `mount(8)` and friends turn back.
-    fn put_escaped(&self, text: &[u8]) {
-        for &b in text {
+    fn put_escaped(&self, text: impl Iterator<Item = u8>) {
+        for b in text {
             if matches!(b, b',' | b'=' | b' ' | b'\t' | b'\n' | b'\\') {
                 for shown in [b'\\', b'0' + (b >> 6), b'0' + (b >> 3 & 7), b'0' + (b & 7)] {
                     self.put(shown);
@@ -44,11 +44,11 @@ impl Options<'_> {
     /// An option that is just a word.
     pub fn flag(&self, name: &[u8]) {
         self.put(b',');
-        self.put_escaped(name);
+        self.put_escaped(name.iter().copied());
     }
 
     /// An option with a value.
-    pub fn value(&self, name: &[u8], value: &[u8]) {
+    pub fn value(&self, name: &[u8], value: impl Iterator<Item = u8>) {
         self.flag(name);
         self.put(b'=');
         self.put_escaped(value);

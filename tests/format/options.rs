@@ -291,6 +291,12 @@ proptest! {
         properties::lowerdirs(&data);
         properties::unescape(&[&[choice], data.as_slice()].concat());
         properties::options(&[&[choice], data.as_slice()].concat());
+        properties::shown_again(&data);
+    }
+
+    #[test]
+    fn what_is_shown_mounts_again(data in prop::collection::vec(any::<u8>(), 0..40)) {
+        properties::shown_again(&data);
     }
 
     #[test]

@@ -5,8 +5,8 @@
 use super::take;
 use crate::model;
 use format::options::{
-    split_lowerdirs, split_monolithic, unescape as unescape_into, unescape_cstr, Applied, BadPath,
-    Defaults, Features, Key, LowerdirError, MAX_LAYERS,
+    escaped, is_whole, shown, split_lowerdirs, split_monolithic, unescape as unescape_into,
+    unescape_cstr, Applied, BadPath, Defaults, Features, Key, LowerdirError, MAX_LAYERS,
 };
 
 /// A string is cut where the model cuts it.
@@ -82,6 +82,47 @@ pub fn unescape(data: &[u8]) {
     if !path.contains(&0) {
         assert_eq!(unescape_into(&escaped, &mut buf), Ok(path));
     }
+}
+
+/// What is shown of a value parses to what was given: within a string of options, and by itself.
+pub fn shown_again(data: &[u8]) {
+    let Some(value) = data.split(|b| *b == 0).next().filter(|v| !v.is_empty()) else {
+        return;
+    };
+    let paths = |list: &[u8]| -> Vec<_> {
+        split_lowerdirs(list)
+            .map(|item| item.map(|item| (model::options::unescape(item.path), item.data)))
+            .collect()
+    };
+    // Options with escapes: of upperdir the whole value is one path, of lowerdir a list.
+    let text: Vec<u8> = shown(value).collect();
+    assert_eq!(only_option(&text), text, "{value:?}");
+    assert_eq!(
+        model::options::unescape(&text),
+        model::options::unescape(value)
+    );
+    if paths(value).iter().all(|item| item.is_ok()) {
+        assert_eq!(paths(&text), paths(value), "{value:?}");
+    }
+    // A path that came without an option, and one of a list.
+    let text: Vec<u8> = escaped(value).collect();
+    assert_eq!(only_option(&text), text);
+    assert_eq!(model::options::unescape(&text), value);
+    assert_eq!(paths(&text), [Ok((value.to_vec(), false))]);
+    assert_eq!(shown(&text).collect::<Vec<_>>(), text);
+    // Options without.
+    if is_whole(value) {
+        assert_eq!(only_option(value), value);
+    }
+}
+
+/// The value of an option, as it is cut out from among others.
+fn only_option(value: &[u8]) -> Vec<u8> {
+    let text = [b"a=b,key=", value, b",c=d"].concat();
+    let options: Vec<_> = split_monolithic(&text).collect();
+    assert_eq!(options.len(), 3, "{value:?}");
+    assert_eq!(options[1].key, b"key");
+    options[1].value.unwrap_or_default().to_vec()
 }
 
 /// A whole string of options: every option is taken or refused, and what they come to holds together.

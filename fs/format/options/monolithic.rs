@@ -38,7 +38,7 @@ impl<'a> Iterator for Monolithic<'a> {
     fn next(&mut self) -> Option<RawOption<'a>> {
         loop {
             let text = self.rest?;
-            let end = unescaped(text, b',').unwrap_or(text.len());
+            let end = option_end(text).unwrap_or(text.len());
             let (option, rest) = text.split_at_checked(end)?;
             self.rest = rest.strip_prefix(b",");
 
@@ -52,6 +52,11 @@ impl<'a> Iterator for Monolithic<'a> {
             }
         }
     }
+}
+
+/// Where the first option of a string ends, if another follows: at a comma that is not escaped.
+pub fn option_end(options: &[u8]) -> Option<usize> {
+    unescaped(options, b',')
 }
 
 /// Where `wanted` first is without a backslash before it.

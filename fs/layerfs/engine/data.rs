@@ -11,6 +11,7 @@ use crate::state::instance::Instance;
 use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::object::Trait;
+use crate::state::Dentry;
 use crate::state::Inode;
 use format::options::Verity;
 use kernel::prelude::*;
@@ -46,6 +47,7 @@ fn prepare<'a>(
             let _claim = now.object().get().lock(inode.super_block().stack_depth())?;
             if now.data_path(instance).is_none() {
                 lookup::find_lazy_data(instance, c, &now.object())?;
+                revalidate_names(inode);
             }
         }
         let data = now.data_path(instance).ok_or(EIO)?;
@@ -55,6 +57,14 @@ fn prepare<'a>(
         }
         Ok(data)
     })
+}
+
+/// Has the names of a file revalidated, if data that was found lazily is where that is wanted.
+pub(crate) fn revalidate_names(inode: &Inode) {
+    let found = inode.held().and_then(|object| object.found_lazily());
+    if found.is_some_and(|pin| pin.dentry().needs_revalidation()) {
+        Dentry::set_names_need_revalidation(inode);
+    }
 }
 
 /// Checks that `data` has the digest that the metacopy file `top` says.

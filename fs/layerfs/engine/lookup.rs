@@ -380,7 +380,12 @@ impl Walk<'_> {
             Some(layer) => layer.mount.get(),
             None => self.instance.upper()?.mount.get(),
         };
-        let found = match dir.lookup_killable(self.c, mount, name) {
+        let found = match layer {
+            Some(_) => dir.lookup_killable(self.c, mount, name),
+            // Our own dentry keeps that upper has nothing.
+            None => dir.lookup_once(self.c, mount, name),
+        };
+        let found = match found {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(None),
             Err(e) if e == ENOENT || e == ENAMETOOLONG => return Ok(None),

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::upper;
+use super::Given;
 use super::Setup;
 use crate::engine;
 use crate::engine::inode::Found;
@@ -127,6 +128,9 @@ impl Setup {
             ambiguous: false,
         };
         filesystems.push(nobody, GFP_KERNEL)?;
+        let value_of =
+            |given: &mut Option<Given>| given.as_mut().and_then(|given| given.value.take());
+        let (upperdir, workdir) = (value_of(&mut self.upper), value_of(&mut self.work));
         let upper = match (self.upper.take(), self.work.take()) {
             (None, _) => None,
             (Some(_), None) => return Err(fc.invalid(fmt!("missing 'workdir'"))),
@@ -204,8 +208,10 @@ impl Setup {
                 features: self.features,
                 lowerdirs: match self.list.take() {
                     Some(list) => Lowerdirs::List(list),
-                    None => Lowerdirs::Each(names),
+                    None => Lowerdirs::each(names, merged)?,
                 },
+                upperdir,
+                workdir,
             },
             magic: if self.as_overlay {
                 OVERLAY_MAGIC

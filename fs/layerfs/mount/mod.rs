@@ -88,6 +88,8 @@ const OVERLAY: &CStr = c"overlay";
 struct Given {
     path: OwnedPath,
     name: CString,
+    /// The value that stands for it, as long as nobody has taken it.
+    value: Option<CString>,
 }
 
 /// A lower layer as it was given.
@@ -140,12 +142,7 @@ impl ContextOps<LayerFs> for Setup {
     }
 
     fn option_end(options: &[u8]) -> Option<usize> {
-        let mut escaped = false;
-        options.iter().position(|&byte| {
-            let ends = byte == b',' && !escaped;
-            escaped = byte == b'\\' && !escaped;
-            ends
-        })
+        options::option_end(options)
     }
 
     fn parse(&mut self, fc: &FsContext<'_>, key: &[u8], value: Value<'_>) -> Result {
@@ -170,14 +167,16 @@ impl ContextOps<LayerFs> for Setup {
             }
             (Key::Upperdir | Key::Workdir, Value::String(name)) => {
                 let mut buf = KVec::from_elem(0u8, name.to_bytes().len() + 1, GFP_KERNEL)?;
+                let value = CString::try_from(name)?;
                 let name = options::unescape_cstr(name.to_bytes(), &mut buf)
                     .map_err(|why| fc.invalid(fmt!("{}: {}", key.name(), why.reason())))?;
                 let path = resolve(fc, key.name(), name)?;
-                self.set_upper(fc, key, path, CString::try_from(name)?)
+                self.set_upper(fc, key, path, CString::try_from(name)?, value)
             }
             (Key::Upperdir | Key::Workdir, Value::File(path)) => {
                 let name = path.name()?;
-                self.set_upper(fc, key, path, name)
+                let value = config::to_value(options::escaped(name.to_bytes()))?;
+                self.set_upper(fc, key, path, name, value)
             }
             (Key::OverrideCreds, Value::Flag) => {
                 if !fc.in_userns_below() {
@@ -317,7 +316,7 @@ impl Setup {
     /// kernel's log.
     fn choose_log(&self, fc: &FsContext<'_>) {
         if self.as_overlay {
-            fc.use_kernel_log();
+            fc.use_kernel_log(LayerFs::NAME);
         }
     }
 
@@ -363,6 +362,7 @@ impl Setup {
         key: Key,
         path: OwnedPath,
         name: CString,
+        value: CString,
     ) -> Result {
         let dentry = path.as_path().dentry();
         check_dir(fc, &path, &name)?;
@@ -375,7 +375,11 @@ impl Setup {
         if path.as_path().mount().is_readonly() {
             return Err(fc.refuse(fmt!("filesystem on '{}' is read-only", &*name)));
         }
-        let given = Some(Given { path, name });
+        let given = Some(Given {
+            path,
+            name,
+            value: Some(value),
+        });
         if key == Key::Workdir {
             self.features.given.workdir = true;
             self.work = given;

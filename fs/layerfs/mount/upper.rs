@@ -247,8 +247,11 @@ fn load_or_make_uuid(
     let name = namespace.name(Mark::Uuid);
     let mut uuid = [0u8; 16];
     match xattr::get(c, path, name, &mut uuid) {
-        Ok(16) => return Ok(Some(uuid)),
-        Ok(_) => return Err(EINVAL),
+        Ok(len) => {
+            let value = uuid.get(..len).unwrap_or(&[]);
+            let uuid = format::uuid::decode(value).map_err(|_| EINVAL)?;
+            return Ok(Some(uuid));
+        }
         Err(e) if e == ENODATA => {}
         Err(e) => return Err(e),
     }

@@ -106,7 +106,16 @@ impl DirOps<LayerFs> for Dir {
                 dentry.dentry().set_needs_revalidation();
             }
         }
-        dentry.splice(inode)
+        let lazy = inode
+            .as_ref()
+            .filter(|inode| inode.data().lazy().is_some())
+            .cloned();
+        let spliced = dentry.splice(inode);
+        if let Some(inode) = lazy {
+            // Who finds the data between the question above and here does not see this name yet.
+            engine::data::revalidate_names(&inode);
+        }
+        spliced
     }
 
     fn open(file: &File) -> Result<Pin<KBox<Open>>> {

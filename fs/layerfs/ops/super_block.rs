@@ -10,6 +10,7 @@ use crate::state::object::Now;
 use crate::state::LayerFs;
 use crate::state::SuperBlock;
 use format::ino::XinoBits;
+use format::options::shown;
 use kernel::prelude::*;
 use vfs::ops::SuperOps;
 use vfs::seq;
@@ -51,7 +52,7 @@ impl SuperOps<LayerFs> for Super {
     fn show_options(sb: &SuperBlock, options: &seq::Options<'_>) {
         let instance = sb.data();
         match &instance.config.lowerdirs {
-            Lowerdirs::List(list) => options.value(b"lowerdir", list.to_bytes()),
+            Lowerdirs::List(list) => options.value(b"lowerdir", shown(list.to_bytes())),
             Lowerdirs::Each(each) => {
                 for (i, name) in each.iter().enumerate() {
                     let key: &[u8] = if i < instance.merged {
@@ -59,19 +60,19 @@ impl SuperOps<LayerFs> for Super {
                     } else {
                         b"datadir+"
                     };
-                    options.value(key, name.to_bytes());
+                    options.value(key, name.to_bytes().iter().copied());
                 }
             }
         }
-        if let Some(upper) = &instance.upper {
-            options.value(b"upperdir", upper.name.to_bytes());
-            options.value(b"workdir", upper.work_name.to_bytes());
+        if let (Some(upper), Some(work)) = (&instance.config.upperdir, &instance.config.workdir) {
+            options.value(b"upperdir", shown(upper.to_bytes()));
+            options.value(b"workdir", shown(work.to_bytes()));
         }
         let same_fs = instance.xino == XinoBits::SameFs;
         let defaults = config::defaults(instance.config.as_overlay);
         for (key, word) in instance.config.features.shown(&defaults, same_fs) {
             match word {
-                Some(word) => options.value(key.name().as_bytes(), word.as_bytes()),
+                Some(word) => options.value(key.name().as_bytes(), word.bytes()),
                 None => options.flag(key.name().as_bytes()),
             }
         }

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+use format::options;
 use format::options::Defaults;
 use format::options::Features;
 use format::xattr::Mark;
@@ -19,6 +20,49 @@ pub(crate) enum Lowerdirs {
     Each(KVec<CString>),
 }
 
+impl Lowerdirs {
+    /// Layers that were given one by one, of which `merged` have more than data.
+    ///
+    /// These options take no escapes, so a name with a comma can't be given by `mount(2)`; then all are
+    /// shown in one list.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn each(names: KVec<CString>, merged: usize) -> Result<Self> {
+        if names.iter().all(|name| options::is_whole(name.to_bytes())) {
+            return Ok(Self::Each(names));
+        }
+        let mut list = KVec::new();
+        for (i, name) in names.iter().enumerate() {
+            let separator: &[u8] = match i {
+                0 => b"",
+                _ if i < merged => b":",
+                _ => b"::",
+            };
+            list.extend_from_slice(separator, GFP_KERNEL)?;
+            for byte in options::escaped(name.to_bytes()) {
+                list.push(byte, GFP_KERNEL)?;
+            }
+        }
+        Ok(Self::List(to_value(list.iter().copied())?))
+    }
+}
+
+/// The value of an option, of bytes other than NUL.
+///
+/// # Errors
+///
+/// `ENOMEM`; `EINVAL`: there is a NUL among them.
+pub(crate) fn to_value(bytes: impl Iterator<Item = u8>) -> Result<CString> {
+    let mut value = KVec::new();
+    for byte in bytes.chain([0]) {
+        value.push(byte, GFP_KERNEL)?;
+    }
+    let value = CStr::from_bytes_with_nul(&value).map_err(|_| EINVAL)?;
+    Ok(CString::try_from(value)?)
+}
+
 /// The configuration of a mount.
 pub(crate) struct Config {
     /// It is mounted as `overlay`.
@@ -27,6 +71,9 @@ pub(crate) struct Config {
     pub(crate) features: Features,
     /// The lower layers as they were spelled.
     pub(crate) lowerdirs: Lowerdirs,
+    /// And so upperdir and workdir.
+    pub(crate) upperdir: Option<CString>,
+    pub(crate) workdir: Option<CString>,
 }
 
 impl Config {

@@ -43,9 +43,8 @@ pub(crate) struct Upper {
     _root: Option<InUse>,
     /// What is not met within a layer: upper, workdir, and the directory in it.
     keys: [InodeKey; 3],
-    /// How the mounter calls them.
+    /// How the mounter calls it.
     pub(crate) name: CString,
-    pub(crate) work_name: CString,
     /// Files can be made without a name.
     pub(crate) has_nameless: bool,
     /// No extended attributes can be kept: found out when it was mounted.
@@ -107,7 +106,6 @@ impl Upper {
             work: parts.work,
             _root: parts.root_in_use,
             name: parts.name,
-            work_name: parts.work_name,
             has_nameless: parts.has_nameless,
             no_xattrs: parts.no_xattrs,
             no_notes: AtomicBool::new(parts.no_xattrs),

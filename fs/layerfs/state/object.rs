@@ -269,7 +269,7 @@ impl Object {
     }
 
     /// The data in data-only layers.
-    fn lazy(&self) -> Option<&LazyData> {
+    pub(crate) fn lazy(&self) -> Option<&LazyData> {
         self.more()?.1.as_deref()
     }
 
@@ -283,6 +283,11 @@ impl Object {
         if let Some(lazy) = self.lazy() {
             lazy.1.populate(found);
         }
+    }
+
+    /// Its data in data-only layers, once that was found.
+    pub(crate) fn found_lazily(&self) -> Option<&PinnedDentry> {
+        self.lazy()?.1.as_ref()
     }
 
     /// Every place it is in the lower layers, topmost first, but for lazy data.

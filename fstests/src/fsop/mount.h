@@ -315,14 +315,14 @@ static void unoctal(char *s)
 
 /*
  * mountlike P Q: takes the options that mountinfo shows for P and mounts Q with them: each
- * key=value through fsconfig, as a tool would that saves and restores mounts.
+ * key=value through fsconfig, as a tool would that saves and restores mounts; or all as the one
+ * string of mount(2).
  */
 static int c_mountlike(int argc, struct word *a)
 {
 	char line[16384], type[64], *super, *save = NULL;
 	int fc, mnt;
 
-	(void)argc;
 	if (!mountinfo(path_of(a[1]), line, sizeof(line))) {
 		errno = ENOENT;
 		return FAIL;
@@ -330,6 +330,10 @@ static int c_mountlike(int argc, struct word *a)
 	sscanf(strstr(line, " - "), " - %63s", type);
 	super = strrchr(line, ' ') + 1;
 	super[strcspn(super, "\n")] = 0;
+	if (argc > 3) {
+		unoctal(super);
+		return mount("none", path_of(a[2]), type, 0, strchr(super, ',') + 1);
+	}
 	fc = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
 	if (fc < 0)
 		return FAIL;
@@ -377,6 +381,6 @@ static const struct command mount_commands[] = {
 	{ "opentree", 2, 3, 0, c_opentree, "NAME P [recursive]" },
 	{ "idmap", 2, 2, 0, c_idmap, "P FROM:TO:COUNT" },
 	{ "options", 1, 1, 0, c_options, "P" },
-	{ "mountlike", 2, 2, TERSE, c_mountlike, "P Q" },
+	{ "mountlike", 2, 3, TERSE, c_mountlike, "P Q [string]" },
 	{ 0 },
 };

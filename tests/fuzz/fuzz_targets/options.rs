@@ -8,5 +8,6 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     checks::properties::monolithic(data);
     checks::properties::lowerdirs(data);
     checks::properties::unescape(data);
+    checks::properties::shown_again(data);
     checks::properties::options(data);
 });
