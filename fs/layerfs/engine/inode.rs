@@ -72,6 +72,11 @@ impl Found {
         }
     }
 
+    /// Whether a layer has to be asked for its marks: not for what is no directory, and in lower layers only.
+    fn has_marks(&self) -> bool {
+        self.upper.is_some() || self.top.as_ref().is_some_and(|(top, _)| top.is_dir())
+    }
+
     /// Reads its marks.
     ///
     /// # Errors
@@ -167,17 +172,24 @@ pub(crate) fn get(
             return init(instance, sb.new_inode()?, found, marks, false);
         }
     };
-    match sb.get_or_new(key)? {
-        Cached::New(new) => {
-            let marks = found.read_marks(instance, c)?;
-            init(instance, new, found, marks, by_lower)
-        }
-        Cached::Found(inode) => {
-            if !agrees(&inode, &found) {
-                return Err(ESTALE);
-            }
+    let cached = |inode: ARef<Inode>| {
+        if agrees(&inode, &found) {
             Ok(inode)
+        } else {
+            Err(ESTALE)
         }
+    };
+    // Whoever looks for a new inode before it is set up waits, and can't be killed. So the layers are asked before
+    // there is one; if it is there already, they need not be.
+    if found.has_marks() {
+        if let Some(inode) = sb.cached(key) {
+            return cached(inode);
+        }
+    }
+    let marks = found.read_marks(instance, c)?;
+    match sb.get_or_new(key)? {
+        Cached::New(new) => init(instance, new, found, marks, by_lower),
+        Cached::Found(inode) => cached(inode),
     }
 }
 

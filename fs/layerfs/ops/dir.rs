@@ -84,20 +84,7 @@ impl DirOps<LayerFs> for Dir {
         if name.len() as u64 > instance.name_max {
             return Err(ENAMETOOLONG);
         }
-        let mut tries = 0;
-        let inode = loop {
-            let watch = instance.publications.watch(dentry.dentry())?;
-            let found = find(instance, &dentry);
-            if !watch.was_disturbed() {
-                break found?;
-            }
-            // What was found may be of two states, an error too. Others get on each time; but not for ever.
-            tries += 1;
-            if tries == MOST_TRIES {
-                vfs::warn_limited!("'{}' is copied up again and again\n", dentry.dentry());
-                return Err(ESTALE);
-            }
-        };
+        let inode = find_undisturbed(instance, &dentry)?;
         if let Some(inode) = &inode {
             if Now::of(inode.held())
                 .places()
@@ -243,8 +230,62 @@ impl DirOps<LayerFs> for Dir {
     }
 }
 
-/// How often a name is looked for if it is published in the meantime.
+/// How often a lookup asks again whether it found what is there.
 const MOST_TRIES: u32 = 16;
+
+/// The inode of what has this name in the layers, all of it from before a copy-up of the object, or from after it.
+///
+/// A copy-up that publishes meanwhile is mostly one of another name that shares the slot. So what is asked again is
+/// only whether upper has under this name what was found there: that takes little time, however long a lower layer
+/// takes to answer, and steady copying up does not keep a lookup from coming to an end.
+///
+/// # Errors
+///
+/// `ESTALE`: the answer was another each time. Those of [`find`].
+fn find_undisturbed(
+    instance: &Instance,
+    dentry: &Unhashed<'_, LayerFs>,
+) -> Result<Option<ARef<Inode>>> {
+    let mut watch = instance.publications.watch(dentry.dentry())?;
+    let mut found = find(instance, dentry);
+    vfs::pause::at(c"looked_up");
+    let mut tries = 0;
+    while watch.was_disturbed() {
+        tries += 1;
+        if tries == MOST_TRIES {
+            vfs::warn_limited!("'{}' is copied up again and again\n", dentry.dentry());
+            return Err(ESTALE);
+        }
+        watch = instance.publications.watch(dentry.dentry())?;
+        if !is_in_upper_as(instance, dentry, &found) {
+            vfs::pause::at(c"lookup_again");
+            found = find(instance, dentry);
+        }
+    }
+    found
+}
+
+/// Whether upper has under this name what was found there. A name without an object stays without one, as copying up
+/// makes none.
+fn is_in_upper_as(
+    instance: &Instance,
+    dentry: &Unhashed<'_, LayerFs>,
+    found: &Result<Option<ARef<Inode>>>,
+) -> bool {
+    let inode = match found {
+        Ok(Some(inode)) => inode,
+        Ok(None) => return true,
+        // It may have come from seeing two states.
+        Err(_) => return false,
+    };
+    let known = Now::of(inode.data()).upper().map(|pin| pin.inode().key());
+    let Some(dir) = Now::of(dentry.parent().inode().held()).upper_path(instance) else {
+        return known.is_none();
+    };
+    let in_upper =
+        instance.as_mounter(|c| dir.dentry().lookup_killable(c, dir.mount(), dentry.name()));
+    in_upper.is_ok_and(|real| real.map(|real| real.inode().key()) == known)
+}
 
 /// The inode of what has this name in the layers.
 fn find(instance: &Instance, dentry: &Unhashed<'_, LayerFs>) -> Result<Option<ARef<Inode>>> {

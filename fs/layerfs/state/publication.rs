@@ -6,8 +6,8 @@
 //! inode found by another key perhaps, and says where the copy is. A lookup in the midst of that would find the copy
 //! in upper, but not the inode it belongs to; one that asked upper before, and the inode cache after that, would
 //! not find the inode either. So each lookup of a name is done anew if a copy of that name was published meanwhile,
-//! and waits for one that is being published when it begins. Names share a few slots: one that is looked up is
-//! disturbed by few others.
+//! and waits for one that is being published when it begins. Names share a few slots: a lookup that was disturbed
+//! asks upper first whether it was by a copy of its own name.
 
 #![forbid(unsafe_code)]
 
