@@ -13,6 +13,8 @@
  *     acl		the kernel asks for ACLs, which are extended attributes of DIR
  *     direct		files are read past the page cache, so that they can't be mapped shared
  *     stream		directories have no positions to go back to
+ *     keep=FOLDER	a file that was looked up stays what it was for who has it, whatever has its name
+ *			then: by another link in that folder, which is on the filesystem of DIR
  *     highino		inode numbers with the highest bits set
  *     mangle=SEED	answers of every kind are wrong, as the seed has it (fuselower/mangle.h)
  *     rate=N		but one in N of them [4]
@@ -48,7 +50,7 @@
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: fuselower DIR MOUNTPOINT [valid=SECONDS] [noxattr] [alias=SHOWN=KEPT] [acl] [direct] [stream] [highino] "
+	fprintf(stderr, "usage: fuselower DIR MOUNTPOINT [valid=SECONDS] [noxattr] [alias=SHOWN=KEPT] [acl] [direct] [stream] [keep=FOLDER] [highino] "
 		"[mangle=SEED] [rate=N] [control=FILE]\n");
 	exit(2);
 }
@@ -68,6 +70,8 @@ static void option(const char *o)
 		highino = true;
 	else if (!strcmp(o, "direct"))
 		direct = true;
+	else if (!strncmp(o, "keep=", 5))
+		keep = realpath(o + 5, NULL);
 	else if (!strcmp(o, "stream"))
 		stream = true;
 	else if (!strncmp(o, "mangle=", 7))

@@ -26,7 +26,7 @@ enum { MAX_NODES = 4096, BUFFER = 1 << 18 };	/* the kernel reads 128 KiB at a ti
 /* Paths are short here; one that were too long would just not be found. */
 #pragma GCC diagnostic ignored "-Wformat-truncation"
 
-static const char *root, *control;
+static const char *root, *control, *keep;
 static const char *alias_shown, *alias_kept;	/* an extended attribute shown under another name */
 static unsigned int valid_seconds;
 static bool noxattr, acl, highino, direct, stream;
@@ -38,11 +38,15 @@ static int dev;
  */
 static char *paths[MAX_NODES];
 static uint64_t objects[MAX_NODES];
+static bool kept[MAX_NODES];	/* by a link in the folder for that */
 static int used = 2;
 
 static void full_path(uint64_t node, const char *name, char *out, size_t size)
 {
-	snprintf(out, size, "%s%s%s%s", root, node < MAX_NODES && paths[node] ? paths[node] : "/nothing", name ? "/" : "",
+	if (!name && node < MAX_NODES && kept[node])
+		snprintf(out, size, "%s/%ju", keep, (uintmax_t)objects[node]);
+	else
+		snprintf(out, size, "%s%s%s%s", root, node < MAX_NODES && paths[node] ? paths[node] : "/nothing", name ? "/" : "",
 		 name ? name : "");
 }
 
@@ -58,6 +62,13 @@ static uint64_t node_of(uint64_t parent, const char *name, uint64_t object)
 		return 0;
 	paths[used] = strdup(p);
 	objects[used] = object;
+	if (keep) {
+		char from[PATH_MAX], to[PATH_MAX];
+
+		full_path(parent, name, from, sizeof(from));
+		snprintf(to, sizeof(to), "%s/%ju", keep, (uintmax_t)object);
+		kept[used] = !link(from, to) || errno == EEXIST;
+	}
 	return (uint64_t)used++;
 }
 
