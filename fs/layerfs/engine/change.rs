@@ -15,10 +15,10 @@ use super::attributes;
 use super::copy_up;
 use super::copy_up::Need;
 use super::inode;
-use super::inode::Found;
 use super::listing;
 use super::listing::Whiteouts;
 use super::lookup;
+use super::stale::Stale;
 use super::work;
 use super::work::Temp;
 use super::work::Write;
@@ -222,9 +222,8 @@ impl Job<'_> {
             self.create_beside(name, upper_dir, what)?
         };
         changed(self.instance, dir);
-        let found = Found::in_upper(made.clone());
         let sb = dir.super_block();
-        inode::get(sb, self.instance, self.c, found).inspect_err(|_| {
+        inode::get_made(sb, self.instance, self.c, made.clone(), &name).inspect_err(|_| {
             if over_whiteout {
                 // What is in lower must not come back. If this fails too, the new object stays.
                 let put = work::put_whiteout(self.upper, self.c, self.writing, upper_dir, &made);
@@ -247,7 +246,7 @@ impl Job<'_> {
     ) -> Result<ARef<Real>> {
         let creating = Creating::begin(self.c, self.writing, upper_dir, name.name())?;
         if creating.existing().is_some() {
-            return Err(ESTALE);
+            return Err(Stale::NameIsTaken.refuse(&name));
         }
         let made = creating.create(self.c, what)?;
         let is_merged = Now::of(name.directory().inode().data()).is_merged();
@@ -275,10 +274,10 @@ impl Job<'_> {
         };
         let whiteout = upper_dir
             .lookup(self.c, self.writing.mount(), name.name())?
-            .ok_or(ESTALE)?;
+            .ok_or_else(|| Stale::WhiteoutIsGone.refuse(&name))?;
         let path = Path::new(self.writing.mount(), &whiteout)?;
         if !marks::is_whiteout(&self.instance.config, self.c, path) {
-            return Err(ESTALE);
+            return Err(Stale::WhiteoutIsOther.refuse(&name));
         }
         let made = self.make_in_work(&what)?;
         let renaming = Renaming::begin(
@@ -323,7 +322,7 @@ impl Job<'_> {
         let mut room = Room::new();
         let stat = room.fill(self.c, old, Request::BASIC)?;
         if !old.dentry().is_dir() {
-            return Err(ESTALE);
+            return Err(Stale::NoDirectory.refuse(&name));
         }
         let what = What::Directory(stat.mode());
         let empty = self.make_in_work(&what)?;
@@ -369,7 +368,7 @@ impl Job<'_> {
         let replaced = self.clear_if_needed(name, whiteouts)?;
         let removing = Removing::begin(self.c, self.writing, upper_dir, name.name())?;
         if !self.matches(&name, Some(removing.child()), replaced.as_deref()) {
-            return Err(ESTALE);
+            return Err(Stale::RemovedIsOther.refuse(&name));
         }
         let result = removing.remove(self.c);
         changed(self.instance, name.directory());
@@ -386,7 +385,7 @@ impl Job<'_> {
         if (replaced.is_some() || is_in_upper(&name))
             && !self.matches(&name, victim.positive(), replaced.as_deref())
         {
-            return Err(ESTALE);
+            return Err(Stale::RemovedIsOther.refuse(&name));
         }
         let result = work::put_whiteout(self.upper, self.c, self.writing, upper_dir, &victim);
         if result.is_ok() {
@@ -464,8 +463,8 @@ pub(crate) fn create_nameless(
             let upper_dir = Path::new(job.writing.mount(), upper_of(instance, dir)?)?;
             let real =
                 BackingFile::make_nameless(job.c, &request.opening(), upper_dir, owner.mode)?;
-            let found = Found::in_upper(ARef::from(real.dentry()));
-            let inode = inode::get(dir.super_block(), instance, job.c, found)?;
+            let made = ARef::from(real.dentry());
+            let inode = inode::get_made(dir.super_block(), instance, job.c, made, &named)?;
             Ok((inode, real))
         })
     })

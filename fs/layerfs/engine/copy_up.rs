@@ -15,6 +15,7 @@ use super::change;
 use super::data;
 use super::inode;
 use super::origin;
+use super::stale::Stale;
 use super::work;
 use super::work::Temp;
 use super::work::Write;
@@ -111,7 +112,7 @@ fn copy_up_path(instance: &Instance, dentry: &Positive, need: Need) -> Result {
         }
         if change::was_removed(&next) && !change::was_removed(dentry) {
             // What is in a removed directory was removed before, if not behind our back.
-            return Err(ESTALE);
+            return Err(Stale::DirectoryWasRemoved.refuse(dentry));
         }
         instance.as_mounter(|c| copy_up_one(instance, c, Some(&parent), &next, need))?;
     }
@@ -322,7 +323,7 @@ impl Job<'_> {
         let writing = self.access.start();
         let creating = Creating::begin(self.c, &writing, place.upper_dir, place.name)?;
         if creating.existing().is_some() {
-            return Err(ESTALE);
+            return Err(Stale::NameIsTaken.refuse(self.dentry));
         }
         let _publication = self.begin_publication()?;
         self.publish(creating.create_keeping_times(self.c, &What::Link(temp))?);
@@ -385,7 +386,7 @@ impl Job<'_> {
         .map_err(|_| EIO)?;
         if renaming.new().positive().is_some() {
             // It was removed meanwhile: this would bring it back.
-            return Err(ESTALE);
+            return Err(Stale::NameIsTaken.refuse(self.dentry));
         }
         let publication = self.begin_publication()?;
         renaming.rename_keeping_times(self.c)?;

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::stale::Disagreement;
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::object;
@@ -14,6 +15,7 @@ use crate::state::object::Places;
 use crate::state::object::Trait;
 use crate::state::object::Traits;
 use crate::state::object::UPPER;
+use crate::state::Dentry;
 use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::Real;
@@ -22,7 +24,6 @@ use format::ino;
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::aref::ARef;
-use vfs::errno::*;
 use vfs::inode::Protection;
 use vfs::inode_cache::Cached;
 use vfs::inode_cache::New;
@@ -53,7 +54,7 @@ pub(crate) struct Marks {
 
 impl Found {
     /// An object that was just made in upper.
-    pub(crate) fn in_upper(upper: ARef<Real>) -> Self {
+    fn in_upper(upper: ARef<Real>) -> Self {
         Self {
             upper: Some(upper),
             ..Self::default()
@@ -154,14 +155,14 @@ pub(crate) fn number(instance: &Instance, inode: &Inode) -> Option<u64> {
 ///
 /// # Errors
 ///
-/// `ENOMEM`; `ESTALE`: the one that is cached is in other places, because layers were changed, or it is being
-/// copied up.
+/// `ENOMEM`. The value is a disagreement if the one that is cached is in other places: because layers were changed,
+/// or it is being copied up.
 pub(crate) fn get(
     sb: &SuperBlock,
     instance: &Instance,
     c: &Override<'_>,
     found: Found,
-) -> Result<ARef<Inode>> {
+) -> Result<Result<ARef<Inode>, Disagreement>> {
     let by_lower = found.stands_for_lower(instance);
     let key = match (&found.top, &found.upper) {
         (Some((lower, _)), _) if by_lower => lower.inode().key(),
@@ -169,15 +170,19 @@ pub(crate) fn get(
         // A lower hard link: each name is an object of its own once it is copied up.
         _ => {
             let marks = found.read_marks(instance, c)?;
-            return init(instance, sb.new_inode()?, found, marks, false);
+            return init(instance, sb.new_inode()?, found, marks, false).map(Ok);
         }
     };
     let cached = |inode: ARef<Inode>| {
         if agrees(&inode, &found) {
-            Ok(inode)
-        } else {
-            Err(ESTALE)
+            return Ok(Ok(inode));
         }
+        let (real, layer) = match (&found.top, &found.upper) {
+            (Some((lower, index)), _) if by_lower => (lower, Some(*index)),
+            (_, upper) => (upper.as_ref().ok_or(EIO)?, None),
+        };
+        let real = real.clone();
+        Ok(Err(Disagreement { real, layer }))
     };
     // Whoever looks for a new inode before it is set up waits, and can't be killed. So the layers are asked before
     // there is one; if it is there already, they need not be.
@@ -188,9 +193,24 @@ pub(crate) fn get(
     }
     let marks = found.read_marks(instance, c)?;
     match sb.get_or_new(key)? {
-        Cached::New(new) => init(instance, new, found, marks, by_lower),
+        Cached::New(new) => init(instance, new, found, marks, by_lower).map(Ok),
         Cached::Found(inode) => cached(inode),
     }
+}
+
+/// The inode of an object that was just made in upper, under `name` if it has one.
+///
+/// # Errors
+///
+/// `ENOMEM`; `ESTALE`: there is one of an object that upper had before, and that was not removed by us.
+pub(crate) fn get_made(
+    sb: &SuperBlock,
+    instance: &Instance,
+    c: &Override<'_>,
+    made: ARef<Real>,
+    name: &Dentry,
+) -> Result<ARef<Inode>> {
+    get(sb, instance, c, Found::in_upper(made))?.map_err(|other| other.refuse(instance, name))
 }
 
 /// Whether a cached inode is in the places that were found.

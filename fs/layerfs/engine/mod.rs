@@ -12,4 +12,5 @@ pub(crate) mod inode;
 pub(crate) mod listing;
 pub(crate) mod lookup;
 pub(crate) mod origin;
+pub(crate) mod stale;
 pub(crate) mod work;

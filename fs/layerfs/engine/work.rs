@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::stale::Stale;
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::Upper;
@@ -174,7 +175,7 @@ fn create(
     let name = TempName::new(upper);
     let creating = Creating::begin(c, writing, upper.work()?, name.as_bytes())?;
     if creating.existing().is_some() {
-        return Err(ESTALE);
+        return Err(Stale::WorkNameIsTaken.refuse_in_work());
     }
     creating.create(c, what)
 }

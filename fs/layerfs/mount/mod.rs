@@ -16,6 +16,7 @@ use self::layers::check_overlaps;
 use self::layers::make_root;
 use self::layers::root_parts;
 use self::layers::RootParts;
+use crate::engine;
 use crate::ops;
 use crate::state::config;
 use crate::state::instance::Instance;
@@ -213,6 +214,7 @@ impl ContextOps<LayerFs> for Setup {
     }
 
     fn fill_super(stack: Stack, sb: NewSuper<'_, LayerFs>) -> Result<Root<LayerFs>> {
+        engine::stale::forget();
         make_root(sb.init(stack.parts), stack.root)
     }
 

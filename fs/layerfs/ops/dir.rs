@@ -10,6 +10,8 @@
 
 use crate::engine;
 use crate::engine::lookup::MissingOrigin;
+use crate::engine::stale::Disagreement;
+use crate::engine::stale::Stale;
 use crate::ops::file::OpenFile;
 use crate::state::instance::Instance;
 use crate::state::listing::Listing;
@@ -253,8 +255,7 @@ fn find_undisturbed(
     while watch.was_disturbed() {
         tries += 1;
         if tries == MOST_TRIES {
-            vfs::warn_limited!("'{}' is copied up again and again\n", dentry.dentry());
-            return Err(ESTALE);
+            return Err(Stale::NoRest.refuse(dentry.dentry()));
         }
         watch = instance.publications.watch(dentry.dentry())?;
         if !is_in_upper_as(instance, dentry, &found) {
@@ -262,7 +263,10 @@ fn find_undisturbed(
             found = find(instance, dentry);
         }
     }
-    found
+    // A disagreement that is left is none of a moment.
+    found?
+        .transpose()
+        .map_err(|other| other.refuse(instance, dentry.dentry()))
 }
 
 /// Whether upper has under this name what was found there. A name without an object stays without one, as copying up
@@ -270,13 +274,13 @@ fn find_undisturbed(
 fn is_in_upper_as(
     instance: &Instance,
     dentry: &Unhashed<'_, LayerFs>,
-    found: &Result<Option<ARef<Inode>>>,
+    found: &Result<Option<Result<ARef<Inode>, Disagreement>>>,
 ) -> bool {
     let inode = match found {
-        Ok(Some(inode)) => inode,
+        Ok(Some(Ok(inode))) => inode,
         Ok(None) => return true,
         // It may have come from seeing two states.
-        Err(_) => return false,
+        Ok(Some(Err(_))) | Err(_) => return false,
     };
     let known = Now::of(inode.data()).upper().map(|pin| pin.inode().key());
     let Some(dir) = Now::of(dentry.parent().inode().held()).upper_path(instance) else {
@@ -288,7 +292,10 @@ fn is_in_upper_as(
 }
 
 /// The inode of what has this name in the layers.
-fn find(instance: &Instance, dentry: &Unhashed<'_, LayerFs>) -> Result<Option<ARef<Inode>>> {
+fn find(
+    instance: &Instance,
+    dentry: &Unhashed<'_, LayerFs>,
+) -> Result<Option<Result<ARef<Inode>, Disagreement>>> {
     let parent = dentry.parent();
     let sb = parent.super_block();
     let root = sb.root().inode().held();

@@ -23,6 +23,7 @@ use crate::engine::copy_up::Need;
 use crate::engine::inode;
 use crate::engine::listing;
 use crate::engine::listing::Whiteouts;
+use crate::engine::stale::Stale;
 use crate::marks;
 use crate::state::config;
 use crate::state::instance::Instance;
@@ -39,7 +40,6 @@ use vfs::dentry::Named;
 use vfs::dir_op::Ends;
 use vfs::dir_op::RenameFlags;
 use vfs::dir_op::Renaming;
-use vfs::errno::*;
 use vfs::lock::VfsLocked;
 use vfs::Path;
 use vfs::PinnedDentry;
@@ -155,11 +155,11 @@ impl Job<'_> {
             let real_old = renaming.old().positive();
             let real_new = renaming.new().positive();
             if !self.matches(&old, real_old, None) {
-                return Err(ESTALE);
+                return Err(Stale::RenamedIsOther.refuse(&old));
             }
             self.check_new_name(new, real_new, replaced.as_deref(), flags)?;
             if real_old.map(|d| d.inode().key()) == real_new.map(|d| d.inode().key()) {
-                return Err(ESTALE);
+                return Err(Stale::OneObject.refuse(&old));
             }
             self.mark_moved(old, real_old, new_dir, same_dir)?;
             if !overwrites {
@@ -202,7 +202,7 @@ impl Job<'_> {
         if fits {
             Ok(())
         } else {
-            Err(ESTALE)
+            Err(Stale::TargetIsOther.refuse(&new))
         }
     }
 
@@ -216,7 +216,7 @@ impl Job<'_> {
         same_dir: bool,
     ) -> Result {
         let dentry = name.dentry().positive().ok_or(ENOENT)?;
-        let real = real.ok_or(ESTALE)?;
+        let real = real.ok_or_else(|| Stale::RenamedIsOther.refuse(&name))?;
         if is_merged_or_lower(dentry.inode()) {
             return self.set_redirect(dentry, real, same_dir);
         }

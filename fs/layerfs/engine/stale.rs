@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Why an operation answers `ESTALE`: each place where the layers are not what they were has a name here, and says
+//! so in the kernel's log.
+//!
+//! Who may still come to another result by looking again passes the reason on, and says it when he gives up.
+
+#![forbid(unsafe_code)]
+
+use crate::state::instance::Instance;
+use crate::state::Dentry;
+use crate::state::Real;
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+use vfs::errno::*;
+
+/// What was found in upper instead of what the stack had put there.
+#[derive(Clone, Copy)]
+pub(crate) enum Stale {
+    /// Something is there under the name of what is being made or copied up.
+    NameIsTaken,
+    /// A whiteout is gone.
+    WhiteoutIsGone,
+    /// What was a whiteout is something else.
+    WhiteoutIsOther,
+    /// What was a directory is something else.
+    NoDirectory,
+    /// Under the name of what is being removed is another object, or none.
+    RemovedIsOther,
+    /// Under the name of what is being renamed is another object, or none.
+    RenamedIsOther,
+    /// Under the new name of what is being renamed is another object, or one where none was.
+    TargetIsOther,
+    /// Both names of a rename are of one object.
+    OneObject,
+    /// A directory was removed, and what is in it was not.
+    DirectoryWasRemoved,
+    /// The name that a new object was to have in the work directory is taken.
+    WorkNameIsTaken,
+    /// A name was looked up, and copied up meanwhile, too often.
+    NoRest,
+}
+
+impl Stale {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::NameIsTaken => "upperdir has something under this name",
+            Self::WhiteoutIsGone => "the whiteout in upperdir is gone",
+            Self::WhiteoutIsOther => "upperdir has something in the place of the whiteout",
+            Self::NoDirectory => "what was a directory in upperdir is none",
+            Self::RemovedIsOther => "upperdir has another object, or none, to remove",
+            Self::RenamedIsOther => "upperdir has another object, or none, to rename",
+            Self::TargetIsOther => "upperdir has another object under the new name",
+            Self::OneObject => "in upperdir both names are of one object",
+            Self::DirectoryWasRemoved => "it is in a directory that was removed",
+            Self::WorkNameIsTaken => "workdir has something under a name for new objects",
+            Self::NoRest => "it is copied up again and again",
+        }
+    }
+
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::NoRest => "try again",
+            Self::WorkNameIsTaken => "leave workdir to one mount",
+            _ => "mount again, and leave upperdir alone while it is mounted",
+        }
+    }
+
+    /// Says why `name` can't be dealt with, and is the error for it.
+    #[cold]
+    pub(crate) fn refuse(self, name: &Dentry) -> Error {
+        if is_news(self as u32, name.name_hash()) {
+            vfs::warn_limited!("'{}': {}; {}\n", name, self.reason(), self.remedy());
+        }
+        ESTALE
+    }
+
+    /// The same, where it is not about a name of the stack.
+    #[cold]
+    pub(crate) fn refuse_in_work(self) -> Error {
+        if is_news(self as u32, 0) {
+            vfs::warn_limited!("{}; {}\n", self.reason(), self.remedy());
+        }
+        ESTALE
+    }
+}
+
+/// An object whose inode is cached, and has other places than a lookup has found: two directories lead to one of
+/// a lower layer, or layers were changed.
+pub(crate) struct Disagreement {
+    /// What the inode is found by,
+    pub(crate) real: ARef<Real>,
+    /// and its layer, if that is a lower one.
+    pub(crate) layer: Option<u32>,
+}
+
+impl Disagreement {
+    /// Says why `name` can't be had, and is the error for it.
+    #[cold]
+    pub(crate) fn refuse(&self, instance: &Instance, name: &Dentry) -> Error {
+        if !is_news(u32::MAX, name.name_hash()) {
+            return ESTALE;
+        }
+        let real = &**self.real;
+        match self
+            .layer
+            .and_then(|index| instance.layers.get(index as usize))
+        {
+            Some(layer) => vfs::warn_limited!(
+                "'{}': '{}' in layer '{}' is already in use under another name; remove the redirect of one of both in upperdir, or mount again if layers were changed\n",
+                name,
+                real,
+                &*layer.name
+            ),
+            None => vfs::warn_limited!(
+                "'{}': '{}' in upperdir was another object before; mount again, and leave upperdir alone while it is mounted\n",
+                name,
+                real
+            ),
+        }
+        ESTALE
+    }
+}
+
+/// What was said last: the reason, and the hash of the name and its directory.
+static LAST: AtomicU64 = AtomicU64::new(0);
+
+/// Whether this was not what was said last. The VFS does again what answers `ESTALE`, and so do its users.
+fn is_news(reason: u32, name: u32) -> bool {
+    let this = (u64::from(reason) + 1) << 32 | u64::from(name);
+    LAST.swap(this, Ordering::Relaxed) != this
+}
+
+/// Another mount: what is said again of it is news.
+pub(crate) fn forget() {
+    LAST.store(0, Ordering::Relaxed);
+}
