@@ -8,14 +8,14 @@
 
 use core::hint::black_box;
 use format::options::{split_lowerdirs, split_monolithic, Defaults, Features};
-use format::redirect::Redirect;
+use format::redirect::Progress;
 
 /// Walks every iterator of the crate.
 #[inline(never)]
 pub fn iterators(data: &[u8], features: &Features, defaults: &Defaults) {
-    if let Ok(redirect) = Redirect::parse(data) {
-        redirect.components().for_each(|name| _ = black_box(name));
-        redirect.steps().for_each(|step| _ = black_box(step));
+    let mut progress = Progress::begin(data);
+    while let Some(step) = progress.next(data) {
+        black_box(step);
     }
     for option in split_monolithic(data) {
         black_box(option);

@@ -24,9 +24,6 @@ use crate::bytes::Writer;
 /// The longest value that can be stored in an xattr at all (`XATTR_SIZE_MAX`).
 pub const MAX_LEN: usize = 65536;
 
-/// The longest absolute redirect that overlayfs writes unless its parameter `redirect_max` says otherwise.
-pub const WRITE_MAX: usize = 256;
-
 /// A well-formed redirect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Redirect<'a> {
@@ -85,12 +82,33 @@ impl Step<'_> {
     }
 }
 
-/// The steps of a redirect, from the top; see [`Redirect::steps`].
-#[derive(Clone, Copy, Debug)]
-pub struct Steps<'a> {
-    path: &'a [u8],
+/// How far a walk along a path has come. It keeps no path, because a redirect that is met on the way replaces the
+/// part that was walked: [`Redirect::join`] makes the path to go on with, whose end is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
     /// How many bytes at the end are still to be walked; `None` when none are.
     left: Option<usize>,
+}
+
+impl Progress {
+    /// A walk along the path of a redirect, from the top.
+    pub fn begin(path: &[u8]) -> Self {
+        let slash = usize::from(path.starts_with(b"/"));
+        Self {
+            left: Some(path.len().saturating_sub(slash)),
+        }
+    }
+
+    /// The next step on `path`: the one that the walk began with, or what it was replaced by. `None` at the end, and
+    /// where the path is too short to be that one.
+    pub fn next<'a>(&mut self, path: &'a [u8]) -> Option<Step<'a>> {
+        let at = path.len().checked_sub(self.left?)?;
+        let (prefix, tail) = path.split_at_checked(at)?;
+        let end = tail.iter().position(|b| *b == b'/').unwrap_or(tail.len());
+        let (name, rest) = tail.split_at_checked(end)?;
+        self.left = rest.len().checked_sub(1);
+        Some(Step { prefix, name, rest })
+    }
 }
 
 impl<'a> Redirect<'a> {
@@ -133,20 +151,6 @@ impl<'a> Redirect<'a> {
         self.path.starts_with(b"/")
     }
 
-    /// The names on the way, from the top.
-    pub fn components(self) -> impl Iterator<Item = &'a [u8]> + Clone {
-        self.steps().map(|step| step.name)
-    }
-
-    /// The names on the way, each with the path before and after it.
-    pub fn steps(self) -> Steps<'a> {
-        let slash = usize::from(self.is_absolute());
-        Steps {
-            path: self.path,
-            left: Some(self.path.len().saturating_sub(slash)),
-        }
-    }
-
     /// Puts a redirect met while walking a path in the place of the walked part.
     ///
     /// `prefix` and `rest` are those of the [`Step`] whose object has this redirect. An absolute
@@ -164,41 +168,5 @@ impl<'a> Redirect<'a> {
         out.push(self.path).ok_or(BadRedirect::TooLong)?;
         out.push(rest).ok_or(BadRedirect::TooLong)?;
         Redirect::parse(out.finish())
-    }
-}
-
-impl Steps<'_> {
-    /// Goes on with the walk after the path before the next step was replaced with [`Redirect::join`].
-    ///
-    /// What is still to be walked is the same, only the way to it has changed; the layer being walked
-    /// goes on below the object already found, and the next layer walks the new path from its top.
-    /// `None` if `path` doesn't end in what is still to be walked.
-    pub fn rebase(self, path: Redirect<'_>) -> Option<Steps<'_>> {
-        let new = path.as_bytes();
-        let Some(left) = self.left else {
-            return Some(Steps {
-                path: new,
-                left: None,
-            });
-        };
-        let tail = self.path.get(self.path.len().checked_sub(left)?..)?;
-        let head = new.strip_suffix(tail)?;
-        head.ends_with(b"/").then_some(Steps {
-            path: new,
-            left: Some(left),
-        })
-    }
-}
-
-impl<'a> Iterator for Steps<'a> {
-    type Item = Step<'a>;
-
-    fn next(&mut self) -> Option<Step<'a>> {
-        let at = self.path.len().checked_sub(self.left?)?;
-        let (prefix, tail) = self.path.split_at_checked(at)?;
-        let end = tail.iter().position(|b| *b == b'/').unwrap_or(tail.len());
-        let (name, rest) = tail.split_at_checked(end)?;
-        self.left = rest.len().checked_sub(1);
-        Some(Step { prefix, name, rest })
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::{bytes, config, made_of};
 use checks::properties;
-use format::redirect::{BadRedirect, Redirect, MAX_LEN};
+use format::redirect::{BadRedirect, Progress, Redirect, MAX_LEN};
 use proptest::prelude::*;
 
 const PIECES: &[&[u8]] = &[
@@ -67,7 +67,9 @@ fn names_are_bytes() {
 fn a_redirect_on_the_way_replaces_what_was_walked() {
     let mut buf = [0; 64];
     let walked = Redirect::parse(b"/a/b/c").unwrap();
-    let step = walked.steps().nth(1).unwrap();
+    let mut progress = Progress::begin(walked.as_bytes());
+    progress.next(walked.as_bytes()).unwrap();
+    let step = progress.next(walked.as_bytes()).unwrap();
     assert_eq!(
         (step.prefix, step.name, step.rest),
         (&b"/a/"[..], &b"b"[..], &b"/c"[..])
@@ -80,6 +82,15 @@ fn a_redirect_on_the_way_replaces_what_was_walked() {
     let absolute = Redirect::parse(b"/x/y").unwrap();
     let joined = absolute.join(step.prefix, step.rest, &mut buf).unwrap();
     assert_eq!(joined.as_bytes(), b"/x/y/c");
+
+    // What is still to be walked is the same, on the way to it.
+    let step = progress.next(joined.as_bytes()).unwrap();
+    assert_eq!(
+        (step.prefix, step.name, step.rest),
+        (&b"/x/y/"[..], &b"c"[..], &b""[..])
+    );
+    assert!(step.is_last());
+    assert_eq!(progress.next(joined.as_bytes()), None);
 }
 
 #[test]
@@ -101,12 +112,9 @@ fn parts_that_do_not_fit_make_no_redirect() {
         name.join(b"/", b"", &mut buf[..1]),
         Err(BadRedirect::TooLong)
     );
-    // A path that ends otherwise is no way to what is still to be walked.
-    let steps = Redirect::parse(b"/a/b").unwrap().steps();
-    assert!(steps.rebase(Redirect::parse(b"/x/a/c").unwrap()).is_none());
-    assert!(steps.rebase(Redirect::parse(b"a").unwrap()).is_none());
-    assert!(steps.rebase(Redirect::parse(b"/x/a/b").unwrap()).is_some());
-    assert!(steps.rebase(Redirect::parse(b"/xa/b").unwrap()).is_none());
+    // A path that is too short is not the one that was walked.
+    let mut progress = Progress::begin(b"/a/b");
+    assert_eq!(progress.next(b"a"), None);
 }
 
 proptest! {

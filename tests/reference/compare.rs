@@ -15,7 +15,7 @@ use format::options::{
     Xino,
 };
 use format::protattr::Protattr;
-use format::redirect::{BadRedirect, Redirect};
+use format::redirect::{BadRedirect, Progress, Redirect};
 use format::xattr::{Class, Namespace};
 use std::ffi::{c_char, c_int, CStr, CString};
 
@@ -356,7 +356,8 @@ fn redirects(random: &mut Random) {
             .into_bytes(),
     };
     let walked = Redirect::parse(&path).expect("made to be one");
-    let steps: Vec<_> = walked.steps().collect();
+    let mut progress = Progress::begin(walked.as_bytes());
+    let steps: Vec<_> = std::iter::from_fn(|| progress.next(walked.as_bytes())).collect();
     let step = steps[random.below(steps.len())];
 
     let value = match random.below(8) {

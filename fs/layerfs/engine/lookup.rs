@@ -20,6 +20,7 @@ use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::Real;
 use format::opaque::DirMark;
+use format::redirect::Progress;
 use format::redirect::Redirect;
 use kernel::fmt;
 use kernel::prelude::*;
@@ -339,16 +340,11 @@ impl Walk<'_> {
         mut path: KVVec<u8>,
     ) -> Result<Option<ARef<Real>>> {
         let mut dir = ARef::from(root);
-        // The length of what is still to be walked: a redirect on the way changes what is before.
-        let mut left = path.len().saturating_sub(1);
+        let mut progress = Progress::begin(&path);
         loop {
-            let at = path.len().checked_sub(left).ok_or(EIO)?;
-            let (prefix, tail) = path.split_at_checked(at).ok_or(EIO)?;
-            let end = tail.iter().position(|b| *b == b'/').unwrap_or(tail.len());
-            let (name, rest) = tail.split_at_checked(end).ok_or(EIO)?;
-            let found = self.step(layer, &dir, name, Some((prefix, rest)))?;
-            let is_last = rest.is_empty();
-            left = rest.len().saturating_sub(1);
+            let step = progress.next(&path).ok_or(EIO)?;
+            let found = self.step(layer, &dir, step.name, Some((step.prefix, step.rest)))?;
+            let is_last = step.is_last();
             if let Some(new) = self.redirect.take() {
                 path = new;
             }
