@@ -192,7 +192,7 @@ impl Override<'_> {
     /// May sleep.
     pub fn to_create<F: crate::FileSystem, R>(
         &self,
-        name: &crate::dentry::Named<'_, F>,
+        name: &crate::named::Named<'_, F>,
         owner: &crate::inode::NewOwner,
         f: impl FnOnce(&Override<'_>) -> Result<R>,
     ) -> Result<R> {

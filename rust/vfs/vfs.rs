@@ -39,6 +39,7 @@ pub mod inode_cache;
 pub mod lock;
 pub mod log;
 pub mod mount;
+pub mod named;
 pub mod ops;
 pub mod path;
 pub mod pause;

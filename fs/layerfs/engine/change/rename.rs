@@ -36,11 +36,11 @@ use format::xattr::Mark;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use vfs::alloc::charged;
-use vfs::dentry::Named;
 use vfs::dir_op::Ends;
 use vfs::dir_op::RenameFlags;
 use vfs::dir_op::Renaming;
 use vfs::lock::VfsLocked;
+use vfs::named::Named;
 use vfs::Path;
 use vfs::PinnedDentry;
 
