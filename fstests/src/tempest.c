@@ -4,8 +4,10 @@
  * stack over hostile layers must survive. No answer is wrong here, since the layers lie; what counts is that each
  * operation comes to an end, that a killed process dies, and that the kernel says nothing.
  *
- *   tempest DIR [seed=N] [seconds=N] [ops=N] [tasks=N] [look]
- *     seconds=N	how long [5]
+ *   tempest DIR [seed=N] [seconds=N] [least=N] [ops=N] [tasks=N] [look]
+ *     seconds=N	how long [5]; it may be a fraction
+ *     least=N		so many objects have to be found or opened by name: until then it goes on, for five seconds more at most.
+ *			If there are fewer, that is told, and the exit status is 1 [0]
  *     ops=N		that many for each process at most [no end]
  *     tasks=N		processes [3]
  *     look		only what changes nothing
@@ -54,19 +56,27 @@ static void work(unsigned int number)
 	_exit(0);
 }
 
-/* How many of them are there after so many seconds. */
-static int left_after(int tasks, int seconds)
+static double now(void)
 {
-	time_t end = time(NULL) + seconds;
+	struct timespec t;
 
-	while (tasks > 0 && time(NULL) < end) {
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* How many of them are there after so many seconds, and so many names found, for which there is some more time. */
+static int left_after(int tasks, double seconds, unsigned long least)
+{
+	double end = now() + seconds;
+
+	while (tasks > 0 && (now() < end || (shared->found < least && now() < end + 5))) {
 		int status;
 		pid_t pid = waitpid(-1, &status, WNOHANG);
 
 		if (pid > 0)
 			tasks--;
 		else
-			usleep(20000);
+			usleep(10000);
 	}
 	return tasks;
 }
@@ -76,7 +86,9 @@ static void option(const char *o)
 	if (!strncmp(o, "seed=", 5))
 		seed = (unsigned int)atoi(o + 5);
 	else if (!strncmp(o, "seconds=", 8))
-		seconds = atoi(o + 8);
+		seconds = atof(o + 8);
+	else if (!strncmp(o, "least=", 6))
+		least = strtoul(o + 6, NULL, 0);
 	else if (!strncmp(o, "ops=", 4))
 		ops = strtoul(o + 4, NULL, 0);
 	else if (!strncmp(o, "tasks=", 6) && atoi(o + 6) <= MAX_TASKS)
@@ -95,7 +107,7 @@ int main(int argc, char **argv)
 	int left;
 
 	if (argc < 2) {
-		fprintf(stderr, "usage: tempest DIR [seed=N] [seconds=N] [ops=N] [tasks=N] [look]\n");
+		fprintf(stderr, "usage: tempest DIR [seed=N] [seconds=N] [least=N] [ops=N] [tasks=N] [look]\n");
 		return 2;
 	}
 	top = argv[1];
@@ -109,15 +121,17 @@ int main(int argc, char **argv)
 		if (!pids[i])
 			work((unsigned int)i);
 	}
-	left = left_after(tasks, seconds);
+	left = left_after(tasks, seconds, least);
 	shared->stop = 1;
-	left = left_after(left, 5);
+	left = left_after(left, 5, 0);
 	if (left)
 		for (int i = 0; i < tasks; i++)
 			kill(pids[i], SIGKILL);
-	left = left_after(left, 60);
-	fprintf(stderr, "# tempest: %lu operations\n", shared->done);
+	left = left_after(left, 60, 0);
+	fprintf(stderr, "# tempest: %lu operations, %lu objects found\n", shared->done, shared->found);
 	if (left)
 		printf("tempest: %d processes can't be killed\n", left);
-	return left ? 1 : 0;
+	if (shared->found < least)
+		printf("tempest: only %lu objects found\n", shared->found);
+	return left || shared->found < least;
 }

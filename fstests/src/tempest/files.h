@@ -7,11 +7,14 @@ static void open_one(void)
 				    O_RDONLY | O_DIRECTORY, O_RDWR | O_CREAT | O_EXCL, O_RDWR | O_APPEND };
 	int way = ways[below(only_look ? 3 : sizeof(ways) / sizeof(ways[0]))];
 	const char *p = path();
+	int fd;
 
 	if (!only_look && below(20) == 0)
-		keep(open(p, O_TMPFILE | O_RDWR | O_NONBLOCK, 0600));
+		fd = open(p, O_TMPFILE | O_RDWR | O_NONBLOCK, 0600);
 	else
-		keep(open(p, way | O_NONBLOCK | O_CLOEXEC | some(O_NOATIME | O_DIRECT | O_NOFOLLOW | O_SYNC), 0666));
+		fd = open(p, way | O_NONBLOCK | O_CLOEXEC | some(O_NOATIME | O_DIRECT | O_NOFOLLOW | O_SYNC), 0666);
+	count(p, fd >= 0);
+	keep(fd);
 }
 
 static void close_one(void)
@@ -43,8 +46,10 @@ static void read_directory(int fd)
 
 static void read_names(void)
 {
-	int fd = open(path(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const char *p = path();
+	int fd = open(p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
+	count(p, fd >= 0);
 	if (fd < 0)
 		return;
 	read_directory(fd);

@@ -19,12 +19,12 @@ static void look_at(void)
 	struct stat st;
 
 	switch (below(6)) {
-	case 0: stat(p, &st); break;
-	case 1: lstat(p, &st); break;
-	case 2: statx(AT_FDCWD, p, some(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC | AT_STATX_FORCE_SYNC),
-		      (unsigned int)dice() & 0x7fffffff, &sx); break;
+	case 0: count(p, !stat(p, &st)); break;
+	case 1: count(p, !lstat(p, &st)); break;
+	case 2: count(p, !statx(AT_FDCWD, p, some(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC | AT_STATX_FORCE_SYNC),
+				(unsigned int)dice() & 0x7fffffff, &sx)); break;
 	case 3: faccessat(AT_FDCWD, p, (int)below(8), some(AT_EACCESS | AT_SYMLINK_NOFOLLOW)); break;
-	case 4: statfs(p, &sf); break;
+	case 4: count(p, !statfs(p, &sf)); break;
 	case 5: if (chdir(below(2) ? p : "/")) break; break;
 	}
 	if (below(8) == 0 && chdir("/"))
@@ -33,8 +33,9 @@ static void look_at(void)
 
 static void read_link(void)
 {
-	if (readlink(path(), buffer, below(5000)) < 0)
-		return;
+	const char *p = path();
+
+	count(p, readlink(p, buffer, below(5000)) >= 0);
 }
 
 static void read_attributes(void)
@@ -44,7 +45,7 @@ static void read_attributes(void)
 	if (below(2))
 		(below(2) ? lgetxattr : getxattr)(p, attribute(), buffer, below(3) ? 65536 : below(64));
 	else
-		(below(2) ? llistxattr : listxattr)(p, buffer, below(3) ? 65536 : below(64));
+		count(p, (below(2) ? llistxattr : listxattr)(p, buffer, below(3) ? 65536 : below(64)) >= 0);
 }
 
 static void write_attributes(void)
