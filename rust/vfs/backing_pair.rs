@@ -14,6 +14,7 @@ use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering;
+use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::prelude::*;
 
 /// One backing file, or two.
@@ -88,7 +89,7 @@ impl BackingPair {
             first: ManuallyDrop::new(unsafe { OwnedFile::from_raw(first) }),
             second,
         };
-        let new = KBox::into_raw(KBox::new(pair, GFP_KERNEL)?);
+        let new = KBox::into_raw(KBox::new(pair, GFP_KERNEL_ACCOUNT)?);
         let tagged = new.cast::<bindings::file>().map_addr(|a| a | IS_PAIR);
         // INVARIANT: The pair has the reference on the first file from here on.
         let exchanged = self

@@ -16,6 +16,7 @@ use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering;
+use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::prelude::*;
 use kernel::sync::lock::mutex::MutexBackend;
 use kernel::sync::lock::Guard;
@@ -45,8 +46,14 @@ impl<T> Locked<T> {
     /// `ENOMEM`.
     pub fn new(value: T, depth: u32) -> Result<Self> {
         Ok(Self(match depth {
-            0 | 1 => KBox::pin_init(kernel::new_mutex!(value, "vfs::Locked/1"), GFP_KERNEL),
-            _ => KBox::pin_init(kernel::new_mutex!(value, "vfs::Locked/2"), GFP_KERNEL),
+            0 | 1 => KBox::pin_init(
+                kernel::new_mutex!(value, "vfs::Locked/1"),
+                GFP_KERNEL_ACCOUNT,
+            ),
+            _ => KBox::pin_init(
+                kernel::new_mutex!(value, "vfs::Locked/2"),
+                GFP_KERNEL_ACCOUNT,
+            ),
         }?))
     }
 
@@ -60,11 +67,11 @@ impl<T> Locked<T> {
         Ok(Self(match depth {
             0 | 1 => KBox::pin_init(
                 kernel::new_mutex!(value, "vfs::Locked/1 (inner)"),
-                GFP_KERNEL,
+                GFP_KERNEL_ACCOUNT,
             ),
             _ => KBox::pin_init(
                 kernel::new_mutex!(value, "vfs::Locked/2 (inner)"),
-                GFP_KERNEL,
+                GFP_KERNEL_ACCOUNT,
             ),
         }?))
     }
@@ -112,14 +119,14 @@ impl<A, T> WithLock<A, T> {
                     beside,
                     lock <- kernel::new_mutex!(value, "vfs::WithLock/1 (outer)"),
                 }),
-                GFP_KERNEL,
+                GFP_KERNEL_ACCOUNT,
             ),
             _ => KBox::pin_init(
                 pin_init!(Self {
                     beside,
                     lock <- kernel::new_mutex!(value, "vfs::WithLock/2 (outer)"),
                 }),
-                GFP_KERNEL,
+                GFP_KERNEL_ACCOUNT,
             ),
         }
     }
@@ -300,7 +307,7 @@ impl<T> LateBox<T> {
         if let Some(value) = self.get() {
             return Ok(value);
         }
-        let new = KBox::into_raw(KBox::new(make()?, GFP_KERNEL)?);
+        let new = KBox::into_raw(KBox::new(make()?, GFP_KERNEL_ACCOUNT)?);
         let exchanged = self.0.compare_exchange(
             core::ptr::null_mut(),
             new,

@@ -286,7 +286,7 @@ fn init(
         upper,
         top,
         below,
-        lazy: lazy.map(object::lazy_data).transpose()?,
+        lazy: lazy.as_deref().map(object::lazy_data).transpose()?,
     };
     let object = Object::new(places, traits)?;
     Ok(new.init(real.inode(), idmap, ino, marks.protection, object))

@@ -16,8 +16,8 @@
 use super::instance::Instance;
 use super::listing::SharedListing;
 use core::ops::Deref;
+use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::prelude::*;
-use kernel::str::CString;
 use vfs::pinned::Other;
 use vfs::sync::LateBox;
 use vfs::sync::LockWord;
@@ -69,16 +69,21 @@ type BelowPins = (Option<PinnedDentry>, KVec<PinnedDentry>);
 pub(crate) struct Below(BelowPins);
 
 /// Data that nobody looks for before it is needed: where to look, in each data-only layer; where it was
-/// found.
-pub(crate) type LazyData = (Other<CString>, SetOnce<PinnedDentry>);
+/// found. (The path ends with a NUL.)
+pub(crate) type LazyData = (Other<KVec<u8>>, SetOnce<PinnedDentry>);
 
 /// Data that was not looked for yet.
 ///
 /// # Errors
 ///
 /// `ENOMEM`.
-pub(crate) fn lazy_data(path: CString) -> Result<KBox<LazyData>> {
-    Ok(KBox::new((Other(path), SetOnce::new()), GFP_KERNEL)?)
+pub(crate) fn lazy_data(path: &CStr) -> Result<KBox<LazyData>> {
+    // It is kept as long as the inode, and a layer chooses its length.
+    let path = path.to_bytes_with_nul();
+    let mut kept = KVec::with_capacity(path.len(), GFP_KERNEL_ACCOUNT)?;
+    kept.extend_from_slice(path, GFP_KERNEL_ACCOUNT)?;
+    let data = (Other(kept), SetOnce::new());
+    Ok(KBox::new(data, GFP_KERNEL_ACCOUNT)?)
 }
 
 impl Below {
@@ -88,7 +93,7 @@ impl Below {
     ///
     /// `ENOMEM`.
     pub(crate) fn with_capacity(len: usize) -> Result<Self> {
-        let rest = KVec::with_capacity(len.saturating_sub(1), GFP_KERNEL)?;
+        let rest = KVec::with_capacity(len.saturating_sub(1), GFP_KERNEL_ACCOUNT)?;
         Ok(Self((None, rest)))
     }
 
@@ -102,7 +107,7 @@ impl Below {
         if first.is_none() {
             *first = Some(place);
         } else {
-            rest.push(place, GFP_KERNEL)?;
+            rest.push(place, GFP_KERNEL_ACCOUNT)?;
         }
         Ok(())
     }
@@ -199,7 +204,7 @@ impl Object {
             LateBox::default()
         } else {
             let more = (places.below.0, places.lazy, Other::default());
-            LateBox::with(KBox::new(more, GFP_KERNEL)?)
+            LateBox::with(KBox::new(more, GFP_KERNEL_ACCOUNT)?)
         };
         let traits = traits.with(Trait::IN_UPPER, places.upper.is_some());
         let object = Self {
@@ -275,7 +280,7 @@ impl Object {
 
     /// Where to look for the data in the data-only layers, if it is there.
     pub(crate) fn lazy_path(&self) -> Option<&CStr> {
-        Some(&self.lazy()?.0 .0)
+        CStr::from_bytes_with_nul(&self.lazy()?.0 .0).ok()
     }
 
     /// Says where the data is. Whoever comes second has found the same.
