@@ -265,7 +265,7 @@ impl Job<'_> {
 
     /// It is about to get its name in upper, whose directory is locked. Until it is published lookups of the name
     /// wait, or start over.
-    fn begin_publication(&self) -> Result<Option<Publication<'_>>> {
+    fn begin_publication(&self) -> Result<Publication<'_>> {
         self.instance.publications.begin(self.dentry)
     }
 
@@ -390,7 +390,7 @@ impl Job<'_> {
         }
         let publication = self.begin_publication()?;
         renaming.rename_keeping_times(self.c)?;
-        Ok(publication)
+        Ok(Some(publication))
     }
 
     /// The path of an object in upper.

@@ -219,7 +219,7 @@ impl Setup {
                 MAGIC
             },
             roots: sorted_roots(fc, upper.as_ref(), &layers)?,
-            publications: Publications::new(upper.is_some(), facts.stack_depth)?,
+            publications: Publications::new(facts.stack_depth),
             upper,
             layers,
             merged,

@@ -17,14 +17,17 @@ use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::sync::lock::mutex::MutexBackend;
 use kernel::sync::lock::Guard;
+use vfs::sync::LateBox;
 use vfs::sync::Locked;
 
 const SLOTS: usize = 32;
 
-/// The publications of a stack, by directory and name.
+/// The publications of a stack, by name.
 pub(crate) struct Publications {
-    /// None where nothing is copied up.
-    slots: KVec<Slot>,
+    /// Made for the first of them: a mount that copies nothing up does without.
+    slots: LateBox<KVec<Slot>>,
+    /// The stacking depth, for the locks.
+    depth: u32,
 }
 
 struct Slot {
@@ -49,19 +52,23 @@ impl Drop for Publication<'_> {
 
 /// A lookup that watches whether the name is published meanwhile.
 pub(crate) struct Watch<'a> {
-    slot: Option<&'a Slot>,
+    publications: &'a Publications,
+    place: usize,
     begun: usize,
 }
 
 impl Publications {
-    /// Those of a stack of that depth, which has an upper layer or not.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn new(has_upper: bool, depth: u32) -> Result<Self> {
-        let mut slots = KVec::new();
-        for _ in 0..if has_upper { SLOTS } else { 0 } {
+    /// Those of a stack of that depth.
+    pub(crate) fn new(depth: u32) -> Self {
+        Self {
+            slots: LateBox::default(),
+            depth,
+        }
+    }
+
+    fn make_slots(depth: u32) -> Result<KVec<Slot>> {
+        let mut slots = KVec::with_capacity(SLOTS, GFP_KERNEL)?;
+        for _ in 0..SLOTS {
             let slot = Slot {
                 begun: AtomicUsize::new(0),
                 ended: AtomicUsize::new(0),
@@ -69,11 +76,13 @@ impl Publications {
             };
             slots.push(slot, GFP_KERNEL)?;
         }
-        Ok(Self { slots })
+        Ok(slots)
     }
 
-    fn slot(&self, name: &Dentry) -> Option<&Slot> {
-        self.slots.get(name.name_hash() as usize % SLOTS)
+    /// The slot at that place, if anything was ever published.
+    #[inline]
+    fn slot(&self, place: usize) -> Option<&Slot> {
+        self.slots.get()?.get(place)
     }
 
     /// The copy of what has this name is about to get its name in upper. The caller has locked the directory in
@@ -81,18 +90,17 @@ impl Publications {
     ///
     /// # Errors
     ///
-    /// `EINTR`: the task is being killed.
-    pub(crate) fn begin(&self, name: &Dentry) -> Result<Option<Publication<'_>>> {
-        let Some(slot) = self.slot(name) else {
-            return Ok(None);
-        };
+    /// `EINTR`: the task is being killed. `ENOMEM`.
+    pub(crate) fn begin(&self, name: &Dentry) -> Result<Publication<'_>> {
+        let slots = self.slots.get_or_make(|| Self::make_slots(self.depth))?;
+        let slot = slots.get(place_of(name)).ok_or(EIO)?;
         let guard = slot.lock.lock()?;
         // Before anything of it can be seen.
         slot.begun.fetch_add(1, Ordering::Release);
-        Ok(Some(Publication {
+        Ok(Publication {
             slot,
             _guard: guard,
-        }))
+        })
     }
 
     /// A lookup begins. It waits for a copy of the name that is being published.
@@ -102,33 +110,39 @@ impl Publications {
     /// `EINTR`: the task is being killed.
     #[inline]
     pub(crate) fn watch(&self, name: &Dentry) -> Result<Watch<'_>> {
-        let Some(slot) = self.slot(name) else {
-            return Ok(Watch {
-                slot: None,
-                begun: 0,
-            });
-        };
-        let mut begun = slot.begun.load(Ordering::Acquire);
-        if slot.ended.load(Ordering::Acquire) != begun {
-            let _guard = slot.lock.lock()?;
+        let place = place_of(name);
+        let mut begun = 0;
+        if let Some(slot) = self.slot(place) {
             begun = slot.begun.load(Ordering::Acquire);
+            if slot.ended.load(Ordering::Acquire) != begun {
+                let _guard = slot.lock.lock()?;
+                begun = slot.begun.load(Ordering::Acquire);
+            }
         }
         Ok(Watch {
-            slot: Some(slot),
+            publications: self,
+            place,
             begun,
         })
     }
+}
+
+#[inline]
+fn place_of(name: &Dentry) -> usize {
+    name.name_hash() as usize % SLOTS
 }
 
 impl Watch<'_> {
     /// Whether the name, or one of the few others of the slot, was published since: what was found may be of two
     /// states.
     ///
-    /// Who publishes counts before he changes anything, and whatever this task has seen of the change (a dentry of
-    /// upper that has an inode, a chain of the inode cache without one) was made visible after that.
+    /// Who publishes makes the slots, if there are none, and counts, before he changes anything; and whatever this
+    /// task has seen of the change (a dentry of upper that has an inode, a chain of the inode cache without one) was
+    /// made visible after that.
     #[inline]
     pub(crate) fn was_disturbed(&self) -> bool {
-        self.slot
+        self.publications
+            .slot(self.place)
             .is_some_and(|slot| slot.begun.load(Ordering::Acquire) != self.begun)
     }
 }
