@@ -311,10 +311,9 @@ impl<'a> Removing<'a> {
     pub fn remove(self, _c: &Override<'_>) -> Result {
         let idmap = self.writing.idmap_ptr();
         let is_dir = self.child().is_dir();
-        // SAFETY: By the type invariant the directory is locked and the child is in it. A further
-        // reference keeps the dentry from being reused as a negative one meanwhile.
+        // SAFETY: By the type invariant the directory is locked and the child is in it. If nobody else has the
+        // dentry it becomes a negative one; nobody asks what it names after that, as `self` ends here.
         unsafe {
-            let _keep = ARef::from(self.child());
             let dir = self.parent.inode().as_ptr();
             to_result(self.writing.note_delegated(|noted| {
                 if is_dir {

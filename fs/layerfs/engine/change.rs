@@ -223,7 +223,7 @@ impl Job<'_> {
         };
         changed(self.instance, dir);
         let sb = dir.super_block();
-        inode::get_made(sb, self.instance, self.c, made.clone(), &name).inspect_err(|_| {
+        inode::get_made(sb, self.instance, made.clone(), &name).inspect_err(|_| {
             if over_whiteout {
                 // What is in lower must not come back. If this fails too, the new object stays.
                 let put = work::put_whiteout(self.upper, self.c, self.writing, upper_dir, &made);
@@ -464,7 +464,7 @@ pub(crate) fn create_nameless(
             let real =
                 BackingFile::make_nameless(job.c, &request.opening(), upper_dir, owner.mode)?;
             let made = ARef::from(real.dentry());
-            let inode = inode::get_made(dir.super_block(), instance, job.c, made, &named)?;
+            let inode = inode::get_made(dir.super_block(), instance, made, &named)?;
             Ok((inode, real))
         })
     })

@@ -45,7 +45,8 @@ pub(crate) struct Found {
     pub(crate) xattr_whiteouts: bool,
 }
 
-/// What the marks say of an object, for its inode.
+/// What the marks say of an object, for its inode. An object that was just made has none.
+#[derive(Default)]
 pub(crate) struct Marks {
     may_have_whiteouts: bool,
     impure: bool,
@@ -173,32 +174,22 @@ pub(crate) fn get(
             return init(instance, sb.new_inode()?, found, marks, false).map(Ok);
         }
     };
-    let cached = |inode: ARef<Inode>| {
-        if agrees(&inode, &found) {
-            return Ok(Ok(inode));
-        }
-        let (real, layer) = match (&found.top, &found.upper) {
-            (Some((lower, index)), _) if by_lower => (lower, Some(*index)),
-            (_, upper) => (upper.as_ref().ok_or(EIO)?, None),
-        };
-        let real = real.clone();
-        Ok(Err(Disagreement { real, layer }))
-    };
     // Whoever looks for a new inode before it is set up waits, and can't be killed. So the layers are asked before
     // there is one; if it is there already, they need not be.
     if found.has_marks() {
         if let Some(inode) = sb.cached(key) {
-            return cached(inode);
+            return compare(inode, &found, by_lower);
         }
     }
     let marks = found.read_marks(instance, c)?;
     match sb.get_or_new(key)? {
         Cached::New(new) => init(instance, new, found, marks, by_lower).map(Ok),
-        Cached::Found(inode) => cached(inode),
+        Cached::Found(inode) => compare(inode, &found, by_lower),
     }
 }
 
-/// The inode of an object that was just made in upper, under `name` if it has one.
+/// The inode of an object that was just made in upper, under `name` if it has one. It is not asked for marks: only
+/// the stack writes them, and there is no inode of it before this.
 ///
 /// # Errors
 ///
@@ -206,11 +197,38 @@ pub(crate) fn get(
 pub(crate) fn get_made(
     sb: &SuperBlock,
     instance: &Instance,
-    c: &Override<'_>,
     made: ARef<Real>,
     name: &Dentry,
 ) -> Result<ARef<Inode>> {
-    get(sb, instance, c, Found::in_upper(made))?.map_err(|other| other.refuse(instance, name))
+    let key = made.inode().key();
+    let found = Found::in_upper(made);
+    match sb.get_or_new(key)? {
+        Cached::New(new) => init(instance, new, found, Marks::default(), false),
+        Cached::Found(inode) => {
+            compare(inode, &found, false)?.map_err(|other| other.refuse(instance, name))
+        }
+    }
+}
+
+/// The inode that is cached, if it is in the places that were found.
+///
+/// # Errors
+///
+/// `EIO`: nothing was found. The value is a disagreement if it is in other places.
+fn compare(
+    inode: ARef<Inode>,
+    found: &Found,
+    by_lower: bool,
+) -> Result<Result<ARef<Inode>, Disagreement>> {
+    if agrees(&inode, found) {
+        return Ok(Ok(inode));
+    }
+    let (real, layer) = match (&found.top, &found.upper) {
+        (Some((lower, index)), _) if by_lower => (lower, Some(*index)),
+        (_, upper) => (upper.as_ref().ok_or(EIO)?, None),
+    };
+    let real = real.clone();
+    Ok(Err(Disagreement { real, layer }))
 }
 
 /// Whether a cached inode is in the places that were found.

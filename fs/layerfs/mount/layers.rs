@@ -119,7 +119,7 @@ impl Setup {
     ) -> Result<Instance> {
         let mut layers: KVec<Layer> = KVec::with_capacity(self.lowers.len(), GFP_KERNEL)?;
         // The first filesystem is upper's, or nobody's.
-        let mut filesystems: KVec<Filesystem> = KVec::new();
+        let mut filesystems: KVec<Filesystem> = KVec::with_capacity(2, GFP_KERNEL)?;
         let nobody = Filesystem {
             id: 0,
             dev: AnonDev::new()?,
@@ -376,7 +376,8 @@ pub(super) struct RootParts {
 /// Finds out what the root directory is made of: the roots of all layers.
 pub(super) fn root_parts(instance: &Instance, c: &Override<'_>) -> Result<RootParts> {
     let mut xattr_whiteouts = false;
-    let mut below = KVec::new();
+    let lowermost = instance.merged.saturating_sub(1);
+    let mut below = KVec::with_capacity(lowermost, GFP_KERNEL)?;
     let mut top = None;
     let mut weak = false;
     let upper = instance
@@ -386,7 +387,6 @@ pub(super) fn root_parts(instance: &Instance, c: &Override<'_>) -> Result<RootPa
     if let Some(upper) = &upper {
         weak |= upper.needs_revalidation();
     }
-    let lowermost = instance.merged.saturating_sub(1);
     for (i, layer) in instance.layers.iter().enumerate().take(instance.merged) {
         let dentry = root_of(layer);
         weak |= dentry.needs_revalidation();
