@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+use core::sync::atomic::fence;
 use core::sync::atomic::AtomicBool;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::AtomicUsize;
@@ -390,7 +391,13 @@ impl SharedListing {
 
     /// Drops the listing if nobody takes part.
     fn tidy(&self) {
-        while self.users.load(Ordering::SeqCst) == 0 {
+        loop {
+            // Of one who leaves and then finds the lock held, and one who gives the lock back and then looks at
+            // the users, one sees the other: a lock that can't be had at once is in no order by itself.
+            fence(Ordering::SeqCst);
+            if self.users.load(Ordering::SeqCst) != 0 {
+                return;
+            }
             // Whoever has the lock drops it in our place: one who joins was counted before it took the lock
             // and will leave; one who tidies looks again when it has given the lock back.
             let Some(mut made) = self.made.try_lock() else {
