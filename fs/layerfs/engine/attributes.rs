@@ -10,12 +10,10 @@
 #![forbid(unsafe_code)]
 
 use super::work::Write;
-use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::Real;
 use core::ops::Range;
 use format::xattr::Class;
-use format::xattr::Mark;
 use kernel::prelude::*;
 use vfs::acl;
 use vfs::acl::Acl;
@@ -23,7 +21,6 @@ use vfs::alloc::charged;
 use vfs::change::Change;
 use vfs::errno::*;
 use vfs::inode::mode;
-use vfs::inode::Protection;
 use vfs::stat::Stat;
 use vfs::write::Writing;
 use vfs::xattr;
@@ -38,28 +35,6 @@ const BATCH: usize = 64 << 10;
 
 /// Room for values to begin with: most objects have few and small ones.
 const FIRST_ROOM: usize = 512;
-
-/// Keeps the protection of an object beside its flags.
-///
-/// # Errors
-///
-/// `EPERM`: upper has no attributes to keep it in. `ENOSPC`, …
-pub(crate) fn write_protection(
-    instance: &Instance,
-    c: &Override<'_>,
-    writing: &Writing<'_>,
-    dentry: &Real,
-    protection: Protection,
-) -> Result {
-    let value = format::protattr::Protattr {
-        append: protection.append,
-        immutable: protection.immutable,
-    };
-    match value.encode() {
-        Some(value) => marks::write(instance, c, writing, dentry, Mark::Protattr, value, EPERM),
-        None => marks::erase(instance, c, writing, dentry, Mark::Protattr),
-    }
-}
 
 /// Gives an object the mode, owner and times of `stat`.
 ///

@@ -23,6 +23,7 @@ use super::work;
 use super::work::Temp;
 use super::work::Write;
 use crate::marks;
+use crate::marks::Marked;
 use crate::state::instance::Instance;
 use crate::state::layer::Upper;
 use crate::state::object::Now;
@@ -181,20 +182,20 @@ impl Job<'_> {
     }
 
     fn mark(&self, dentry: &Real, mark: Mark, value: &[u8], missing: Error) -> Result {
-        marks::write(
-            self.instance,
-            self.c,
-            self.writing,
+        self.marked(dentry).write(mark, value, missing)
+    }
+
+    fn marked<'b>(&'b self, dentry: &'b Real) -> Marked<'b> {
+        Marked {
+            instance: self.instance,
+            c: self.c,
+            writing: self.writing,
             dentry,
-            mark,
-            value,
-            missing,
-        )
+        }
     }
 
     fn set_impure(&self, dir: &Positive, upper: &Real) {
-        let object = dir.inode().data();
-        work::set_impure(self.instance, self.c, self.writing, object, upper);
+        work::set_impure(self.marked(upper), dir.inode().data());
     }
 
     fn make_in_work(&self, what: &What<'_>) -> Result<Temp<'_>> {

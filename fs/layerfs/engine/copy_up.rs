@@ -19,7 +19,7 @@ use super::stale::Stale;
 use super::work;
 use super::work::Temp;
 use super::work::Write;
-use crate::marks;
+use crate::marks::Marked;
 use crate::state::instance::Instance;
 use crate::state::layer::Upper;
 use crate::state::object;
@@ -243,24 +243,23 @@ impl Job<'_> {
         } else {
             None
         };
-        if let Some(place) = &self.place {
-            let writing = self.access.start();
-            let (instance, c) = (self.instance, self.c);
-            let parent = place.parent.inode().data();
-            work::set_impure(instance, c, &writing, parent, place.upper_dir);
-        }
+        self.set_parent_impure();
         if self.dentry.inode().is_regular() && self.upper.has_nameless {
             self.without_name(origin)?;
         } else {
             self.in_work(origin)?;
         }
+        // A listing that did not see it yet may have taken the mark away meanwhile.
+        self.set_parent_impure();
+        Ok(())
+    }
+
+    fn set_parent_impure(&self) {
         if let Some(place) = &self.place {
             let writing = self.access.start();
-            // A listing that did not see it yet may have taken the mark away meanwhile.
-            let parent = place.parent.inode().data();
-            work::set_impure(self.instance, self.c, &writing, parent, place.upper_dir);
+            let marked = self.marked(&writing, place.upper_dir);
+            work::set_impure(marked, place.parent.inode().data());
         }
-        Ok(())
     }
 
     /// It is about to get its name in upper, whose directory is locked. Until it is published lookups of the name
@@ -453,14 +452,23 @@ impl Job<'_> {
         Ok(())
     }
 
+    fn marked<'b>(&'b self, writing: &'b Writing<'b>, dentry: &'b Real) -> Marked<'b> {
+        Marked {
+            instance: self.instance,
+            c: self.c,
+            writing,
+            dentry,
+        }
+    }
+
     /// Writes what the copy was made from; gives whether it is there. It keeps the inode number. On a
     /// directory it says as well that whiteouts may be in it, which must not be forgotten.
     fn write_origin(&self, writing: &Writing<'_>, temp: &Real, origin: &[u8]) -> Result<bool> {
-        let (instance, c, mark) = (self.instance, self.c, Mark::Origin);
+        let marked = self.marked(writing, temp);
         if !temp.is_dir() {
-            return Ok(marks::note(instance, c, writing, temp, mark, origin));
+            return Ok(marked.note(Mark::Origin, origin));
         }
-        match marks::write(instance, c, writing, temp, mark, origin, EOPNOTSUPP) {
+        match marked.write(Mark::Origin, origin, EOPNOTSUPP) {
             Ok(()) => Ok(true),
             // Upper can't keep it of anything.
             Err(e) if e == EPERM || e == EOPNOTSUPP => Ok(false),
@@ -481,14 +489,8 @@ impl Job<'_> {
             let protection = old.protection();
             if protection != Protection::default() {
                 // On the real object it would keep us from linking and marking it.
-                let written = attributes::write_protection(
-                    self.instance,
-                    self.c,
-                    &writing,
-                    to.dentry(),
-                    protection,
-                );
-                match written {
+                let marked = self.marked(&writing, to.dentry());
+                match marked.write_protection(protection) {
                     Err(e) if e == EPERM => {}
                     result => result?,
                 }
@@ -528,13 +530,8 @@ impl Job<'_> {
             let name = attributes::CAPABILITY;
             xattr::set(self.c, &writing, upper.dentry(), name, &value, 0)?;
         }
-        marks::erase(
-            self.instance,
-            self.c,
-            &writing,
-            upper.dentry(),
-            Mark::Metacopy,
-        )?;
+        self.marked(&writing, upper.dentry())
+            .erase(Mark::Metacopy)?;
         self.claim.show_data_in_upper();
         Ok(())
     }

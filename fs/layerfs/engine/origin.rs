@@ -7,6 +7,7 @@
 
 use super::work;
 use crate::marks;
+use crate::marks::Marked;
 use crate::state::instance::Instance;
 use crate::state::layer::Layer;
 use crate::state::object::Object;
@@ -142,7 +143,14 @@ pub(crate) fn add_missing(
         // Upper has become read-only, or is frozen: nothing is lost without.
         return;
     };
-    if marks::note(instance, c, &writing, upper, Mark::Origin, value) {
-        work::set_impure(instance, c, &writing, parent, upper_parent);
+    let marked = Marked {
+        instance,
+        c,
+        writing: &writing,
+        dentry: upper,
+    };
+    if marked.note(Mark::Origin, value) {
+        let dentry = upper_parent;
+        work::set_impure(Marked { dentry, ..marked }, parent);
     }
 }

@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::stale::Stale;
-use crate::marks;
+use crate::marks::Marked;
 use crate::state::instance::Instance;
 use crate::state::layer::Upper;
 use crate::state::listing::Arena;
@@ -17,6 +17,7 @@ use crate::state::object::Trait;
 use crate::state::Real;
 use core::ops::Deref;
 use core::sync::atomic::Ordering;
+use format::xattr::Mark;
 use kernel::prelude::*;
 use kernel::str::BStr;
 use kernel::sync::aref::ARef;
@@ -365,32 +366,29 @@ pub(crate) fn clear_impure(
         return;
     };
     object.set_impure(false);
-    let mark = format::xattr::Mark::Impure;
-    let erased = marks::erase(instance, c, &writing, upper.dentry(), mark);
+    let marked = Marked {
+        instance,
+        c,
+        writing: &writing,
+        dentry: upper.dentry(),
+    };
+    let erased = marked.erase(Mark::Impure);
     if erased.is_err() || Now::of(object).has(Trait::IMPURE) || !is_unchanged() {
         // Whoever set the trait meanwhile may have written the mark before it was erased.
         object.set_impure(false);
-        set_impure(instance, c, &writing, object, upper.dentry());
+        set_impure(marked, object);
     }
 }
 
-/// Marks a directory in upper that it may hold objects with an origin. If that can't be written it holds
+/// Marks a directory in upper, `object`, that it may hold objects with an origin. If that can't be written it holds
 /// as long as the directory is in memory; after that its listing may show other numbers than `stat(2)`.
-pub(crate) fn set_impure(
-    instance: &Instance,
-    c: &Override<'_>,
-    writing: &Writing<'_>,
-    object: &Object,
-    upper: &Real,
-) {
+pub(crate) fn set_impure(marked: Marked<'_>, object: &Object) {
     if Now::of(object).has(Trait::IMPURE) {
         return;
     }
     // Before the mark: `clear_impure` erases the mark, and looks at the trait after that.
     object.set_impure(true);
-    let value = format::opaque::IMPURE;
-    let mark = format::xattr::Mark::Impure;
-    marks::note(instance, c, writing, upper, mark, value);
+    marked.note(Mark::Impure, format::opaque::IMPURE);
     if let Some(listing) = object.listing() {
         // One that was made before did not look for numbers of lower objects.
         listing.outdate();

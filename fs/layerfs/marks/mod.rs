@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What is written on the layers, read: the marks of `format`, from the extended attributes that hold
-//! them. How a mark that can't be read is taken is overlayfs's rule, and said at each.
+//! The marks of `format` on the objects of layers, in the extended attributes that hold them: read, and in upper
+//! written. How a mark that can't be read is taken is overlayfs's rule, and said at each.
 
 #![forbid(unsafe_code)]
 
@@ -10,6 +10,7 @@ use crate::state::instance::Instance;
 use crate::state::Real;
 use format::metacopy::Metacopy;
 use format::opaque::DirMark;
+use format::protattr::Protattr;
 use format::redirect::Redirect;
 use format::whiteout;
 use format::xattr::Mark;
@@ -196,7 +197,7 @@ pub(crate) fn origin(config: &Config, c: &Override<'_>, path: Path<'_>) -> Optio
 /// What protection is kept beside the flags of an object in upper.
 pub(crate) fn protection(config: &Config, c: &Override<'_>, path: Path<'_>) -> Protection {
     match xattr::get_whole(c, path, config.xattr(Mark::Protattr)) {
-        Ok(Some(value)) => match format::protattr::Protattr::decode(&value) {
+        Ok(Some(value)) => match Protattr::decode(&value) {
             Ok(p) => Protection {
                 append: p.append,
                 immutable: p.immutable,
@@ -210,89 +211,109 @@ pub(crate) fn protection(config: &Config, c: &Override<'_>, path: Path<'_>) -> P
     }
 }
 
-/// Writes a mark without which what is done would be wrong. Where upper can't keep marks the error is
-/// `missing`.
-///
-/// # Errors
-///
-/// `missing`; `ENOSPC`, `EDQUOT`, `EPERM`, …
-pub(crate) fn write(
-    instance: &Instance,
-    c: &Override<'_>,
-    writing: &Writing<'_>,
-    dentry: &Real,
-    mark: Mark,
-    value: &[u8],
-    missing: Error,
-) -> Result {
-    if instance.upper()?.no_xattrs {
-        return Err(missing);
-    }
-    let name = instance.config.xattr(mark);
-    match xattr::set(c, writing, dentry, name, value, 0) {
-        Err(e) if e == EOPNOTSUPP => {
-            vfs::warn_limited!("'{}': upper can't keep the attribute {}\n", &**dentry, name);
-            Err(missing)
-        }
-        result => result,
-    }
+/// An object in upper whose marks are written: with these credentials, and this right to write.
+#[derive(Clone, Copy)]
+pub(crate) struct Marked<'a> {
+    pub(crate) instance: &'a Instance,
+    pub(crate) c: &'a Override<'a>,
+    pub(crate) writing: &'a Writing<'a>,
+    pub(crate) dentry: &'a Real,
 }
 
-/// Writes a mark that only improves something: a number that stays, a listing that is right after the next
-/// mount. Nothing fails for want of it, so what comes is no error, but whether it is there now.
-pub(crate) fn note(
-    instance: &Instance,
-    c: &Override<'_>,
-    writing: &Writing<'_>,
-    dentry: &Real,
-    mark: Mark,
-    value: &[u8],
-) -> bool {
-    let Some(upper) = &instance.upper else {
-        return false;
-    };
-    if upper.keeps_no_notes() {
-        return false;
-    }
-    let name = instance.config.xattr(mark);
-    match xattr::set(c, writing, dentry, name, value, 0) {
-        Ok(()) => true,
-        // The object is immutable, append-only, of somebody who is unknown here, or of a type that user.*
-        // is not for: nobody can do anything about it.
-        Err(e) if e == EPERM || e == EACCES => false,
-        Err(e) if e == EOPNOTSUPP => {
-            // If not on these, then on nothing.
-            if (dentry.is_dir() || dentry.is_regular()) && upper.forget_notes() {
-                vfs::warn_limited!("'{}': upper can't keep the attribute {}\n", &**dentry, name);
+impl Marked<'_> {
+    /// Writes a mark without which what is done would be wrong. Where upper can't keep marks the error is
+    /// `missing`.
+    ///
+    /// # Errors
+    ///
+    /// `missing`; `ENOSPC`, `EDQUOT`, `EPERM`, …
+    pub(crate) fn write(self, mark: Mark, value: &[u8], missing: Error) -> Result {
+        if self.instance.upper()?.no_xattrs {
+            return Err(missing);
+        }
+        match self.set(mark, value) {
+            Err(e) if e == EOPNOTSUPP => {
+                self.warn_not_kept(mark);
+                Err(missing)
             }
-            false
-        }
-        Err(e) => {
-            vfs::warn_limited!(
-                "'{}': the attribute {} can't be kept ({:?}); inode numbers may change with the next mount\n",
-                &**dentry,
-                name,
-                e
-            );
-            false
+            result => result,
         }
     }
-}
 
-/// Takes a mark off an object in upper, if it is there.
-///
-/// # Errors
-///
-/// `EPERM`, `EIO`, …
-pub(crate) fn erase(
-    instance: &Instance,
-    c: &Override<'_>,
-    writing: &Writing<'_>,
-    dentry: &Real,
-    mark: Mark,
-) -> Result {
-    match xattr::remove(c, writing, dentry, instance.config.xattr(mark)) {
-        Err(e) if e == ENODATA || e == EOPNOTSUPP => Ok(()),
-        result => result,
+    /// Writes a mark that only improves something: a number that stays, a listing that is right after the next
+    /// mount. Nothing fails for want of it, so what comes is no error, but whether it is there now.
+    pub(crate) fn note(self, mark: Mark, value: &[u8]) -> bool {
+        let Some(upper) = &self.instance.upper else {
+            return false;
+        };
+        if upper.keeps_no_notes() {
+            return false;
+        }
+        let dentry = self.dentry;
+        match self.set(mark, value) {
+            Ok(()) => true,
+            // The object is immutable, append-only, of somebody who is unknown here, or of a type that user.*
+            // is not for: nobody can do anything about it.
+            Err(e) if e == EPERM || e == EACCES => false,
+            Err(e) if e == EOPNOTSUPP => {
+                // If not on these, then on nothing.
+                if (dentry.is_dir() || dentry.is_regular()) && upper.forget_notes() {
+                    self.warn_not_kept(mark);
+                }
+                false
+            }
+            Err(e) => {
+                vfs::warn_limited!(
+                    "'{}': the attribute {} can't be kept ({:?}); inode numbers may change with the next mount\n",
+                    &**dentry,
+                    self.instance.config.xattr(mark),
+                    e
+                );
+                false
+            }
+        }
+    }
+
+    /// Takes a mark off, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`, `EIO`, …
+    pub(crate) fn erase(self, mark: Mark) -> Result {
+        let name = self.instance.config.xattr(mark);
+        match xattr::remove(self.c, self.writing, self.dentry, name) {
+            Err(e) if e == ENODATA || e == EOPNOTSUPP => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Keeps the protection of an object beside its flags.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`: upper has no attributes to keep it in. `ENOSPC`, …
+    pub(crate) fn write_protection(self, protection: Protection) -> Result {
+        let value = Protattr {
+            append: protection.append,
+            immutable: protection.immutable,
+        };
+        match value.encode() {
+            Some(value) => self.write(Mark::Protattr, value, EPERM),
+            None => self.erase(Mark::Protattr),
+        }
+    }
+
+    fn set(self, mark: Mark, value: &[u8]) -> Result {
+        let name = self.instance.config.xattr(mark);
+        xattr::set(self.c, self.writing, self.dentry, name, value, 0)
+    }
+
+    fn warn_not_kept(self, mark: Mark) {
+        let name = self.instance.config.xattr(mark);
+        vfs::warn_limited!(
+            "'{}': upper can't keep the attribute {}\n",
+            &**self.dentry,
+            name
+        );
     }
 }

@@ -8,10 +8,10 @@
 #![forbid(unsafe_code)]
 
 use crate::engine;
-use crate::engine::attributes::write_protection;
 use crate::engine::copy_up::copy_up;
 use crate::engine::copy_up::Need;
 use crate::marks;
+use crate::marks::Marked;
 use crate::state::instance::Instance;
 use crate::state::object;
 use crate::state::object::mount_number;
@@ -169,11 +169,17 @@ impl AttrOps<LayerFs> for Attr {
         instance.as_mounter(|c| {
             // On the real object protection would keep us from renaming and marking it.
             let before = marks::protection(&instance.config, c, path);
-            write_protection(instance, c, &writing, path.dentry(), protection)?;
+            let marked = Marked {
+                instance,
+                c,
+                writing: &writing,
+                dentry: path.dentry(),
+            };
+            marked.write_protection(protection)?;
             attr.clear_protection();
             attr.set_on(c, &writing, path).inspect_err(|_| {
                 // All or nothing: upper may not know a flag that the lower filesystem has.
-                let _ = write_protection(instance, c, &writing, path.dentry(), before);
+                let _ = marked.write_protection(before);
             })
         })?;
         dentry.refresh_flags(path.dentry().inode(), protection);

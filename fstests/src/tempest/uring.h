@@ -62,90 +62,92 @@ static void ring_rw(unsigned int opcode, int fd)
 	e->off = below(4) ? below(1 << 18) : below(2) ? (uint64_t)-1 : 512 * below(64);
 }
 
-static void ring_look(void)
+static void ring_attribute(unsigned int opcode, unsigned int size)
 {
-	static struct statx sx;
+	struct io_uring_sqe *e = ring_next(opcode);
+
+	e->addr3 = (uintptr_t)path();
+	e->addr = (uintptr_t)attribute();
+	e->addr2 = (uintptr_t)buffer;
+	e->len = size;
+}
+
+static struct io_uring_sqe *ring_two_names(unsigned int opcode)
+{
+	struct io_uring_sqe *e = ring_next(opcode);
+
+	e->addr = (uintptr_t)path();
+	e->len = (uint32_t)AT_FDCWD;
+	e->addr2 = (uintptr_t)path();
+	return e;
+}
+
+/* A few requests at once, each made by that function, which is given an open file, if there is one. */
+static void ring_some(void (*request)(int fd))
+{
 	unsigned int n = 0;
 
 	if (ring.fd < 0)
 		return;
-	for (; n < 1 + below(6); n++) {
-		int fd = open_file();
-		struct io_uring_sqe *e;
-
-		switch (fd < 0 ? below(2) : below(5)) {
-		case 0:
-			e = ring_next(IORING_OP_STATX);
-			e->addr = (uintptr_t)path();
-			e->len = STATX_BASIC_STATS;
-			e->off = (uintptr_t)&sx;
-			break;
-		case 1:
-			e = ring_next(IORING_OP_GETXATTR);
-			e->addr3 = (uintptr_t)path();
-			e->addr = (uintptr_t)attribute();
-			e->addr2 = (uintptr_t)buffer;
-			e->len = below(2) ? 65536 : below(64);
-			break;
-		case 2: ring_rw(IORING_OP_READ, fd); break;
-		case 3: ring_next(IORING_OP_FSYNC)->fd = fd; break;
-		case 4: ring_rw(IORING_OP_READ, fd); break;
-		}
-	}
+	for (; n < 1 + below(6); n++)
+		request(open_file());
 	ring_submit(n);
+}
+
+static void ring_request_look(int fd)
+{
+	static struct statx sx;
+	struct io_uring_sqe *e;
+
+	switch (fd < 0 ? below(2) : below(5)) {
+	case 0:
+		e = ring_next(IORING_OP_STATX);
+		e->addr = (uintptr_t)path();
+		e->len = STATX_BASIC_STATS;
+		e->off = (uintptr_t)&sx;
+		break;
+	case 1: ring_attribute(IORING_OP_GETXATTR, below(2) ? 65536 : below(64)); break;
+	case 2: case 3: ring_rw(IORING_OP_READ, fd); break;
+	case 4: ring_next(IORING_OP_FSYNC)->fd = fd; break;
+	}
+}
+
+static void ring_look(void)
+{
+	ring_some(ring_request_look);
+}
+
+static void ring_request_change(int fd)
+{
+	struct io_uring_sqe *e;
+
+	switch (fd < 0 ? below(5) : below(9)) {
+	case 0: ring_two_names(IORING_OP_RENAMEAT)->rename_flags = below(2) ? 0 : below(4); break;
+	case 1:
+		e = ring_next(IORING_OP_UNLINKAT);
+		e->addr = (uintptr_t)path();
+		e->unlink_flags = below(2) ? AT_REMOVEDIR : 0;
+		break;
+	case 2:
+		e = ring_next(IORING_OP_MKDIRAT);
+		e->addr = (uintptr_t)path();
+		e->len = 0777;
+		break;
+	case 3: ring_two_names(IORING_OP_LINKAT); break;
+	case 4: ring_attribute(IORING_OP_SETXATTR, below(64)); break;
+	case 5: case 6: ring_rw(IORING_OP_WRITE, fd); break;
+	case 7:
+		e = ring_next(IORING_OP_FALLOCATE);
+		e->fd = fd;
+		e->off = below(1 << 18);
+		e->addr = below(1 << 18);
+		e->len = below(4);
+		break;
+	case 8: ring_next(IORING_OP_FSYNC)->fd = fd; break;
+	}
 }
 
 static void ring_change(void)
 {
-	unsigned int n = 0;
-
-	if (ring.fd < 0)
-		return;
-	for (; n < 1 + below(6); n++) {
-		int fd = open_file();
-		struct io_uring_sqe *e;
-
-		switch (fd < 0 ? below(5) : below(9)) {
-		case 0:
-			e = ring_next(IORING_OP_RENAMEAT);
-			e->addr = (uintptr_t)path();
-			e->len = (uint32_t)AT_FDCWD;
-			e->addr2 = (uintptr_t)path();
-			e->rename_flags = below(2) ? 0 : below(4);
-			break;
-		case 1:
-			e = ring_next(IORING_OP_UNLINKAT);
-			e->addr = (uintptr_t)path();
-			e->unlink_flags = below(2) ? AT_REMOVEDIR : 0;
-			break;
-		case 2:
-			e = ring_next(IORING_OP_MKDIRAT);
-			e->addr = (uintptr_t)path();
-			e->len = 0777;
-			break;
-		case 3:
-			e = ring_next(IORING_OP_LINKAT);
-			e->addr = (uintptr_t)path();
-			e->len = (uint32_t)AT_FDCWD;
-			e->addr2 = (uintptr_t)path();
-			break;
-		case 4:
-			e = ring_next(IORING_OP_SETXATTR);
-			e->addr3 = (uintptr_t)path();
-			e->addr = (uintptr_t)attribute();
-			e->addr2 = (uintptr_t)buffer;
-			e->len = below(64);
-			break;
-		case 5: case 6: ring_rw(IORING_OP_WRITE, fd); break;
-		case 7:
-			e = ring_next(IORING_OP_FALLOCATE);
-			e->fd = fd;
-			e->off = below(1 << 18);
-			e->addr = below(1 << 18);
-			e->len = below(4);
-			break;
-		case 8: ring_next(IORING_OP_FSYNC)->fd = fd; break;
-		}
-	}
-	ring_submit(n);
+	ring_some(ring_request_change);
 }
