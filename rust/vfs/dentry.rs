@@ -364,6 +364,7 @@ impl Positive<Foreign> {
         mount: &Mount,
         name: &[u8],
     ) -> Result<Option<ARef<Positive<Foreign>>>> {
+        self.check_is_dir()?;
         about_to_ask(self.super_block());
         let mut qstr = qstr(name);
         // SAFETY: As in `lookup_any`.
