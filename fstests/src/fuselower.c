@@ -36,7 +36,8 @@
  *	but with this line it is answered EINTR
  *   value FIELD NUMBER [NAME]
  *	a number to answer instead of the true one; -1 is the largest. FIELD is one of those in
- *	fuselower/values.h: size, mode, nlink, ..., seek_data, seek_hole, d_off, xattr_size
+ *	fuselower/values.h: size, mode, nlink, ..., seek_data, seek_hole, d_off, xattr_size; or link_size: so
+ *	much of a symbolic link's target is shown
  *
  * Change the control file by renaming a new one over it, since it may be read at any moment.
  * Runs in the background once mounted; ends when it is unmounted.

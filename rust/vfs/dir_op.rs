@@ -42,7 +42,7 @@ pub enum What<'a> {
     Directory(u16),
     /// A device, fifo or socket: type and permission bits, and the device number.
     Special(u16, u32),
-    /// A symbolic link to this.
+    /// A symbolic link to this, which is not empty.
     Symlink(&'a CStr),
     /// Another name of this.
     Link(&'a Real),
@@ -130,7 +130,8 @@ impl<'a> Creating<'a> {
     ///
     /// # Errors
     ///
-    /// `EEXIST`: the name is taken. `EINVAL`: the type of something special is not one. `ENOSPC`, `EDQUOT`, `EPERM`, `EMLINK`, `EIO`, …
+    /// `EEXIST`: the name is taken. `EINVAL`: the type of something special is not one. `ENOENT`: a symbolic link
+    /// to nothing. `ENOSPC`, `EDQUOT`, `EPERM`, `EMLINK`, `EIO`, …
     ///
     /// # Context
     ///
@@ -198,6 +199,8 @@ impl<'a> Creating<'a> {
                 What::Special(mode, dev) => to_result(writing.note_delegated(|noted| {
                     bindings::vfs_mknod(idmap, dir, child, mode, dev, noted)
                 }))?,
+                // symlink(2) lets none through, and XFS takes such a link for corruption and shuts down.
+                What::Symlink(target) if target.is_empty() => return Err(ENOENT),
                 What::Symlink(target) => to_result(writing.note_delegated(|noted| {
                     bindings::vfs_symlink(idmap, dir, child, target.as_char_ptr(), noted)
                 }))?,

@@ -33,6 +33,7 @@ use core::cell::Cell;
 use format::options::Fsync;
 use format::xattr::Mark;
 use kernel::prelude::*;
+use kernel::str::CString;
 use kernel::sync::aref::ARef;
 use vfs::change::Change;
 use vfs::copy::Copied;
@@ -337,7 +338,7 @@ impl Job<'_> {
             mode::REGULAR => What::File(format),
             mode::DIRECTORY => What::Directory(format),
             mode::SYMLINK => {
-                target = symlink::target_copy(self.c, self.lower.dentry())?;
+                target = self.link_target()?;
                 What::Symlink(&target)
             }
             _ => What::Special(format, self.stat.rdev()),
@@ -353,6 +354,20 @@ impl Job<'_> {
             self.publish(temp.published());
         }
         Ok(())
+    }
+
+    /// Where a symbolic link points. Some filesystems can't keep one that points to nothing.
+    fn link_target(&self) -> Result<CString> {
+        let target = symlink::target_copy(self.c, self.lower.dentry())?;
+        if target.is_empty() {
+            vfs::warn_limited!(
+                "'{}': its layer says that this symbolic link points to nothing, so it can't be copied up: mend \
+                 it there, or remove it\n",
+                &**self.dentry
+            );
+            return Err(EIO);
+        }
+        Ok(target)
     }
 
     fn finish_in_work(
