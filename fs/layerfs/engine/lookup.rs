@@ -194,14 +194,14 @@ pub(crate) fn is_in_lower(
         let Ok(dir) = object::path(instance, dir) else {
             return true;
         };
-        match dir.dentry().lookup(c, dir.mount(), name) {
+        match dir.dentry().lookup_killable(c, dir.mount(), name) {
             Ok(Some(dentry)) => {
                 return !Path::new(dir.mount(), &dentry)
                     .is_ok_and(|path| marks::is_whiteout(&instance.config, c, path));
             }
             Ok(None) => {}
-            Err(e) if e == ENOENT || e == ENAMETOOLONG => {}
-            // There may be something that can't be looked at.
+            Err(e) if e == ENAMETOOLONG => {}
+            // There may be something that can't be looked at, or that the task does not live to see.
             Err(_) => return true,
         }
     }
