@@ -144,6 +144,29 @@ fn changed(instance: &Instance, dir: &Positive) {
     }
 }
 
+/// What upper has in a directory in which nothing is shown, and what came of it.
+#[derive(Default)]
+struct Hidden {
+    whiteouts: Whiteouts,
+    /// The empty directory that it was replaced by. It is kept when the rest of a change is begun again, as that
+    /// part of it was done.
+    replaced: Option<ARef<Real>>,
+}
+
+impl Hidden {
+    /// Checks that nothing is shown in a directory.
+    ///
+    /// # Errors
+    ///
+    /// As [`listing::check_empty`].
+    fn find(instance: &Instance, inode: &Inode) -> Result<Self> {
+        Ok(Self {
+            whiteouts: instance.as_mounter(|c| listing::check_empty(instance, c, inode.held()))?,
+            replaced: None,
+        })
+    }
+}
+
 /// What is needed for a change.
 #[derive(Clone, Copy)]
 struct Job<'a> {
@@ -364,11 +387,11 @@ impl Job<'_> {
         }
     }
 
-    fn remove_from_upper(&self, name: Named<'_, LayerFs>, whiteouts: &Whiteouts) -> Result {
+    fn remove_from_upper(&self, name: Named<'_, LayerFs>, hidden: &mut Hidden) -> Result {
         let upper_dir = upper_of(self.instance, name.directory())?;
-        let replaced = self.clear_if_needed(name, whiteouts)?;
+        let replaced = self.clear_if_needed(name, hidden)?;
         let removing = Removing::begin(self.c, self.writing, upper_dir, name.name())?;
-        if !self.matches(&name, Some(removing.child()), replaced.as_deref()) {
+        if !self.matches(&name, Some(removing.child()), replaced) {
             return Err(Stale::RemovedIsOther.refuse(&name));
         }
         let result = removing.remove(self.c);
@@ -378,13 +401,13 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn replace_by_whiteout(&self, name: Named<'_, LayerFs>, whiteouts: &Whiteouts) -> Result {
+    fn replace_by_whiteout(&self, name: Named<'_, LayerFs>, hidden: &mut Hidden) -> Result {
         let upper_dir = upper_of(self.instance, name.directory())?;
-        let replaced = self.clear_if_needed(name, whiteouts)?;
+        let replaced = self.clear_if_needed(name, hidden)?;
         let mount = self.writing.mount();
         let victim = upper_dir.lookup_any(self.c, mount, name.name())?;
         if (replaced.is_some() || is_in_upper(&name))
-            && !self.matches(&name, victim.positive(), replaced.as_deref())
+            && !self.matches(&name, victim.positive(), replaced)
         {
             return Err(Stale::RemovedIsOther.refuse(&name));
         }
@@ -396,16 +419,16 @@ impl Job<'_> {
         result
     }
 
-    fn clear_if_needed(
+    /// What a directory was replaced by, if it has whiteouts: now, or when this was tried before.
+    fn clear_if_needed<'h>(
         &self,
         name: Named<'_, LayerFs>,
-        whiteouts: &Whiteouts,
-    ) -> Result<Option<ARef<Real>>> {
-        if whiteouts.is_empty() {
-            Ok(None)
-        } else {
-            self.clear(name, whiteouts).map(Some)
+        hidden: &'h mut Hidden,
+    ) -> Result<Option<&'h Real>> {
+        if hidden.replaced.is_none() && !hidden.whiteouts.is_empty() {
+            hidden.replaced = Some(self.clear(name, &hidden.whiteouts)?);
         }
+        Ok(hidden.replaced.as_deref())
     }
 }
 
@@ -528,19 +551,18 @@ pub(crate) fn remove(
     let dir = name.directory();
     let inode = object.inode();
     let in_lower = is_lower_positive(instance, name);
-    let whiteouts = if is_dir && (in_lower || !is_pure_upper(inode)) {
-        instance.as_mounter(|c| listing::check_empty(instance, c, inode.held()))?
-    } else {
-        Whiteouts::default()
-    };
+    let mut hidden = Hidden::default();
+    if is_dir && (in_lower || !is_pure_upper(inode)) {
+        hidden = Hidden::find(instance, inode)?;
+    }
     copy_up::copy_up(instance, dir, Need::Metadata)?;
     // It is not copied up while it is removed.
     let _lock = inode.data().lock(dir.super_block().stack_depth())?;
     with_job(instance, |job| {
         if in_lower {
-            job.replace_by_whiteout(name, &whiteouts)
+            job.replace_by_whiteout(name, &mut hidden)
         } else {
-            job.remove_from_upper(name, &whiteouts)
+            job.remove_from_upper(name, &mut hidden)
         }
     })?;
     lost_name(object);

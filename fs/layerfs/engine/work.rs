@@ -222,6 +222,11 @@ fn whiteout<'a>(
         }
         // It has as many names as it can have: the next one is shared instead.
         Err(e) if e == EMLINK => Ok(temp(shared)),
+        // Somebody has a delegation of it or of the work directory: this is begun again.
+        Err(e) if e == EAGAIN => {
+            cache.shared = Some(shared);
+            Err(e)
+        }
         Err(e) => {
             pr_warn!(
                 "whiteouts in '{}' can't be linked, so they are not shared: {:?}\n",

@@ -17,12 +17,11 @@ use super::lost_name;
 use super::set_hides_lower;
 use super::upper_of;
 use super::with_job;
+use super::Hidden;
 use super::Job;
 use crate::engine::copy_up;
 use crate::engine::copy_up::Need;
 use crate::engine::inode;
-use crate::engine::listing;
-use crate::engine::listing::Whiteouts;
 use crate::engine::stale::Stale;
 use crate::marks;
 use crate::state::config;
@@ -75,14 +74,14 @@ pub(crate) fn rename(
     if !can_move(old_inode) {
         return Err(EXDEV);
     }
-    let mut whiteouts = Whiteouts::default();
+    let mut hidden = Hidden::default();
     if let Some(new_inode) = new_inode {
         if !overwrites && !can_move(new_inode) {
             return Err(EXDEV);
         }
         let inode = new_inode.inode();
         if overwrites && inode.is_dir() && !is_pure_upper(inode) {
-            whiteouts = instance.as_mounter(|c| listing::check_empty(instance, c, inode.held()))?;
+            hidden = Hidden::find(instance, inode)?;
         }
     }
     let mut clean_whiteout = false;
@@ -110,7 +109,7 @@ pub(crate) fn rename(
     let object = replaced.map(|replaced| replaced.dentry().inode().data());
     let _lock = object.map(|object| object.lock(depth)).transpose()?;
     with_job(instance, |job| {
-        job.rename(old, new, flags, overwrites, &whiteouts, clean_whiteout)
+        job.rename(old, new, flags, overwrites, &mut hidden, clean_whiteout)
     })?;
     if let Some(replaced) = replaced {
         lost_name(replaced);
@@ -125,7 +124,7 @@ impl Job<'_> {
         new: Named<'_, LayerFs>,
         flags: RenameFlags,
         overwrites: bool,
-        whiteouts: &Whiteouts,
+        hidden: &mut Hidden,
         clean_whiteout: bool,
     ) -> Result {
         let (old_dir, new_dir) = (old.directory(), new.directory());
@@ -134,7 +133,7 @@ impl Job<'_> {
         let same_dir = core::ptr::eq(old_dir, new_dir);
         let old_inode = old.dentry().positive().ok_or(ENOENT)?.inode();
         let new_inode = new.dentry().positive().map(|d| d.inode());
-        let replaced = self.clear_if_needed(new, whiteouts)?;
+        let replaced = self.clear_if_needed(new, hidden)?;
         if !same_dir {
             if has_origin(old_inode) {
                 self.set_impure(new_dir, new_upper_dir);
@@ -157,7 +156,7 @@ impl Job<'_> {
             if !self.matches(&old, real_old, None) {
                 return Err(Stale::RenamedIsOther.refuse(&old));
             }
-            self.check_new_name(new, real_new, replaced.as_deref(), flags)?;
+            self.check_new_name(new, real_new, replaced, flags)?;
             if real_old.map(|d| d.inode().key()) == real_new.map(|d| d.inode().key()) {
                 return Err(Stale::OneObject.refuse(&old));
             }
