@@ -208,7 +208,7 @@ impl Setup {
                 features: self.features,
                 lowerdirs: match self.list.take() {
                     Some(list) => Lowerdirs::List(list),
-                    None => Lowerdirs::each(names, merged)?,
+                    None => Lowerdirs::Each(names),
                 },
                 upperdir,
                 workdir,

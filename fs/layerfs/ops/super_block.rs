@@ -10,6 +10,8 @@ use crate::state::object::Now;
 use crate::state::LayerFs;
 use crate::state::SuperBlock;
 use format::ino::XinoBits;
+use format::options::escaped;
+use format::options::is_whole;
 use format::options::shown;
 use kernel::prelude::*;
 use vfs::ops::SuperOps;
@@ -53,6 +55,20 @@ impl SuperOps<LayerFs> for Super {
         let instance = sb.data();
         match &instance.config.lowerdirs {
             Lowerdirs::List(list) => options.value(b"lowerdir", shown(list.to_bytes())),
+            // These options take no escapes, so a name with a comma can't be given by `mount(2)`; then all are
+            // shown in one list.
+            Lowerdirs::Each(each) if !each.iter().all(|name| is_whole(name.to_bytes())) => {
+                let list = each.iter().enumerate().flat_map(|(i, name)| {
+                    let separator: &[u8] = match i {
+                        0 => b"",
+                        _ if i < instance.merged => b":",
+                        _ => b"::",
+                    };
+                    let name = escaped(name.to_bytes());
+                    Iterator::chain(separator.iter().copied(), name)
+                });
+                options.value(b"lowerdir", list);
+            }
             Lowerdirs::Each(each) => {
                 for (i, name) in each.iter().enumerate() {
                     let key: &[u8] = if i < instance.merged {

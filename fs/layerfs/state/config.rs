@@ -4,7 +4,6 @@
 
 #![forbid(unsafe_code)]
 
-use format::options;
 use format::options::Defaults;
 use format::options::Features;
 use format::xattr::Mark;
@@ -18,35 +17,6 @@ pub(crate) enum Lowerdirs {
     List(CString),
     /// One by one as `lowerdir+=` and `datadir+=`; the latter come last.
     Each(KVec<CString>),
-}
-
-impl Lowerdirs {
-    /// Layers that were given one by one, of which `merged` have more than data.
-    ///
-    /// These options take no escapes, so a name with a comma can't be given by `mount(2)`; then all are
-    /// shown in one list.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn each(names: KVec<CString>, merged: usize) -> Result<Self> {
-        if names.iter().all(|name| options::is_whole(name.to_bytes())) {
-            return Ok(Self::Each(names));
-        }
-        let mut list = KVec::new();
-        for (i, name) in names.iter().enumerate() {
-            let separator: &[u8] = match i {
-                0 => b"",
-                _ if i < merged => b":",
-                _ => b"::",
-            };
-            list.extend_from_slice(separator, GFP_KERNEL)?;
-            for byte in options::escaped(name.to_bytes()) {
-                list.push(byte, GFP_KERNEL)?;
-            }
-        }
-        Ok(Self::List(to_value(list.iter().copied())?))
-    }
 }
 
 /// The value of an option, of bytes other than NUL.
