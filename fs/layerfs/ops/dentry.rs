@@ -32,9 +32,7 @@ impl DentryOps<LayerFs> for Dentry {
     }
 
     fn revalidate_rcu(inode: &RcuInode, question: RcuRevalidation<'_>) -> Option<bool> {
-        let object = inode.data();
-        let places = Now::of(object).places();
-        for pin in Iterator::chain(places, object.found_lazily()) {
+        for pin in Now::of(inode.data()).places() {
             if !question.ask(pin)? {
                 // Somebody must drop it, which can't be done here.
                 return None;

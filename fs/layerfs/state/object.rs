@@ -295,13 +295,15 @@ impl Object {
         self.lazy()?.1.as_ref()
     }
 
-    /// Every place it is in the lower layers, topmost first, but for lazy data.
-    pub(crate) fn lower_stack(&self) -> impl Iterator<Item = &PinnedDentry> {
+    /// Every place it is in the lower layers, topmost first, and its data in data-only layers last, once that was
+    /// found.
+    fn lower_places(&self) -> impl Iterator<Item = &PinnedDentry> {
         let below = self
             .below()
             .into_iter()
             .flat_map(|(first, rest)| Iterator::chain(first.iter(), rest));
-        Iterator::chain(self.lower().into_iter(), below)
+        let merged = Iterator::chain(self.lower().into_iter(), below);
+        Iterator::chain(merged, self.found_lazily())
     }
 
     fn lower_place(&self, i: usize) -> Option<&PinnedDentry> {
@@ -469,9 +471,9 @@ impl<'a> Now<&'a Object> {
         }
     }
 
-    /// Every place it is in, upper first.
+    /// Every place it is in, upper first, and data that was found lazily last.
     pub(crate) fn places(self) -> impl Iterator<Item = &'a PinnedDentry> {
-        Iterator::chain(self.upper().into_iter(), self.object.lower_stack())
+        Iterator::chain(self.upper().into_iter(), self.object.lower_places())
     }
 }
 
@@ -498,7 +500,7 @@ impl<'a> Now<Held<'a, Object>> {
         self.object.and_then(|object| Now { object, word }.upper())
     }
 
-    /// Every place it is in, upper first.
+    /// Every place it is in, upper first, and data that was found lazily last.
     pub(crate) fn places(self) -> impl Iterator<Item = Held<'a, PinnedDentry>> {
         Iterator::chain(self.upper().into_iter(), lower_places(self.object))
     }
@@ -553,7 +555,7 @@ pub(crate) fn path<'a>(instance: &'a Instance, pin: Held<'a, PinnedDentry>) -> R
     Path::new(instance.mount_of(pin.get())?, pin.dentry())
 }
 
-/// Every place an object is in the lower layers, topmost first.
+/// Every place an object is in the lower layers, topmost first, and data that was found lazily last.
 pub(crate) fn lower_places<'a>(
     object: Held<'a, Object>,
 ) -> impl Iterator<Item = Held<'a, PinnedDentry>> {
