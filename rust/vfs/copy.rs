@@ -61,7 +61,6 @@ impl OwnedFile {
         } else {
             (Rights::READ, bindings::O_RDONLY)
         };
-        about_to_ask(path.dentry().super_block());
         inode.permits(c, idmap, access.union(Rights::OPEN))?;
         flags |= bindings::O_LARGEFILE;
         if inode.owned(c, idmap) {

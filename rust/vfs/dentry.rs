@@ -189,16 +189,7 @@ pub(crate) const REVALIDATION: u32 =
 /// Names are shown for messages only: the last component, escaped.
 impl<F: Owner> fmt::Display for Dentry<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut snapshot = core::mem::MaybeUninit::<bindings::name_snapshot>::uninit();
-        // SAFETY: The dentry is valid; the snapshot keeps the name for us until it is released.
-        unsafe {
-            bindings::take_dentry_name_snapshot(snapshot.as_mut_ptr(), self.as_ptr());
-            let name = &(*snapshot.as_ptr()).name;
-            let len = name.__bindgen_anon_1.__bindgen_anon_1.len as usize;
-            let result = write_escaped(f, core::slice::from_raw_parts(name.name, len));
-            bindings::release_dentry_name_snapshot(snapshot.as_mut_ptr());
-            result
-        }
+        self.with_name(|name| write_escaped(f, name))
     }
 }
 

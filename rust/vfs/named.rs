@@ -126,10 +126,7 @@ impl<'a, F: FileSystem> Unhashed<'a, F> {
     #[inline]
     pub fn name(&self) -> &'a [u8] {
         // SAFETY: By the type invariant the name does not change during the lookup.
-        unsafe {
-            let name = (*self.0.as_ptr()).__bindgen_anon_1.d_name.name;
-            core::slice::from_raw_parts(name, self.0.name_len())
-        }
+        unsafe { self.0.stable_name() }
     }
 
     /// The directory that is searched.

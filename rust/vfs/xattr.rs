@@ -52,7 +52,7 @@ fn check_name(name: &CStr) -> Result {
 /// # Errors
 ///
 /// `ENODATA`: there is none. `EOPNOTSUPP`: the filesystem or the inode has none of this kind. `ERANGE`: `buf`
-/// is too small; `name` is too long. `EACCES`, `EPERM`, `EIO`, …
+/// is too small; `name` is empty or too long. `EACCES`, `EPERM`, `EIO`, …
 ///
 /// # Context
 ///
@@ -163,7 +163,7 @@ pub fn list_whole(c: &Override<'_>, path: Path<'_>) -> Result<KVVec<u8>> {
     }
 }
 
-/// Whether `inode` may have extended attributes at all.
+/// Whether the object at `path` may have extended attributes at all.
 pub fn supported(path: Path<'_>) -> bool {
     // SAFETY: The inode is valid while its dentry is borrowed.
     unsafe {
@@ -176,7 +176,7 @@ pub fn supported(path: Path<'_>) -> bool {
 ///
 /// # Errors
 ///
-/// `ERANGE`: `name` is too long. `E2BIG`: `value` is. `EINVAL`: other flags. `EOPNOTSUPP`: no such attributes
+/// `ERANGE`: `name` is empty or too long. `E2BIG`: `value` is. `EINVAL`: other flags. `EOPNOTSUPP`: no such attributes
 /// here. `ENOSPC`, `EDQUOT`, `EPERM`, `EEXIST`, `ENODATA`, …
 ///
 /// # Context
@@ -193,7 +193,7 @@ pub fn set(
     const FLAGS: i32 = (bindings::XATTR_CREATE | bindings::XATTR_REPLACE) as i32;
     writing.assert_covers(dentry);
     check_name(name)?;
-    if value.len() > bindings::XATTR_SIZE_MAX as usize {
+    if value.len() > VALUE_MAX {
         return Err(E2BIG);
     }
     if flags & !FLAGS != 0 {
@@ -216,7 +216,7 @@ pub fn set(
 ///
 /// # Errors
 ///
-/// `ENODATA`: there is none. `EOPNOTSUPP`, `EPERM`, …
+/// `ENODATA`: there is none. `ERANGE`: `name` is empty or too long. `EOPNOTSUPP`, `EPERM`, …
 ///
 /// # Context
 ///

@@ -175,7 +175,7 @@ impl<'n> Batch<'n> {
                     return Ok(Some(value));
                 }
                 Err(e) if e == ERANGE => match xattr::get(c, from, name, &mut []) {
-                    Ok(len) => self.make_room(len)?,
+                    Ok(len) => self.make_room(len.min(xattr::VALUE_MAX))?,
                     Err(e) => return unread(from.dentry(), name, e),
                 },
                 Err(e) => return unread(from.dentry(), name, e),

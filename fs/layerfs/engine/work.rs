@@ -327,15 +327,13 @@ fn cleanup_leftovers_in(
     loop {
         names.clear();
         let at_end = dir_iter::read_on(c, &mut open, |entry| {
-            if matches!(entry.name, b"." | b"..") {
-                return Ok(Next::Continue);
+            if names.end() >= BATCH {
+                return Ok(Next::Stop);
             }
-            names.push(entry, Fate::Behind)?;
-            Ok(if names.end() < BATCH {
-                Next::Continue
-            } else {
-                Next::Stop
-            })
+            if !matches!(entry.name, b"." | b"..") {
+                names.push(entry, Fate::Behind)?;
+            }
+            Ok(Next::Continue)
         })?;
         for (_, entry, _) in names.iter() {
             if incompatible {

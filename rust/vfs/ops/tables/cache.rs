@@ -80,6 +80,7 @@ pub(crate) fn revalidate_real(
             let Some(revalidate) = (*(*ptr).d_op).d_weak_revalidate else {
                 return Ok(true);
             };
+            about_to_ask(dentry.super_block());
             return result(revalidate(ptr, question.flags));
         }
         if flags & bindings::dentry_flags_DCACHE_OP_REVALIDATE == 0 {
@@ -88,6 +89,7 @@ pub(crate) fn revalidate_real(
         let Some(revalidate) = (*(*ptr).d_op).d_revalidate else {
             return Ok(true);
         };
+        about_to_ask(dentry.super_block());
         let parent = dentry.parent();
         let mut name = core::mem::MaybeUninit::<bindings::name_snapshot>::uninit();
         bindings::take_dentry_name_snapshot(name.as_mut_ptr(), ptr);

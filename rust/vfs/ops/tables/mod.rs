@@ -59,6 +59,7 @@ use crate::stat::Stat;
 use crate::stat::StatFs;
 use crate::super_block::SuperBlock;
 use crate::symlink;
+use crate::waited_for::about_to_ask;
 use crate::FileSystem;
 use crate::Foreign;
 use core::marker::PhantomData;
