@@ -54,7 +54,6 @@ impl AttrOps<LayerFs> for Attr {
         if access.contains(Rights::WRITE) {
             vfs::pause::at_in_walk(access, c"permission_write")?;
         }
-
         let access = if !now.in_upper() && access.contains(Rights::WRITE) && !real.is_special() {
             // What is in a lower layer is never written; copying it up takes reading it.
             access
