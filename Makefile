@@ -14,7 +14,7 @@ KERNEL_NOW = $(or $(KERNEL),$(shell cat build/kernel-version 2>/dev/null))
 
 HELPERS := $(patsubst fstests/src/%.c,build/fstests-bin/%,$(wildcard fstests/src/*.c))
 
-.PHONY: all help module demo check check-containers check-debug host-check bench profile vm vm-files modules fmt clippy shellcheck \
+.PHONY: all help module demo check check-containers check-debug host-check mutants bench profile vm vm-files modules fmt clippy shellcheck \
 	rust-project.json clean distclean
 .DELETE_ON_ERROR:
 
@@ -52,6 +52,13 @@ check-debug:
 	@KERNEL=debug scripts/module
 	@$(MAKE) -s --no-print-directory helpers
 	@KERNEL=debug HOST=no scripts/check $(or $(FSTESTS),$(DEBUG_TESTS))
+
+## mutants: whether the suite notices mistakes that are made on purpose, and the host's tests those in fs/format; MUTANTS="copy-up-*" chooses
+mutants:
+	@scripts/setup vm
+	@scripts/module
+	@$(MAKE) -s --no-print-directory helpers
+	@set -f; scripts/mutants $(MUTANTS)
 
 ## bench: layerfs beside overlayfs and the bare filesystem, as a table of costs; BENCH="stat* create" chooses rows
 bench:
