@@ -25,7 +25,7 @@ pub const MAX_LEN: usize = 149;
 /// The longest name of an index entry.
 pub const NAME_MAX: usize = 298;
 
-const BIG_ENDIAN: u8 = 1 << 0;
+const BIG_ENDIAN: u8 = 1;
 const ANY_ENDIAN: u8 = 1 << 1;
 const PATH_UPPER: u8 = 1 << 2;
 const KNOWN: u8 = BIG_ENDIAN | ANY_ENDIAN | PATH_UPPER;

@@ -14,6 +14,7 @@ mod metacopy;
 mod options;
 mod redirect;
 mod small;
+mod texts;
 mod whiteout;
 mod xattr;
 
