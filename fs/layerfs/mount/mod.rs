@@ -50,12 +50,17 @@ use vfs::Override;
 /// The loaded module: as long as it lives, the type can be mounted.
 pub(crate) struct Module {
     _registration: Registration<LayerFs>,
+    /// Of the tests (`tests/misuse`).
+    #[cfg(vfs_pause)]
+    _misuse: Registration<misuse::Misuse>,
 }
 
 impl kernel::Module for Module {
     fn init(module: &'static ThisModule) -> Result<Self> {
         Ok(Self {
             _registration: Registration::new(module)?,
+            #[cfg(vfs_pause)]
+            _misuse: misuse::register(module)?,
         })
     }
 }

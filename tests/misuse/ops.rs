@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What can be done wrongly with objects of one's own: whatever is asked for, there is the root that was kept.
+
+use super::keep;
+use super::kept;
+use super::Misuse;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+use vfs::backing::Read;
+use vfs::backing::Write;
+use vfs::change;
+use vfs::copy::SyncRange;
+use vfs::dir_iter::Emitter;
+use vfs::dir_op::RenameFlags;
+use vfs::errno::*;
+use vfs::file::File;
+use vfs::inode::Access;
+use vfs::lock::VfsLocked;
+use vfs::named::Named;
+use vfs::named::Unhashed;
+use vfs::named::Vacant;
+use vfs::ops::*;
+use vfs::seq;
+use vfs::stat::Request;
+use vfs::stat::Stat;
+use vfs::stat::StatFs;
+use vfs::symlink;
+use vfs::Dentry;
+use vfs::Foreign;
+use vfs::Inode;
+use vfs::Positive;
+use vfs::RcuInode;
+use vfs::SuperBlock;
+
+/// All operations.
+pub struct Ops;
+
+#[vtable]
+impl AttrOps<Misuse> for Ops {
+    fn permission(inode: &RcuInode<Misuse>, access: Access<'_>) -> Result {
+        inode.generic_permission(access)
+    }
+
+    fn getattr(_dentry: &Positive<Misuse>, _stat: &mut Stat, _request: Request) -> Result {
+        Err(EOPNOTSUPP)
+    }
+
+    fn setattr(_dentry: VfsLocked<'_, Misuse>, _request: change::Request<'_>) -> Result {
+        Err(EOPNOTSUPP)
+    }
+
+    fn touch(_inode: &Inode<Misuse>) {}
+}
+
+#[vtable]
+impl DirOps<Misuse> for Ops {
+    type Data = ();
+
+    fn lookup(dentry: Unhashed<'_, Misuse>) -> Result<Option<ARef<Dentry<Misuse>>>> {
+        let inode = match dentry.name() {
+            b"splice" => Some(kept()?),
+            b"forget" => {
+                keep(None)?;
+                None
+            }
+            _ => None,
+        };
+        dentry.splice(inode)
+    }
+
+    fn open(_file: &File<Misuse>) -> Result {
+        Err(EOPNOTSUPP)
+    }
+
+    fn iterate(_file: &File<Misuse>, _data: &(), _emitter: &mut Emitter<'_>) -> Result {
+        Err(EOPNOTSUPP)
+    }
+
+    fn seek(_file: &File<Misuse>, _data: &(), _offset: i64, _whence: i32) -> Result<i64> {
+        Err(EOPNOTSUPP)
+    }
+
+    fn release(_inode: &Inode<Misuse>, _data: ()) {}
+
+    fn fsync(_file: &File<Misuse>, _data: &(), _range: SyncRange) -> Result {
+        Err(EOPNOTSUPP)
+    }
+
+    fn create(name: Vacant<'_, Misuse>, _what: New<'_>) -> Result {
+        name.instantiate(kept()?)
+    }
+
+    fn link(_old: VfsLocked<'_, Misuse>, name: Vacant<'_, Misuse>) -> Result {
+        name.instantiate(kept()?)
+    }
+
+    fn remove(_name: Named<'_, Misuse>, _object: VfsLocked<'_, Misuse>, _is_dir: bool) -> Result {
+        Err(EOPNOTSUPP)
+    }
+
+    fn rename(
+        _old: Named<'_, Misuse>,
+        _new: Named<'_, Misuse>,
+        _replaced: Option<VfsLocked<'_, Misuse>>,
+        _flags: RenameFlags,
+    ) -> Result {
+        Err(EOPNOTSUPP)
+    }
+
+    fn create_nameless(request: Nameless<'_, Misuse>) -> Result {
+        request.open(kept()?, ())
+    }
+}
+
+#[vtable]
+impl FileOps<Misuse> for Ops {
+    type Data = ();
+
+    fn open(_file: &File<Misuse>) -> Result {
+        Err(EOPNOTSUPP)
+    }
+
+    fn read(_file: &File<Misuse>, _data: &(), _read: Read<'_>) -> Result<usize> {
+        Err(EOPNOTSUPP)
+    }
+
+    fn seek(_file: &File<Misuse>, _data: &(), _offset: i64, _whence: i32) -> Result<i64> {
+        Err(EOPNOTSUPP)
+    }
+
+    fn write(_file: &File<Misuse>, _data: &(), _write: Write<'_, Misuse>) -> Result<usize> {
+        Err(EOPNOTSUPP)
+    }
+
+    fn fsync(_file: &File<Misuse>, _data: &(), _range: SyncRange) -> Result {
+        Err(EOPNOTSUPP)
+    }
+}
+
+#[vtable]
+impl SymlinkOps<Misuse> for Ops {
+    fn target<'a>(
+        _dentry: &'a Positive<Misuse>,
+        _done: &mut symlink::Done<'_>,
+    ) -> Result<symlink::Target<'a>> {
+        Err(EOPNOTSUPP)
+    }
+
+    fn read(_dentry: &Positive<Misuse>, _buffer: symlink::UserBuffer<'_>) -> Result<i32> {
+        Err(EOPNOTSUPP)
+    }
+}
+
+#[vtable]
+impl XattrOps<Misuse> for Ops {
+    fn get(_inode: &Inode<Misuse>, _name: &CStr, _buf: &mut [u8]) -> Result<usize> {
+        Err(EOPNOTSUPP)
+    }
+
+    fn set(
+        _inode: &Inode<Misuse>,
+        _dentry: &Positive<Misuse>,
+        _name: &CStr,
+        _value: Option<&[u8]>,
+        _flags: i32,
+    ) -> Result {
+        Err(EOPNOTSUPP)
+    }
+}
+
+#[vtable]
+impl DentryOps<Misuse> for Ops {
+    fn revalidate(_inode: &Inode<Misuse>, _question: Revalidation<'_>) -> Result<bool> {
+        Ok(true)
+    }
+
+    fn revalidate_rcu(_inode: &RcuInode<Misuse>, _question: RcuRevalidation<'_>) -> Option<bool> {
+        Some(true)
+    }
+
+    fn real(_dentry: &Positive<Misuse>, _of: Real) -> Option<&Positive<Foreign>> {
+        None
+    }
+}
+
+#[vtable]
+impl SuperOps<Misuse> for Ops {
+    fn statfs(_sb: &SuperBlock<Misuse>, _stat: &mut StatFs) -> Result {
+        Err(EOPNOTSUPP)
+    }
+
+    fn sync(_sb: &SuperBlock<Misuse>, _wait: bool) -> Result {
+        Ok(())
+    }
+
+    fn show_options(_sb: &SuperBlock<Misuse>, _options: &seq::Options<'_>) {}
+}
