@@ -23,6 +23,12 @@ pub mod prelude {
     #[derive(Debug)]
     pub struct Vector<T>(Vec<T>);
 
+    impl<T> Default for Vector<T> {
+        fn default() -> Self {
+            Self::new()
+        }
+    }
+
     pub type KVec<T> = Vector<T>;
     pub type KVVec<T> = Vector<T>;
 

@@ -227,7 +227,7 @@ impl Arena {
         let len = u16::from_ne_bytes([*len0, *len1]);
         let entry = Entry {
             ino: u64::from_ne_bytes(*ino),
-            kind: Type::from_byte(*kind & !(3 << Fate::SHIFT | MERGED)),
+            kind: Type::from_byte(*kind & !((3 << Fate::SHIFT) | MERGED)),
             name: names.get(..usize::from(len))?,
         };
         let next = at.saturating_add(HEADER as u32).saturating_add(len.into());
@@ -255,7 +255,7 @@ impl Arena {
     /// Changes where the record at an offset is shown.
     pub(crate) fn set_fate(&mut self, at: u32, fate: Fate) {
         if let Some(kind) = self.0.get_mut(at as usize + KIND) {
-            *kind = *kind & !(3 << Fate::SHIFT) | fate.bits();
+            *kind = (*kind & !(3 << Fate::SHIFT)) | fate.bits();
         }
     }
 
