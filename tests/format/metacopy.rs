@@ -21,6 +21,15 @@ fn known_values_are_read() {
     assert_eq!(mark.expected_digest(), Some((1, digest.as_slice())));
     let mut buf = [0; MAX_LEN];
     assert_eq!(mark.encode(&mut buf), Ok(value.as_slice()));
+    // A flag alone takes a header too, and nothing at all takes none.
+    let mut mark = Metacopy {
+        flags: 1,
+        digest_algo: 0,
+        digest: &[],
+    };
+    assert_eq!(mark.encode(&mut buf), Ok([0, 4, 1, 0].as_slice()));
+    mark.flags = 0;
+    assert_eq!(mark.encode(&mut buf), Ok([].as_slice()));
 }
 
 #[test]
