@@ -20,7 +20,7 @@ pub mod prelude {
     pub struct Error(pub &'static str);
 
     /// A vector that says of each growth how memory is to be had.
-    #[derive(Debug, Default)]
+    #[derive(Debug)]
     pub struct Vector<T>(Vec<T>);
 
     impl<T> Default for Vector<T> {
