@@ -107,6 +107,14 @@ void vfs_helper_rehash_inode(struct inode *inode, void *key)
 	spin_unlock(&rehash_lock);
 }
 
+/* Has the inode found by no key any more. */
+void vfs_helper_unhash_inode(struct inode *inode)
+{
+	spin_lock(&rehash_lock);
+	remove_inode_hash(inode);
+	spin_unlock(&rehash_lock);
+}
+
 /* One name less; not below the one that a hashed alias other than @dentry still shows. */
 void vfs_helper_drop_nlink(struct inode *inode, struct dentry *dentry)
 {

@@ -23,6 +23,7 @@ void vfs_helper_sb_end_write(struct super_block *sb);
 bool vfs_helper_inode_mark_in_use(struct inode *inode);
 void vfs_helper_inode_unmark_in_use(struct inode *inode);
 void vfs_helper_rehash_inode(struct inode *inode, void *key);
+void vfs_helper_unhash_inode(struct inode *inode);
 void vfs_helper_drop_nlink(struct inode *inode, struct dentry *dentry);
 bool vfs_helper_ids_are_mapped(kuid_t uid, kgid_t gid);
 int vfs_helper_file_remove_privs(struct file *file);

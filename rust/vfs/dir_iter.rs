@@ -62,6 +62,17 @@ pub enum Next {
     Stop,
 }
 
+/// What becomes of an entry that is passed on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Passage {
+    /// The user gets it, with this number.
+    Show(u64),
+    /// The user does not get it.
+    Skip,
+    /// It is the first entry the next time.
+    Hold,
+}
+
 /// A `dir_context` with a closure behind it.
 #[repr(C)]
 struct Closure<'a> {
@@ -263,7 +274,8 @@ impl Emitter<'_> {
         to_result(unsafe { bindings::iterate_dir(dir.as_ptr(), self.0) })
     }
 
-    /// As [`Emitter::forward`], with the inode numbers that `number` gives.
+    /// As [`Emitter::forward`], with what `each` makes of the entries; gives how many there were, also those that
+    /// the user had no room for.
     ///
     /// # Errors
     ///
@@ -271,19 +283,20 @@ impl Emitter<'_> {
     ///
     /// # Context
     ///
-    /// May sleep; `number` is called with the directory's lock held, shared.
-    pub fn forward_renumbered(
+    /// May sleep; `each` is called with the directory's lock held, shared.
+    pub fn forward_each(
         &mut self,
         _c: &Override<'_>,
         dir: &mut OwnedFile,
-        number: impl Fn(&Entry<'_>) -> u64,
-    ) -> Result {
+        mut each: impl FnMut(&Entry<'_>) -> Passage,
+    ) -> Result<usize> {
         let count = self.0.count;
-        let result = iterate(dir, count, &mut |entry, pos| {
-            let ino = number(&entry);
-            self.emit_at(Entry { ino, ..entry }, pos)
-        });
-        self.0.pos = result?.1;
-        Ok(())
+        let (seen, position) = iterate(dir, count, &mut |entry, pos| match each(&entry) {
+            Passage::Show(ino) => self.emit_at(Entry { ino, ..entry }, pos),
+            Passage::Skip => Next::Continue,
+            Passage::Hold => Next::Stop,
+        })?;
+        self.0.pos = position;
+        Ok(seen)
     }
 }

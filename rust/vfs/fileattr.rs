@@ -147,3 +147,32 @@ impl FileAttr<'_> {
         }
     }
 }
+
+/// The quota project of a directory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Project {
+    /// Which one.
+    pub id: u32,
+    /// What is made in the directory belongs to it, and nothing of another can be put there.
+    pub is_inherited: bool,
+}
+
+impl Project {
+    /// That of the directory at `path`; `None` if its filesystem has none, or does not tell (wraps
+    /// `vfs_fileattr_get()`).
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn of(path: Path<'_>) -> Option<Self> {
+        let mut fa = bindings::file_kattr::default();
+        fa.set_fsx_valid(true);
+        about_to_ask(path.dentry().super_block());
+        // SAFETY: The dentry is valid, the structure is ours.
+        to_result(unsafe { bindings::vfs_fileattr_get(path.dentry().as_ptr(), &mut fa) }).ok()?;
+        Some(Self {
+            id: fa.fsx_projid,
+            is_inherited: fa.fsx_xflags & bindings::FS_XFLAG_PROJINHERIT != 0,
+        })
+    }
+}

@@ -78,6 +78,8 @@ impl Rights {
     pub const OPEN: Self = Self(bindings::MAY_OPEN);
     /// Write the contents.
     pub const WRITE: Self = Self(bindings::MAY_WRITE);
+    /// Look up names in a directory.
+    pub const SEARCH: Self = Self(bindings::MAY_EXEC);
     /// Append only.
     pub const APPEND: Self = Self(bindings::MAY_APPEND);
 
@@ -288,6 +290,14 @@ impl RcuInode<Foreign> {
         }
         #[cfg(not(CONFIG_UNICODE))]
         false
+    }
+
+    /// Whether its filesystem keeps it encrypted (`IS_ENCRYPTED()`).
+    pub fn is_encrypted(&self) -> bool {
+        // SAFETY: A word that may be read at any time.
+        unsafe {
+            (&raw const (*self.as_ptr()).i_flags).read_volatile() & bindings::S_ENCRYPTED != 0
+        }
     }
 
     /// Whether an overlay of some kind uses it as its upper or work directory.

@@ -63,6 +63,18 @@ impl<F: FileSystem> Inode<F> {
             bindings::vfs_helper_rehash_inode(self.as_ptr(), key.0 as *mut ffi::c_void);
         }
     }
+
+    /// From now on it is found by no key: who looks for its object makes a new inode. Whoever has this one keeps it
+    /// (wraps `remove_inode_hash()`).
+    ///
+    /// # Context
+    ///
+    /// Any; does not sleep.
+    pub fn leave_cache(&self) {
+        // SAFETY: The inode is valid, and set up: a new one is no `Inode` before it is. Looking for an inode copes
+        // with one that leaves its chain at any time, as evicting one does the same.
+        unsafe { bindings::vfs_helper_unhash_inode(self.as_ptr()) };
+    }
 }
 
 /// Private data of an inode.

@@ -10,8 +10,10 @@ use crate::cred::Override;
 use crate::errno::to_result;
 use crate::inode::RcuInode;
 use crate::path::Path;
+use crate::super_block::SuperBlock;
 use crate::waited_for::about_to_ask;
 use crate::FileSystem;
+use crate::Foreign;
 use core::mem::MaybeUninit;
 use kernel::prelude::*;
 
@@ -41,6 +43,12 @@ impl Request {
         flags: bindings::AT_STATX_SYNC_AS_STAT,
     };
 
+    /// The inode number, and which part of its filesystem it is of, as they are known already: nobody is waited for.
+    pub const IDENTITY: Self = Self {
+        mask: bindings::STATX_INO,
+        flags: bindings::AT_STATX_DONT_SYNC,
+    };
+
     /// Only the inode number and the number of names, as up to date as in `like`.
     pub fn ino_and_nlink(like: Self) -> Self {
         Self {
@@ -55,6 +63,38 @@ impl Request {
             mask: bindings::STATX_BLOCKS,
             flags: like.flags,
         }
+    }
+}
+
+/// A part of a filesystem with inode numbers of its own: a subvolume, for example. Two objects of one filesystem may
+/// have the same number in different parts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    dev: u32,
+    subvolume: u64,
+}
+
+impl Part {
+    /// That of nothing.
+    pub const NONE: Self = Self {
+        dev: 0,
+        subvolume: 0,
+    };
+}
+
+impl SuperBlock<Foreign> {
+    /// The part in which objects are, where the filesystem has no others.
+    pub fn main_part(&self) -> Part {
+        Part {
+            dev: self.dev(),
+            subvolume: 0,
+        }
+    }
+
+    /// Whether it is known that objects may be in other parts than the one that its root is in.
+    pub fn has_parts(&self) -> bool {
+        // What stands on others may show a device number for each of them. Snapshots of ceph have their own.
+        self.stack_depth() > 0 || self.type_name() == c"ceph"
     }
 }
 
@@ -98,6 +138,16 @@ impl Stat {
     #[inline]
     pub fn set_ino(&mut self, ino: u64) {
         self.0.ino = ino;
+    }
+
+    /// Which part of its filesystem the object is in, as long as nobody has set the device number.
+    #[inline]
+    pub fn part(&self) -> Part {
+        // A filesystem that has no subvolumes leaves the 0 there.
+        Part {
+            dev: self.0.dev,
+            subvolume: self.0.subvol,
+        }
     }
 
     /// Sets the device number.

@@ -149,6 +149,12 @@ impl<F: Owner> RcuSuperBlock<F> {
 }
 
 impl SuperBlock<Foreign> {
+    /// The name of its type.
+    pub fn type_name(&self) -> &CStr {
+        // SAFETY: A super block keeps its type, whose name is constant.
+        unsafe { CStr::from_char_ptr((*(*self.as_ptr()).s_type).name) }
+    }
+
     /// Whether file handles of it can be decoded (does what overlay filesystems do: looks at the
     /// export operations).
     pub fn file_handles(&self) -> FileHandles {

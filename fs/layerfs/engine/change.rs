@@ -95,7 +95,8 @@ pub(crate) fn set_hides_lower(dentry: &Dentry, hides: bool) {
     dentry.word().store(word, Ordering::Relaxed);
 }
 
-fn hides_lower(dentry: &Dentry) -> bool {
+/// Whether upper hides what the lower layers have under the name, as far as is remembered.
+pub(crate) fn hides_lower(dentry: &Dentry) -> bool {
     dentry.word().load(Ordering::Relaxed) & HIDES_LOWER != 0
 }
 
@@ -115,6 +116,11 @@ fn is_merged_or_lower(inode: &Inode) -> bool {
 fn is_pure_upper(inode: &Inode) -> bool {
     let object = inode.data();
     object.lower().is_none() && !Now::of(object).has(Trait::MAY_HAVE_WHITEOUTS)
+}
+
+/// Whether an error of upper may be because a directory is not empty.
+fn says_not_empty(e: Error) -> bool {
+    e == ENOTEMPTY || e == EEXIST
 }
 
 /// Whether an object is in upper, and keeps the number of a lower one.
@@ -552,19 +558,30 @@ pub(crate) fn remove(
     let inode = object.inode();
     let in_lower = is_lower_positive(instance, name);
     let mut hidden = Hidden::default();
-    if is_dir && (in_lower || !is_pure_upper(inode)) {
+    let mut looked = is_dir && (in_lower || !is_pure_upper(inode));
+    if looked {
         hidden = Hidden::find(instance, inode)?;
     }
     copy_up::copy_up(instance, dir, Need::Metadata)?;
     // It is not copied up while it is removed.
     let _lock = inode.data().lock(dir.super_block().stack_depth())?;
-    with_job(instance, |job| {
-        if in_lower {
-            job.replace_by_whiteout(name, &mut hidden)
-        } else {
-            job.remove_from_upper(name, &mut hidden)
+    loop {
+        let removed = with_job(instance, |job| {
+            if in_lower {
+                job.replace_by_whiteout(name, &mut hidden)
+            } else {
+                job.remove_from_upper(name, &mut hidden)
+            }
+        });
+        match removed {
+            Err(e) if says_not_empty(e) && is_dir && !looked => {
+                // There may be whiteouts over nothing in it.
+                looked = true;
+                hidden = Hidden::find(instance, inode)?;
+            }
+            removed => break removed?,
         }
-    })?;
+    }
     lost_name(object);
     if Now::of(inode.data()).in_upper() {
         inode::refresh(instance, inode);

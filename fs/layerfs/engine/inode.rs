@@ -27,6 +27,7 @@ use kernel::sync::aref::ARef;
 use vfs::inode::Protection;
 use vfs::inode_cache::Cached;
 use vfs::inode_cache::New;
+use vfs::Held;
 use vfs::Override;
 use vfs::Path;
 use vfs::PinnedDentry;
@@ -51,6 +52,8 @@ pub(crate) struct Marks {
     may_have_whiteouts: bool,
     impure: bool,
     protection: Protection,
+    /// It has the number that the layer's filesystem gives it; see [`Instance::is_numbered_by`].
+    keeps_number: bool,
 }
 
 impl Found {
@@ -74,6 +77,19 @@ impl Found {
         }
     }
 
+    /// What has its number, and the number of the filesystem of that.
+    fn numbered<'a>(&'a self, instance: &'a Instance) -> Result<(Path<'a>, u32)> {
+        match (&self.upper, &self.top) {
+            (_, Some((lower, index)))
+                if self.upper.is_none() || self.stands_for_lower(instance) =>
+            {
+                let layer = instance.layers.get(*index as usize).ok_or(EIO)?;
+                Ok((Path::new(layer.mount.get(), lower)?, layer.fsid))
+            }
+            _ => Ok((self.real_path(instance)?, 0)),
+        }
+    }
+
     /// Whether a layer has to be asked for its marks: not for what is no directory, and in lower layers only.
     fn has_marks(&self) -> bool {
         self.upper.is_some() || self.top.as_ref().is_some_and(|(top, _)| top.is_dir())
@@ -90,7 +106,9 @@ impl Found {
         let in_upper = self.upper.is_some();
         let is_dir = path.dentry().is_dir();
         let is_merged = in_upper && self.top.is_some() || !self.below.is_empty();
+        let (numbered, fsid) = self.numbered(instance)?;
         Ok(Marks {
+            keeps_number: !instance.is_numbered_by(c, numbered, fsid),
             may_have_whiteouts: is_dir && (is_merged || marks::has_origin(config, c, path)),
             impure: in_upper && is_dir && marks::is_impure(config, c, path),
             protection: if in_upper {
@@ -118,22 +136,23 @@ pub(crate) fn stays_one(is_dir: bool, nlink: u32) -> bool {
 }
 
 /// The number that `stat(2)` shows of an object that was found.
-pub(crate) fn number_of_found(sb: &SuperBlock, instance: &Instance, found: &Found) -> Option<u64> {
+pub(crate) fn number_of_found(
+    sb: &SuperBlock,
+    instance: &Instance,
+    c: &Override<'_>,
+    found: &Found,
+) -> Option<u64> {
     if let (Some(upper), false) = (&found.upper, found.stands_for_lower(instance)) {
         // Another name of it was copied up, perhaps: then it keeps that one's number while it is cached.
         if let Some(inode) = sb.cached(upper.inode().key()) {
             return number(instance, &inode);
         }
     }
-    let (dentry, fsid) = match (&found.upper, &found.top) {
-        (Some(_), Some((lower, index))) if found.stands_for_lower(instance) => {
-            (lower, instance.layers.get(*index as usize)?.fsid)
-        }
-        (Some(upper), _) => (upper, 0),
-        (None, Some((lower, index))) => (lower, instance.layers.get(*index as usize)?.fsid),
-        (None, None) => return None,
-    };
-    let real = dentry.inode().ino();
+    let (path, fsid) = found.numbered(instance).ok()?;
+    let real = path.dentry().inode().ino();
+    if !instance.is_numbered_by(c, path, fsid) {
+        return Some(real);
+    }
     Some(ino::compose(real, fsid, instance.xino).unwrap_or(real))
 }
 
@@ -149,6 +168,10 @@ pub(crate) fn number(instance: &Instance, inode: &Inode) -> Option<u64> {
     };
     let real = pin.inode().ino();
     let fsid = instance.fsid_of(pin).ok()?;
+    if instance.may_keep_number(fsid) {
+        // Which part it is in was asked when the inode was made.
+        return Some(inode.ino());
+    }
     Some(ino::compose(real, fsid, instance.xino).unwrap_or(real))
 }
 
@@ -177,15 +200,42 @@ pub(crate) fn get(
     // Whoever looks for a new inode before it is set up waits, and can't be killed. So the layers are asked before
     // there is one; if it is there already, they need not be.
     if found.has_marks() {
-        if let Some(inode) = sb.cached(key) {
+        if let Some(inode) = sb.cached(key).filter(|inode| !is_outdated(inode, &found)) {
             return compare(inode, &found, by_lower);
         }
     }
     let marks = found.read_marks(instance, c)?;
-    match sb.get_or_new(key)? {
-        Cached::New(new) => init(instance, new, found, marks, by_lower).map(Ok),
-        Cached::Found(inode) => compare(inode, &found, by_lower),
+    loop {
+        match sb.get_or_new(key)? {
+            Cached::New(new) => return init(instance, new, found, marks, by_lower).map(Ok),
+            Cached::Found(inode) if is_outdated(&inode, &found) => inode.leave_cache(),
+            Cached::Found(inode) => return compare(inode, &found, by_lower),
+        }
     }
+}
+
+/// Whether an inode that is cached stands on what its layers say is no more. Who has it may keep it; a lookup needs
+/// another.
+fn is_outdated(inode: &Inode, found: &Found) -> bool {
+    let now = Now::of(inode.held());
+    if !now.is_outdated() {
+        return false;
+    }
+    let lower = Iterator::chain(found.top.iter(), &found.below).map(|(dentry, _)| dentry);
+    let mut found = Iterator::chain(found.upper.iter(), lower).take(now.needed());
+    let mut is_same = |pin: Held<'_, PinnedDentry>| {
+        let known = pin.dentry();
+        match found.next() {
+            Some(dentry) => {
+                pin.inode().key() == dentry.inode().key()
+                    && (core::ptr::eq(known, &**dentry) || !known.is_unhashed())
+            }
+            // Data that was found lazily.
+            None => !inode.is_dir() && !known.is_unhashed(),
+        }
+    };
+    let mut known = now.places().take(now.needed());
+    !(known.all(&mut is_same) && found.next().is_none())
 }
 
 /// The inode of an object that was just made in upper, under `name` if it has one. It is not asked for marks: only
@@ -288,7 +338,11 @@ fn init(
     };
     let is_dir = numbered.inode().is_dir();
     let fsid = instance.fsid_of(numbered)?;
-    let ino = instance.inode_number(numbered.inode().ino(), fsid, is_dir);
+    let ino = if marks.keeps_number {
+        numbered.inode().ino()
+    } else {
+        instance.inode_number(numbered.inode().ino(), fsid, is_dir)
+    };
     let real = upper.as_mut().or(top.as_mut()).ok_or(EIO)?;
     let idmap = instance.mount_of(real)?.idmap();
     let path = object::path(instance, real.unshared())?;

@@ -144,9 +144,10 @@ impl<'a> Merge<'a> {
             let in_upper = pin.tag() == UPPER;
             let path = object::path(instance, pin)?;
             let key = path.dentry().inode().key();
+            let fsid = instance.fsid_of(pin.get())?;
             let layer = LayerDir {
                 path,
-                fsid: instance.fsid_of(pin.get())?,
+                numbers: instance.is_numbered_by(c, path, fsid).then_some(fsid),
                 marked: now.has(Trait::XATTR_WHITEOUTS)
                     && !in_upper
                     && instance.lower_of(pin.get())?.expects_xattr_whiteouts(),
@@ -185,9 +186,11 @@ impl<'a> Merge<'a> {
             if matches!(entry.name, b"." | b"..") {
                 return Ok(());
             }
-            let number = ino::compose(entry.ino, layer.fsid, instance.xino).unwrap_or(entry.ino);
+            let number = layer
+                .numbers
+                .and_then(|fsid| ino::compose(entry.ino, fsid, instance.xino));
             let entry = Entry {
-                ino: number,
+                ino: number.unwrap_or(entry.ino),
                 ..entry
             };
             self.add(entry, layer)
@@ -254,13 +257,7 @@ impl<'a> Merge<'a> {
         if remembers {
             self.met.insert(hash, record)?;
         }
-        let kind = match entry.kind {
-            Type::CHAR_DEVICE => whiteout::EntryType::CharDevice,
-            Type::REGULAR => whiteout::EntryType::Regular,
-            Type::UNKNOWN => whiteout::EntryType::Unknown,
-            _ => whiteout::EntryType::Other,
-        };
-        if whiteout::must_look(kind, layer.marked) {
+        if whiteout::must_look(whiteout_type(entry.kind), layer.marked) {
             if self.suspects.capacity() == 0 {
                 self.suspects.reserve(FIRST_SUSPECTS, charged())?;
             }
@@ -300,10 +297,22 @@ impl<'a> Merge<'a> {
     }
 }
 
+/// What an entry of this type may be.
+#[inline]
+pub(crate) fn whiteout_type(kind: Type) -> whiteout::EntryType {
+    match kind {
+        Type::CHAR_DEVICE => whiteout::EntryType::CharDevice,
+        Type::REGULAR => whiteout::EntryType::Regular,
+        Type::UNKNOWN => whiteout::EntryType::Unknown,
+        _ => whiteout::EntryType::Other,
+    }
+}
+
 /// A directory of a layer that is being read.
 struct LayerDir<'a> {
     path: Path<'a>,
-    fsid: u32,
+    /// By which filesystem's number its entries are numbered; else they keep the numbers they have.
+    numbers: Option<u32>,
     /// Empty regular files may be whiteouts.
     marked: bool,
     is_lowest: bool,
@@ -325,7 +334,7 @@ pub(crate) fn number(
     let root = dir.super_block().root().inode().held();
     let place = dir.inode().held();
     let outcome = lookup::lookup(instance, c, place, root, name, MissingOrigin::Leave).ok()?;
-    inode::number_of_found(dir.super_block(), instance, &outcome.found?)
+    inode::number_of_found(dir.super_block(), instance, c, &outcome.found?)
 }
 
 /// Which names were met: open addressing, at most half full.

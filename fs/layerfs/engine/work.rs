@@ -21,6 +21,7 @@ use format::xattr::Mark;
 use kernel::prelude::*;
 use kernel::str::BStr;
 use kernel::sync::aref::ARef;
+use vfs::change::Change;
 use vfs::dir_iter;
 use vfs::dir_iter::Next;
 use vfs::dir_op::Creating;
@@ -32,6 +33,7 @@ use vfs::dir_op::What;
 use vfs::errno::*;
 use vfs::file::OwnedFile;
 use vfs::inode::mode;
+use vfs::inode::Rights;
 use vfs::task;
 use vfs::write::WriteAccess;
 use vfs::write::Writing;
@@ -275,6 +277,24 @@ pub(crate) fn put_whiteout<'a>(
     Ok(())
 }
 
+/// Gives the owner of a directory all rights to it, if the mounter can't do without.
+///
+/// # Errors
+///
+/// `EPERM`: it is not his. What the filesystem gives.
+pub(crate) fn open_up(c: &Override<'_>, writing: &Writing<'_>, dir: &Real) -> Result {
+    const OWNER: u16 = 0o700;
+
+    let all = Rights::READ.union(Rights::WRITE).union(Rights::SEARCH);
+    match dir.inode().permits(c, writing.mount().idmap(), all) {
+        Err(e) if e == EACCES => {
+            let bits = dir.inode().mode() | OWNER;
+            Change::mode(bits).apply(c, writing, dir)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// How deep the work directory is cleaned: what we leave there is not deeper.
 const DEPTH: u32 = 2;
 
@@ -299,6 +319,8 @@ pub(crate) fn cleanup_leftover(
     // A name that says "incompat" is a promise that whoever does not know what is in it stops.
     let incompatible = level == 1 && victim.name_copy()?.as_slice() == b"incompat";
     let path = Path::new(writing.mount(), victim)?;
+    // It may be one that its owner has no right to.
+    let _ = open_up(c, writing, victim);
     loop {
         let removed = cleanup_leftovers_in(c, writing, path, level, incompatible)?;
         match Removing::begin_with(c, writing, dir, victim)?.remove(c) {

@@ -36,11 +36,15 @@ use vfs::fs_context::FsContext;
 use vfs::inode_cache::InodeKey;
 use vfs::mount::PrivateMount;
 use vfs::mount::PrivateUse;
+use vfs::stat::Part;
+use vfs::stat::Request;
+use vfs::stat::Room;
 use vfs::stat::StatFs;
 use vfs::super_block::FileHandles;
 use vfs::super_block::Root;
 use vfs::super_block::MAX_STACK_DEPTH;
 use vfs::sync::AnonDev;
+use vfs::sync::Locked;
 use vfs::Override;
 use vfs::Path;
 
@@ -118,16 +122,7 @@ impl Setup {
         mounter: ARef<Credential>,
     ) -> Result<Instance> {
         let mut layers: KVec<Layer> = KVec::with_capacity(self.lowers.len(), GFP_KERNEL)?;
-        // The first filesystem is upper's, or nobody's.
         let mut filesystems: KVec<Filesystem> = KVec::with_capacity(2, GFP_KERNEL)?;
-        let nobody = Filesystem {
-            id: 0,
-            dev: AnonDev::new()?,
-            uuid: [0; 16],
-            is_lower: false,
-            ambiguous: false,
-        };
-        filesystems.push(nobody, GFP_KERNEL)?;
         let value_of =
             |given: &mut Option<Given>| given.as_mut().and_then(|given| given.value.take());
         let (upperdir, workdir) = (value_of(&mut self.upper), value_of(&mut self.work));
@@ -135,15 +130,11 @@ impl Setup {
             (None, _) => None,
             (Some(_), None) => return Err(fc.invalid(fmt!("missing 'workdir'"))),
             (Some(upper), Some(work)) => {
-                let prepared = upper::prepare(fc, c, &mut self.features, upper, work)?;
-                if let Some(fs) = filesystems.first_mut() {
-                    let sb = prepared.mount.get().super_block();
-                    fs.id = sb.id();
-                    fs.uuid = sb.uuid();
-                }
-                Some(prepared)
+                Some(upper::prepare(fc, c, &mut self.features, upper, work)?)
             }
         };
+        let first = upper.as_ref().map(|upper| upper.mount.get().root_path());
+        filesystems.push(first_filesystem(c, first)?, GFP_KERNEL)?;
         let mut names = KVec::new();
         let mut no_idmaps = upper
             .as_ref()
@@ -161,7 +152,7 @@ impl Setup {
                 0
             } else {
                 merged = merged.saturating_add(1);
-                fsid_of(&mut filesystems, path.dentry().super_block())?
+                fsid_of(&mut filesystems, c, path)?
             };
             let mount = PrivateMount::clone_of(path, PrivateUse::ReadOnly).inspect_err(|e| {
                 fc.error(fmt!(
@@ -206,6 +197,8 @@ impl Setup {
             config: Config {
                 as_overlay: self.as_overlay,
                 features: self.features,
+                asked: self.asked,
+                override_creds: self.override_creds,
                 lowerdirs: match self.list.take() {
                     Some(list) => Lowerdirs::List(list),
                     None => Lowerdirs::Each(names),
@@ -220,6 +213,7 @@ impl Setup {
             },
             roots: sorted_roots(fc, upper.as_ref(), &layers)?,
             publications: Publications::new(facts.stack_depth),
+            parts: Locked::new_inner(KVec::new(), facts.stack_depth)?,
             upper,
             layers,
             merged,
@@ -266,21 +260,42 @@ fn sorted_roots(
     Ok(roots)
 }
 
-/// The index of a filesystem in inode numbers; 0 is upper's.
-fn fsid_of(filesystems: &mut KVec<Filesystem>, sb: &vfs::SuperBlock<vfs::Foreign>) -> Result<u32> {
-    let id = sb.id();
-    let index = match filesystems.iter().position(|fs| fs.id == id) {
+/// The filesystem with number 0: that of upper, whose root is at `path`, or nobody's.
+fn first_filesystem(c: &Override<'_>, path: Option<Path<'_>>) -> Result<Filesystem> {
+    Ok(match path {
+        Some(path) => Filesystem::new(path.dentry().super_block(), part_at(c, path))?,
+        None => Filesystem {
+            part: Part::NONE,
+            has_parts: false,
+            id: 0,
+            dev: AnonDev::new()?,
+            uuid: [0; 16],
+            is_lower: false,
+            ambiguous: false,
+        },
+    })
+}
+
+/// Which part of its filesystem the root of a layer is in.
+pub(super) fn part_at(c: &Override<'_>, path: Path<'_>) -> Part {
+    let part = Room::new()
+        .fill(c, path, Request::IDENTITY)
+        .map(|stat| stat.part());
+    part.unwrap_or_else(|_| path.dentry().super_block().main_part())
+}
+
+/// The index in inode numbers of the filesystem, or part of one, that the root of a layer is in; 0 is upper's.
+fn fsid_of(filesystems: &mut KVec<Filesystem>, c: &Override<'_>, path: Path<'_>) -> Result<u32> {
+    let sb = path.dentry().super_block();
+    let (id, part) = (sb.id(), part_at(c, path));
+    let index = match filesystems
+        .iter()
+        .position(|fs| fs.id == id && fs.part == part)
+    {
         Some(index) => index,
         None => {
-            let new = Filesystem {
-                id,
-                dev: AnonDev::new()?,
-                uuid: sb.uuid(),
-                is_lower: false,
-                ambiguous: false,
-            };
             let index = filesystems.len();
-            filesystems.push(new, GFP_KERNEL)?;
+            filesystems.push(Filesystem::new(sb, part)?, GFP_KERNEL)?;
             index
         }
     };
@@ -303,16 +318,20 @@ impl Setup {
                 continue;
             };
             let uuid = if by_uuid { this.uuid } else { [0; 16] };
+            // Parts of one filesystem need not be told apart: a handle is of all of it.
+            let (id, is_upper) = (
+                this.id,
+                filesystems.first().map(|fs| fs.id) == Some(this.id),
+            );
             let twin = filesystems
                 .iter()
-                .enumerate()
-                .any(|(j, fs)| j != i && fs.is_lower && (!by_uuid || fs.uuid == uuid));
+                .any(|fs| fs.id != id && fs.is_lower && (!by_uuid || fs.uuid == uuid));
             let ambiguous = twin || uuid == [0; 16] && !trusts_lowers;
-            if let Some(this) = filesystems.get_mut(i) {
-                this.ambiguous = ambiguous;
-            }
             // The filesystem of upper is known to be that.
-            if ambiguous && i > 0 && self.features.xino == options::Xino::Auto {
+            if let Some(this) = filesystems.get_mut(i) {
+                this.ambiguous = ambiguous && !is_upper;
+            }
+            if ambiguous && !is_upper && self.features.xino == options::Xino::Auto {
                 self.features.xino = options::Xino::Off;
                 fc.warn(fmt!(
                     "a lower filesystem has no uuid of its own, falling back to xino=off"

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod layers;
+mod remount;
 mod upper;
 
 use self::layers::check_overlaps;
@@ -112,6 +113,10 @@ pub(crate) struct Setup {
     as_overlay: bool,
     defaults: Defaults,
     features: Features,
+    /// The settings before it was settled what they mean together.
+    asked: Features,
+    /// Whether `mounter` was given.
+    override_creds: bool,
     lowers: KVec<Lower>,
     upper: Option<Given>,
     work: Option<Given>,
@@ -138,6 +143,8 @@ impl ContextOps<LayerFs> for Setup {
         Ok(Self {
             as_overlay,
             features: Features::new(&defaults),
+            asked: Features::new(&defaults),
+            override_creds: false,
             defaults,
             lowers: KVec::new(),
             upper: None,
@@ -153,13 +160,6 @@ impl ContextOps<LayerFs> for Setup {
 
     fn parse(&mut self, fc: &FsContext<'_>, key: &[u8], value: Value<'_>) -> Result {
         self.choose_log(fc);
-        if fc.is_reconfigure() {
-            // mount(8) repeats the options of the mount, so mount(2) has to put up with any.
-            if fc.is_old_api() {
-                return Ok(());
-            }
-            return Err(fc.refuse(fmt!("No changes allowed in reconfigure")));
-        }
         let key = Key::parse(key).ok_or(ENOPARAM)?;
         match (key, value) {
             (Key::Lowerdir, Value::String(list)) => self.set_list(fc, list),
@@ -203,6 +203,25 @@ impl ContextOps<LayerFs> for Setup {
         }
     }
 
+    fn repeat(
+        &mut self,
+        fc: &FsContext<'_>,
+        sb: &SuperBlock,
+        key: &[u8],
+        value: Value<'_>,
+    ) -> Result {
+        self.choose_log(fc);
+        // The old interface takes any, as it always has.
+        if fc.is_old_api() {
+            return Ok(());
+        }
+        let key = Key::parse(key).ok_or(ENOPARAM)?;
+        if remount::is_as_mounted(fc, sb.data(), key, value)? {
+            return Ok(());
+        }
+        Err(fc.refuse(fmt!("{} can't be changed while it is mounted", key.name())))
+    }
+
     fn prepare(&mut self, fc: &FsContext<'_>) -> Result<Stack> {
         self.choose_log(fc);
         // The descriptor of the context may have been passed to another name space.
@@ -211,6 +230,7 @@ impl ContextOps<LayerFs> for Setup {
                 "the mount is made in another user namespace than it was configured in"
             )));
         }
+        self.override_creds = self.mounter.is_some();
         let mounter = match self.mounter.take() {
             Some(mounter) => mounter,
             None => mounter_credentials()?,
@@ -290,6 +310,7 @@ impl Setup {
         c: &Override<'_>,
         mounter: &Credential,
     ) -> Result<Stack> {
+        self.asked = self.features;
         self.resolve_features(fc)?;
         let facts = self.check_layers(fc)?;
         let instance = self.build(fc, c, &facts, mounter.into())?;

@@ -34,6 +34,7 @@ use vfs::dir_op::Renaming;
 use vfs::dir_op::What;
 use vfs::errno::*;
 use vfs::file::OwnedFile;
+use vfs::fileattr::Project;
 use vfs::fs_context::FsContext;
 use vfs::inode::mode;
 use vfs::inode::InUse;
@@ -78,6 +79,7 @@ pub(super) fn prepare(
             &*upper.name
         )));
     }
+    check_moves(fc, c, &upper, &work)?;
     let mount = PrivateMount::clone_of(upper_path, PrivateUse::Writing).inspect_err(|e| {
         fc.error(fmt!(
             "the mount at upperdir '{}' can't be cloned: {:?}",
@@ -114,6 +116,31 @@ pub(super) fn prepare(
     };
     prepare_work(fc, c, features, &mut parts)?;
     Upper::new(parts)
+}
+
+/// Refuses a workdir from which nothing can be moved to upper although they are on one filesystem: each copy-up would
+/// fail.
+fn check_moves(fc: &FsContext<'_>, c: &Override<'_>, upper: &Given, work: &Given) -> Result {
+    let (to, from) = (upper.path.as_path(), work.path.as_path());
+    let why = if layers::part_at(c, to) != layers::part_at(c, from) {
+        "they are in different subvolumes"
+    } else if to.dentry().inode().is_encrypted() && !from.dentry().inode().is_encrypted() {
+        "only upperdir is encrypted"
+    } else {
+        let needs = Project::of(to).filter(|project| project.is_inherited);
+        match (needs, Project::of(from)) {
+            (Some(needs), Some(has)) if needs.id != has.id => {
+                "they are in different quota projects, and what is in upperdir must be in its own"
+            }
+            _ => return Ok(()),
+        }
+    };
+    Err(fc.invalid(fmt!(
+        "nothing can be moved from workdir '{}' to upperdir '{}': {}; use a workdir beside upperdir",
+        &*work.name,
+        &*upper.name,
+        why
+    )))
 }
 
 fn mark_in_use(fc: &FsContext<'_>, dir: &Real, name: &CStr) -> Option<InUse> {
@@ -323,6 +350,8 @@ fn make_work(
         }
     }
     Change::mode(mode::DIRECTORY).apply(c, writing, &work)?;
+    // Nobody has a right there, and the mounter needs none if he has the capability to do without.
+    work::open_up(c, writing, &work)?;
     Ok(work)
 }
 

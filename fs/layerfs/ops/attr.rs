@@ -34,6 +34,7 @@ use vfs::inode::Access;
 use vfs::inode::Rights;
 use vfs::lock::VfsLocked;
 use vfs::ops::AttrOps;
+use vfs::stat::Part;
 use vfs::stat::Request;
 use vfs::stat::Room;
 use vfs::stat::Stat;
@@ -91,7 +92,10 @@ impl AttrOps<LayerFs> for Attr {
         vfs::pause::at(c"stat_filled");
         stat.show_flags_of(inode);
         number(instance, inode, now, stat, request)?;
-        if inode.is_dir() && now.is_merged() {
+        if engine::change::was_removed(dentry) && (inode.is_dir() || !now.in_upper()) {
+            // The layer has the name still. (Of what is in upper it is upper that counts.)
+            stat.set_nlink(0);
+        } else if inode.is_dir() && now.is_merged() {
             // Counting the directories within takes reading them; 1 says that nobody counted.
             stat.set_nlink(1);
         }
@@ -263,6 +267,7 @@ fn number(
     request: Request,
 ) -> Result {
     let mut pin = now.get().real()?;
+    let mut part = stat.part();
     let is_dir = inode.is_dir();
     let dev = inode.super_block().dev();
     if (!is_dir || instance.xino.same_dev()) && now.has_origin() {
@@ -270,13 +275,25 @@ fn number(
         let lower = now.object().get().lower().ok_or(EIO)?;
         let path = object::lower_path(instance, now.object()).ok_or(EIO)?;
         let mut room = Room::new();
-        let below = instance.as_mounter(|c| room.fill(c, path, Request::ino_and_nlink(request)))?;
-        if engine::inode::stays_one(is_dir, below.nlink()) {
+        let below = instance.as_mounter(|c| {
+            room.fill(c, path, Request::ino_and_nlink(request))
+                .map(|below| (below.ino(), below.nlink(), Some(below.part())))
+        });
+        // What is in upper does not end with what it was copied up from; that had the number that its inode has.
+        let (number, nlink, below) =
+            below.unwrap_or_else(|_| (lower.inode().ino(), lower.inode().nlink(), None));
+        if engine::inode::stays_one(is_dir, nlink) {
             pin = lower;
-            stat.set_ino(below.ino());
+            stat.set_ino(number);
+            let fs = instance.filesystems.get(instance.fsid_of(pin)? as usize);
+            part = below.or(fs.map(|fs| fs.part)).ok_or(EIO)?;
         }
     }
     let fsid = instance.fsid_of(pin)?;
+    let fs = instance.filesystems.get(fsid as usize).ok_or(EIO)?;
+    if part != fs.part {
+        return number_in_part(instance, inode, fsid, part, stat);
+    }
     match ino::compose(stat.ino(), fsid, instance.xino) {
         Some(number) => {
             stat.set_ino(number);
@@ -298,10 +315,29 @@ fn number(
                 stat.set_ino(inode.ino());
                 stat.set_dev(dev);
             } else {
-                let fs = instance.filesystems.get(fsid as usize).ok_or(EIO)?;
                 stat.set_dev(fs.dev.number());
             }
         }
+    }
+    Ok(())
+}
+
+/// The same for an object in another part of the layer's filesystem than the layer begins in: that has inode numbers
+/// of its own. So the object keeps its number, on a device that is the part's.
+#[cold]
+fn number_in_part(
+    instance: &Instance,
+    inode: &Inode,
+    fsid: u32,
+    part: Part,
+    stat: &mut Stat,
+) -> Result {
+    if inode.is_dir() && instance.xino == XinoBits::Off {
+        // Numbers of directories are made up then, and different for all.
+        stat.set_ino(inode.ino());
+        stat.set_dev(inode.super_block().dev());
+    } else {
+        stat.set_dev(instance.dev_of_part(fsid, part)?);
     }
     Ok(())
 }

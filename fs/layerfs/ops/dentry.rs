@@ -23,8 +23,11 @@ pub(crate) struct Dentry;
 #[vtable]
 impl DentryOps<LayerFs> for Dentry {
     fn revalidate(inode: &Inode, question: Revalidation<'_>) -> Result<bool> {
-        for pin in Now::of(inode.held()).places() {
+        let now = Now::of(inode.held());
+        for pin in now.places().take(now.needed()) {
             if !question.ask(pin.dentry())? {
+                // Somebody may have the inode still when the name is looked up again.
+                inode.data().set_outdated();
                 return Ok(false);
             }
         }
@@ -32,7 +35,8 @@ impl DentryOps<LayerFs> for Dentry {
     }
 
     fn revalidate_rcu(inode: &RcuInode, question: RcuRevalidation<'_>) -> Option<bool> {
-        for pin in Now::of(inode.data()).places() {
+        let now = Now::of(inode.data());
+        for pin in now.places().take(now.needed()) {
             if !question.ask(pin)? {
                 // Somebody must drop it, which can't be done here.
                 return None;

@@ -9,9 +9,11 @@
 #![forbid(unsafe_code)]
 
 use crate::engine;
+use crate::engine::listing::whiteout_type;
 use crate::engine::lookup::MissingOrigin;
 use crate::engine::stale::Disagreement;
 use crate::engine::stale::Stale;
+use crate::marks;
 use crate::ops::file::OpenFile;
 use crate::state::instance::Instance;
 use crate::state::listing::Listing;
@@ -19,6 +21,7 @@ use crate::state::listing::SharedListing;
 use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::object::Trait;
+use crate::state::object::UPPER;
 use crate::state::File;
 use crate::state::Inode;
 use crate::state::LayerFs;
@@ -26,6 +29,8 @@ use crate::state::Positive;
 use core::pin::Pin;
 use format::ino;
 use format::ino::XinoBits;
+use format::opaque::DirMark;
+use format::whiteout;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::sync::Arc;
@@ -33,6 +38,7 @@ use vfs::copy::SyncRange;
 use vfs::dir_iter::Emitter;
 use vfs::dir_iter::Entry;
 use vfs::dir_iter::Next;
+use vfs::dir_iter::Passage;
 use vfs::dir_iter::Type;
 use vfs::dir_op::RenameFlags;
 use vfs::errno::*;
@@ -49,14 +55,19 @@ use vfs::ops::Nameless;
 use vfs::ops::New;
 use vfs::sync::WithLock;
 use vfs::task;
+use vfs::Held;
+use vfs::Override;
+use vfs::Path;
+use vfs::PinnedDentry;
 
 /// Operations of directories.
 pub(crate) struct Dir;
 
 /// An open directory.
 pub(crate) struct OpenDir {
-    /// The number of the filesystem that the directory is on that was opened first.
-    fsid: u32,
+    /// By which filesystem's number entries of the directory that was opened first are numbered; else they keep the
+    /// numbers they have.
+    numbers: Option<u32>,
     /// The one in upper, if it was copied up since.
     upper: LateFile,
 }
@@ -70,6 +81,8 @@ pub(crate) struct Reading {
     real: OwnedFile,
     /// Through the real one, although that may end.
     directly: bool,
+    /// It was read from its beginning, and no whiteout was met.
+    is_clean: bool,
     /// The merged names, from when they were first asked for, and the version they are of.
     listing: Option<(Arc<Listing>, usize)>,
 }
@@ -87,13 +100,8 @@ impl DirOps<LayerFs> for Dir {
             return Err(ENAMETOOLONG);
         }
         let inode = find_undisturbed(instance, &dentry)?;
-        if let Some(inode) = &inode {
-            if Now::of(inode.held())
-                .places()
-                .any(|pin| pin.dentry().needs_revalidation())
-            {
-                dentry.dentry().set_needs_revalidation();
-            }
+        if is_revalidated(&dentry, inode.as_deref()) {
+            dentry.dentry().set_needs_revalidation();
         }
         let lazy = inode
             .as_ref()
@@ -112,14 +120,19 @@ impl DirOps<LayerFs> for Dir {
         let instance = inode.super_block().data();
         let now = Now::of(inode.held());
         let path = now.real_path(instance)?;
-        let real = instance.as_mounter(|c| OwnedFile::open_dir(c, path))?;
+        let fsid = instance.fsid_of(now.get().real()?)?;
+        let (real, is_numbered) = instance.as_mounter(|c| {
+            let real = OwnedFile::open_dir(c, path)?;
+            Ok::<_, Error>((real, instance.is_numbered_by(c, path, fsid)))
+        })?;
         let open = OpenDir {
-            fsid: instance.fsid_of(now.get().real()?)?,
+            numbers: is_numbered.then_some(fsid),
             upper: LateFile::default(),
         };
         let reading = Reading {
             real,
             directly: is_read_directly(now.get()),
+            is_clean: false,
             listing: None,
         };
         WithLock::new_outer(open, reading, inode.super_block().stack_depth())
@@ -131,10 +144,15 @@ impl DirOps<LayerFs> for Dir {
         let mut guard = dir.lock()?;
         let reading = &mut *guard;
         if emitter.position() == 0 {
+            let now = Now::of(inode.held());
+            reading.is_clean = true;
+            if reading.directly && !now.in_upper() && !now.has(Trait::NO_WHITEOUTS) {
+                instance.as_mounter(|c| look_for_mark(instance, c, now));
+            }
             reading.restart(inode);
         }
         if reading.directly {
-            return pass_on(instance, file, dir.fsid, &mut reading.real, emitter);
+            return pass_on(instance, file, dir.numbers, reading, emitter);
         }
         let (listing, version) = match &reading.listing {
             Some(joined) => joined.clone(),
@@ -159,6 +177,7 @@ impl DirOps<LayerFs> for Dir {
             reading.restart(file.inode());
         }
         if reading.directly {
+            reading.is_clean = false;
             return reading.real.seek_dir(offset, whence);
         }
         let position = match whence {
@@ -316,6 +335,23 @@ fn find(
     })
 }
 
+/// Whether a layer wants to be asked about what was found under a name; if that is nothing, about the directory.
+fn is_revalidated(dentry: &Unhashed<'_, LayerFs>, found: Option<&Inode>) -> bool {
+    let weak = |pin: Held<'_, PinnedDentry>| pin.dentry().needs_revalidation();
+    match found {
+        Some(inode) => {
+            let now = Now::of(inode.held());
+            now.places().take(now.needed()).any(weak)
+        }
+        None => {
+            let hidden = engine::change::hides_lower(dentry.dentry());
+            let now = Now::of(dentry.parent().inode().held());
+            let asked = |pin: &Held<'_, PinnedDentry>| !hidden || pin.tag() == UPPER;
+            now.places().filter(asked).any(weak)
+        }
+    }
+}
+
 /// Whether the names of a directory can be passed on as the real one has them.
 fn is_read_directly(now: Now<&Object>) -> bool {
     !now.has(Trait::MAY_HAVE_WHITEOUTS) && !now.has(Trait::IMPURE)
@@ -435,31 +471,141 @@ fn ask_number(
     Ok(number.unwrap_or(entry.ino))
 }
 
+/// Reads the mark of a directory of a lower layer that nobody looked at when it was looked up, as no layer below is of
+/// interest: in one that has whiteouts in the form of extended attributes they don't show either.
+fn look_for_mark(instance: &Instance, c: &Override<'_>, now: Now<Held<'_, Object>>) {
+    let Ok(path) = now.real_path(instance) else {
+        return;
+    };
+    let layer = now.get().real().and_then(|pin| instance.lower_of(pin));
+    if let Ok(layer) = layer {
+        if marks::dir_mark(&instance.config, c, path) == DirMark::HasWhiteouts {
+            layer.expect_xattr_whiteouts();
+            now.object().get().set_has_whiteouts(true);
+        }
+    }
+}
+
 /// Gives the user the entries of the real directory, with inode numbers as `stat(2)` shows them where
 /// that can be done without looking at each.
 fn pass_on(
     instance: &Instance,
     file: &File,
-    fsid: u32,
-    real: &mut OwnedFile,
+    numbers: Option<u32>,
+    reading: &mut Reading,
     emitter: &mut Emitter<'_>,
 ) -> Result {
     let inode = file.inode();
+    let now = Now::of(inode.held());
     let parent = file.dentry().parent();
-    let parent_is_merged = Now::of(parent.inode().data()).is_merged();
-    match instance.xino {
-        XinoBits::Off => return instance.as_mounter(|c| emitter.forward(c, real)),
-        XinoBits::SameFs if !parent_is_merged => {
-            return instance.as_mounter(|c| emitter.forward(c, real))
-        }
-        _ => {}
+    let keeps_numbers = match instance.xino {
+        XinoBits::Off => true,
+        XinoBits::SameFs => !Now::of(parent.inode().data()).is_merged(),
+        XinoBits::High(_) => false,
+    };
+    if keeps_numbers && now.has(Trait::NO_WHITEOUTS) {
+        return instance.as_mounter(|c| emitter.forward(c, &mut reading.real));
     }
     let (own, parents) = (inode.ino(), parent.inode().ino());
-    instance.as_mounter(|c| {
-        emitter.forward_renumbered(c, real, |entry| match entry.name {
-            b"." => own,
-            b".." => parents,
-            _ => ino::compose(entry.ino, fsid, instance.xino).unwrap_or(entry.ino),
-        })
-    })
+    let number = |entry: &Entry<'_>| match entry.name {
+        _ if keeps_numbers => entry.ino,
+        b"." => own,
+        b".." => parents,
+        _ => numbers
+            .and_then(|fsid| ino::compose(entry.ino, fsid, instance.xino))
+            .unwrap_or(entry.ino),
+    };
+    let seen = instance.as_mounter(|c| sift(instance, c, now, reading, emitter, number))?;
+    if seen == 0 && reading.is_clean && !is_revalidated_dir(now) {
+        now.object().get().set_no_whiteouts();
+    }
+    Ok(())
+}
+
+/// Whether a directory may be changed by others than us at any time.
+fn is_revalidated_dir(now: Now<Held<'_, Object>>) -> bool {
+    now.places().any(|pin| pin.dentry().needs_revalidation())
+}
+
+/// How often another name may be held at one position of a directory.
+const MOST_HELD: u32 = 16;
+
+/// Passes on the entries that are no whiteouts, numbered by `number`; gives how many entries there were. One that may
+/// be a whiteout is held until it was looked at, which can't be done while the directory is read.
+fn sift(
+    instance: &Instance,
+    c: &Override<'_>,
+    now: Now<Held<'_, Object>>,
+    reading: &mut Reading,
+    emitter: &mut Emitter<'_>,
+    number: impl Fn(&Entry<'_>) -> u64,
+) -> Result<usize> {
+    // The name that was looked at last, and whether it is that of a whiteout.
+    let mut last: Option<(KVec<u8>, bool)> = None;
+    let (mut held_at, mut times) = (-1, 0);
+    let mut all = 0usize;
+    loop {
+        let mut held: Option<Result<KVec<u8>>> = None;
+        let seen = emitter.forward_each(c, &mut reading.real, |entry| {
+            let kind = whiteout_type(entry.kind);
+            if !whiteout::must_look(kind, false) || matches!(entry.name, b"." | b"..") {
+                return Passage::Show(number(entry));
+            }
+            match &last {
+                Some((name, hidden)) if name.as_slice() == entry.name => {
+                    if *hidden {
+                        Passage::Skip
+                    } else {
+                        Passage::Show(number(entry))
+                    }
+                }
+                // Its filesystem shows another one here each time.
+                _ if times == MOST_HELD => Passage::Show(number(entry)),
+                _ => {
+                    held = Some(copy_of(entry.name));
+                    Passage::Hold
+                }
+            }
+        })?;
+        all = all.saturating_add(seen);
+        let Some(name) = held else { return Ok(all) };
+        let name = name?;
+        task::check_killed()?;
+        times = if held_at == emitter.position() {
+            times + 1
+        } else {
+            0
+        };
+        held_at = emitter.position();
+        let hidden = is_whiteout_in(instance, c, now, &name)?;
+        if hidden {
+            reading.is_clean = false;
+            now.object().get().set_has_whiteouts(false);
+        }
+        last = Some((name, hidden));
+    }
+}
+
+fn copy_of(name: &[u8]) -> Result<KVec<u8>> {
+    let mut copy = KVec::with_capacity(name.len(), GFP_KERNEL)?;
+    copy.extend_from_slice(name, GFP_KERNEL)?;
+    Ok(copy)
+}
+
+/// Whether a name in the real directory is that of a whiteout. One that can't be looked at is shown, as it is there.
+fn is_whiteout_in(
+    instance: &Instance,
+    c: &Override<'_>,
+    now: Now<Held<'_, Object>>,
+    name: &[u8],
+) -> Result<bool> {
+    let dir = now.real_path(instance)?;
+    match dir.dentry().lookup_killable(c, dir.mount(), name) {
+        Ok(Some(found)) => {
+            let found = Path::new(dir.mount(), &found)?;
+            Ok(marks::is_whiteout(&instance.config, c, found))
+        }
+        Err(e) if e == EINTR => Err(e),
+        _ => Ok(false),
+    }
 }

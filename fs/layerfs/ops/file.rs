@@ -138,8 +138,12 @@ impl FileOps<LayerFs> for Regular {
     }
 
     fn mmap(file: &File, open: &OpenFile, map: MapRequest<'_>) -> Result {
-        // As it was opened: what is mapped does not change when it is copied up.
-        let result = map.forward(open.0.first(), &instance_of(file).mounter);
+        // What the file is now; what was mapped before does not change when it is copied up. The lock of the address
+        // space is held: whoever holds one that is taken here must not wait for that. Nothing has to be found or
+        // checked any more that takes the lock of the object, as the file is open.
+        let instance = instance_of(file);
+        let real = open.data(instance, file)?;
+        let result = map.forward(real, &instance.mounter);
         after_read(file);
         result
     }

@@ -39,6 +39,10 @@ pub(crate) struct Config {
     pub(crate) as_overlay: bool,
     /// The settings, their dependencies resolved.
     pub(crate) features: Features,
+    /// The settings as they were asked for.
+    pub(crate) asked: Features,
+    /// Whether it was said whose credentials are used on the layers.
+    pub(crate) override_creds: bool,
     /// The lower layers as they were spelled.
     pub(crate) lowerdirs: Lowerdirs,
     /// And so upperdir and workdir.

@@ -7,6 +7,7 @@
 use super::config::Config;
 use super::layer::Filesystem;
 use super::layer::Layer;
+use super::layer::OtherPart;
 use super::layer::Upper;
 use super::object::UPPER;
 use super::publication::Publications;
@@ -22,10 +23,16 @@ use vfs::cred::OverrideExt;
 use vfs::hash::HashKey;
 use vfs::inode_cache::InodeKey;
 use vfs::mount::PrivateMount;
+use vfs::stat::Part;
+use vfs::stat::Request;
+use vfs::stat::Room;
 use vfs::super_block::InWalk;
+use vfs::sync::AnonDev;
+use vfs::sync::Locked;
 use vfs::Idmap;
 use vfs::Mount;
 use vfs::Override;
+use vfs::Path;
 use vfs::PinnedDentry;
 
 /// Private data of the super block.
@@ -43,6 +50,8 @@ pub(crate) struct Instance {
     pub(crate) merged: usize,
     /// The filesystems that layers are on, by number. The first is upper's, or nobody's.
     pub(crate) filesystems: KVec<Filesystem>,
+    /// Other parts of them, as their objects are met.
+    pub(crate) parts: Locked<KVec<OtherPart>>,
     /// What tells this stack from all others, where it is kept on upper.
     pub(crate) uuid: Option<[u8; 16]>,
     /// How inode numbers are made.
@@ -169,6 +178,62 @@ impl Instance {
             }
             None => Ok(()),
         }
+    }
+
+    /// The device number of objects of filesystem `fsid` that are in another part of it than its layers begin in.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE`: there is no device number left. `ENOMEM`; `EINTR`: the task is being killed.
+    #[cold]
+    pub(crate) fn dev_of_part(&self, fsid: u32, part: Part) -> Result<u32> {
+        let id = self.filesystems.get(fsid as usize).ok_or(EIO)?.id;
+        if let Some(fs) = self
+            .filesystems
+            .iter()
+            .find(|fs| fs.id == id && fs.part == part)
+        {
+            return Ok(fs.dev.number());
+        }
+        let mut parts = self.parts.lock()?;
+        if let Some(known) = parts
+            .iter()
+            .find(|known| known.id == id && known.part == part)
+        {
+            return Ok(known.dev.number());
+        }
+        let dev = AnonDev::new()?;
+        let number = dev.number();
+        parts.push(OtherPart { id, part, dev }, GFP_KERNEL_ACCOUNT)?;
+        Ok(number)
+    }
+
+    /// Whether there may be objects on filesystem `fsid` that [`Instance::is_numbered_by`] is not true of.
+    #[inline]
+    pub(crate) fn may_keep_number(&self, fsid: u32) -> bool {
+        // Else its own number is what it has anyway.
+        let makes_another = matches!(self.xino, XinoBits::High(_));
+        makes_another
+            && self
+                .filesystems
+                .get(fsid as usize)
+                .is_some_and(|fs| fs.has_parts)
+    }
+
+    /// Whether what is at `path`, on filesystem `fsid`, is numbered as the rest of that. What is in another part of
+    /// it has its own number on a device of that part.
+    pub(crate) fn is_numbered_by(&self, c: &Override<'_>, path: Path<'_>, fsid: u32) -> bool {
+        let Some(fs) = self
+            .filesystems
+            .get(fsid as usize)
+            .filter(|_| self.may_keep_number(fsid))
+        else {
+            return true;
+        };
+        let stat = Room::new()
+            .fill(c, path, Request::IDENTITY)
+            .map(|stat| stat.part());
+        stat.map_or(true, |part| part == fs.part)
     }
 
     /// The inode number that stands for number `real` of filesystem `fsid`.

@@ -14,12 +14,18 @@ use kernel::sync::aref::ARef;
 use vfs::inode::InUse;
 use vfs::inode_cache::InodeKey;
 use vfs::mount::PrivateMount;
+use vfs::stat::Part;
 use vfs::super_block::ErrorMark;
 use vfs::sync::AnonDev;
 use vfs::sync::Locked;
 
-/// A filesystem that one or more layers are on.
+/// A filesystem that one or more layers are on: where it has several parts that number their objects on their own
+/// (subvolumes), the part that the roots of these layers are in.
 pub(crate) struct Filesystem {
+    /// Which part.
+    pub(crate) part: Part,
+    /// Objects within these layers may be in other parts.
+    pub(crate) has_parts: bool,
     /// Its UUID, all zeroes if it has none.
     pub(crate) uuid: [u8; 16],
     /// A lower layer is on it.
@@ -29,6 +35,35 @@ pub(crate) struct Filesystem {
     /// Which super block (see [`vfs::SuperBlock::id`]).
     pub(crate) id: usize,
     /// The device number of its objects where inode numbers of layers may collide.
+    pub(crate) dev: AnonDev,
+}
+
+impl Filesystem {
+    /// One whose part `part` layers begin in.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE`: there is no device number left. `ENOMEM`.
+    pub(crate) fn new(sb: &vfs::SuperBlock<vfs::Foreign>, part: Part) -> Result<Self> {
+        Ok(Self {
+            part,
+            has_parts: part != sb.main_part() || sb.has_parts(),
+            uuid: sb.uuid(),
+            is_lower: false,
+            ambiguous: false,
+            id: sb.id(),
+            dev: AnonDev::new()?,
+        })
+    }
+}
+
+/// A part of a filesystem that objects of a layer are in, but not its root.
+pub(crate) struct OtherPart {
+    /// Which filesystem.
+    pub(crate) id: usize,
+    /// Which part of it.
+    pub(crate) part: Part,
+    /// The device number of its objects.
     pub(crate) dev: AnonDev,
 }
 
@@ -113,6 +148,11 @@ impl Upper {
             errors: parts.errors,
             last_temp: AtomicU32::new(0),
         })
+    }
+
+    /// Whether `dir` is what was given as upperdir, or (`work`) as workdir.
+    pub(crate) fn is_given_as(&self, work: bool, dir: &Real) -> bool {
+        self.keys.get(usize::from(work)) == Some(&dir.inode().key())
     }
 
     /// Upper's own directories.

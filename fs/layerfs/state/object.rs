@@ -154,6 +154,10 @@ impl Trait {
     pub(crate) const VERIFIED: Self = Self(1 << 6);
     /// It is in upper: the place there is known.
     const IN_UPPER: Self = Self(1 << 7);
+    /// A directory in one layer that was read to its end, and has no whiteout in it.
+    pub(crate) const NO_WHITEOUTS: Self = Self(1 << 9);
+    /// A layer has said that a place of it is not what it was.
+    const OUTDATED: Self = Self(1 << 8);
 }
 
 /// Several of them.
@@ -230,6 +234,27 @@ impl Object {
     /// any more, and nobody asks.)
     pub(crate) fn set_verified(&self) {
         self.word.set(Trait::VERIFIED.0);
+    }
+
+    /// A directory whose names could be passed on as they are was found to have whiteouts in it, or (`by_xattr`) to be
+    /// marked to have them in the form of extended attributes: it is read as one that may have them.
+    pub(crate) fn set_has_whiteouts(&self, by_xattr: bool) {
+        let form = if by_xattr {
+            Trait::XATTR_WHITEOUTS.0
+        } else {
+            0
+        };
+        self.word.set(Trait::MAY_HAVE_WHITEOUTS.0 | form);
+    }
+
+    /// It was found to have none.
+    pub(crate) fn set_no_whiteouts(&self) {
+        self.word.set(Trait::NO_WHITEOUTS.0);
+    }
+
+    /// A layer says that a place of it is not what it was: it is not for those who look it up anew.
+    pub(crate) fn set_outdated(&self) {
+        self.word.set(Trait::OUTDATED.0);
     }
 
     /// Keeps others from copying it up, or waits until they have. (`depth`: the stacking depth of its
@@ -426,6 +451,23 @@ impl<R: Deref<Target = Object>> Now<R> {
     #[inline]
     pub(crate) fn has_origin(&self) -> bool {
         self.in_upper() && self.object.lower().is_some() && self.has(Trait::LOWER_NUMBER)
+    }
+
+    /// Whether a layer has said that a place of it is not what it was.
+    #[inline]
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.has(Trait::OUTDATED)
+    }
+
+    /// How many of its places, from the top, it needs. A file in upper that has its data there does not end with
+    /// what it was copied up from.
+    #[inline]
+    pub(crate) fn needed(&self) -> usize {
+        let upper = self.object.pins.0.as_ref().filter(|_| self.in_upper());
+        match upper {
+            Some(upper) if !upper.inode().is_dir() && !self.is_metacopy() => 1,
+            _ => usize::MAX,
+        }
     }
 
     /// The number of layers it is in.

@@ -91,7 +91,14 @@ unsafe extern "C" fn parse_param<F: FileSystem>(
         // SAFETY: The VFS passes a context of ours and a parameter.
         let (context, (key, value)) = unsafe { (context::<F>(fc), Value::of(param)) };
         // SAFETY: As above.
-        context.parse(&unsafe { FsContext::from_raw(fc) }, key, value)?;
+        let fc_ref = unsafe { FsContext::from_raw(fc) };
+        if fc_ref.is_reconfigure() {
+            // SAFETY: Such a context holds the root of a super block of this type, and keeps it active.
+            let sb = unsafe { SuperBlock::from_raw((*(*fc).root).d_sb) };
+            context.repeat(&fc_ref, sb, key, value)?;
+        } else {
+            context.parse(&fc_ref, key, value)?;
+        }
         Ok(0)
     })
 }

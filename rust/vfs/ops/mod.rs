@@ -74,6 +74,19 @@ pub trait ContextOps<F: FileSystem>: Sized + Send {
     /// `ENOPARAM`: it is none of ours (the VFS then says so). Anything else after a message.
     fn parse(&mut self, fc: &FsContext<'_>, key: &[u8], value: Value<'_>) -> Result;
 
+    /// Takes a parameter to change a mounted filesystem.
+    ///
+    /// # Errors
+    ///
+    /// As [`ContextOps::parse`].
+    fn repeat(
+        &mut self,
+        fc: &FsContext<'_>,
+        sb: &SuperBlock<F>,
+        key: &[u8],
+        value: Value<'_>,
+    ) -> Result;
+
     /// Finds out all that has to be known to make a super block. Whatever takes an answer of another
     /// filesystem is done here: the super block is not there yet, so nobody waits for it.
     ///
@@ -515,11 +528,12 @@ pub trait XattrOps<F: FileSystem> {
 /// What the dentry cache asks.
 #[vtable]
 pub trait DentryOps<F: FileSystem> {
-    /// Whether what the inode stands on is still what it was; asked for dentries that need it.
+    /// Whether what the inode stands on is still what it was; asked for dentries that need it. Of one that is not the
+    /// name is looked up anew. (A negative dentry that needs it is looked up anew without a question.)
     ///
     /// # Errors
     ///
-    /// `ESTALE` and the like: it can't be used any more.
+    /// It can't be told; the name stays cached.
     fn revalidate(inode: &Inode<F>, question: Revalidation<'_>) -> Result<bool>;
 
     /// The same question in RCU-walk. `None`: it can't be told without sleeping.
@@ -556,11 +570,12 @@ pub struct Revalidation<'a> {
 pub struct RcuRevalidation<'a>(pub(crate) Revalidation<'a>);
 
 impl Revalidation<'_> {
-    /// Asks the filesystem of a dentry below; whoever finds it stale has it dropped from the cache.
+    /// Asks the filesystem of a dentry below whether it is still what it was. One that is not is dropped from the
+    /// cache there.
     ///
     /// # Errors
     ///
-    /// `ESTALE`: it is not what it was. What the filesystem gives.
+    /// What the filesystem gives, where it can't tell.
     ///
     /// # Context
     ///

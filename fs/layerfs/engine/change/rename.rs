@@ -14,6 +14,7 @@ use super::is_merged_or_lower;
 use super::is_pure_upper;
 use super::is_whiteout;
 use super::lost_name;
+use super::says_not_empty;
 use super::set_hides_lower;
 use super::upper_of;
 use super::with_job;
@@ -38,6 +39,7 @@ use vfs::alloc::charged;
 use vfs::dir_op::Ends;
 use vfs::dir_op::RenameFlags;
 use vfs::dir_op::Renaming;
+use vfs::errno::ENOTEMPTY;
 use vfs::lock::VfsLocked;
 use vfs::named::Named;
 use vfs::Path;
@@ -108,25 +110,59 @@ pub(crate) fn rename(
     let depth = old.super_block().stack_depth();
     let object = replaced.map(|replaced| replaced.dentry().inode().data());
     let _lock = object.map(|object| object.lock(depth)).transpose()?;
-    with_job(instance, |job| {
-        job.rename(old, new, flags, overwrites, &mut hidden, clean_whiteout)
-    })?;
+    let what = Rename {
+        old,
+        new,
+        flags,
+        overwrites,
+        clean_whiteout,
+    };
+    what.carry_out(instance, hidden)?;
     if let Some(replaced) = replaced {
         lost_name(replaced);
     }
     Ok(())
 }
 
+/// What is renamed, and how.
+#[derive(Clone, Copy)]
+struct Rename<'a> {
+    old: Named<'a, LayerFs>,
+    new: Named<'a, LayerFs>,
+    flags: RenameFlags,
+    /// Nothing comes back in exchange.
+    overwrites: bool,
+    /// What comes back is a whiteout that nobody needs.
+    clean_whiteout: bool,
+}
+
+impl Rename<'_> {
+    /// Renames in upper; `hidden`: what is hidden in a directory that is replaced.
+    fn carry_out(&self, instance: &Instance, mut hidden: Hidden) -> Result {
+        let renamed = with_job(instance, |job| job.rename(*self, &mut hidden));
+        let replaced = self.new.dentry().positive().map(|dentry| dentry.inode());
+        match (renamed, replaced) {
+            (Err(e), Some(dir))
+                if says_not_empty(e) && self.overwrites && dir.is_dir() && is_pure_upper(dir) =>
+            {
+                // There may be whiteouts over nothing in it.
+                hidden = Hidden::find(instance, dir).map_err(|other| {
+                    if other == ENOTEMPTY {
+                        e
+                    } else {
+                        other
+                    }
+                })?;
+                with_job(instance, |job| job.rename(*self, &mut hidden))
+            }
+            (renamed, _) => renamed,
+        }
+    }
+}
+
 impl Job<'_> {
-    fn rename(
-        &self,
-        old: Named<'_, LayerFs>,
-        new: Named<'_, LayerFs>,
-        flags: RenameFlags,
-        overwrites: bool,
-        hidden: &mut Hidden,
-        clean_whiteout: bool,
-    ) -> Result {
+    fn rename(&self, what: Rename<'_>, hidden: &mut Hidden) -> Result {
+        let (old, new, overwrites) = (what.old, what.new, what.overwrites);
         let (old_dir, new_dir) = (old.directory(), new.directory());
         let old_upper_dir = upper_of(self.instance, old_dir)?;
         let new_upper_dir = upper_of(self.instance, new_dir)?;
@@ -148,7 +184,7 @@ impl Job<'_> {
             old_upper_dir,
             new_upper_dir,
             Ends::Names(old.name(), new.name()),
-            flags,
+            what.flags,
         )?;
         let whiteout = {
             let real_old = renaming.old().positive();
@@ -156,7 +192,7 @@ impl Job<'_> {
             if !self.matches(&old, real_old, None) {
                 return Err(Stale::RenamedIsOther.refuse(&old));
             }
-            self.check_new_name(new, real_new, replaced, flags)?;
+            self.check_new_name(new, real_new, replaced, what.flags)?;
             if real_old.map(|d| d.inode().key()) == real_new.map(|d| d.inode().key()) {
                 return Err(Stale::OneObject.refuse(&old));
             }
@@ -164,7 +200,7 @@ impl Job<'_> {
             if !overwrites {
                 self.mark_moved(new, real_new, old_dir, same_dir)?;
             }
-            real_new.filter(|_| clean_whiteout).map(ARef::from)
+            real_new.filter(|_| what.clean_whiteout).map(ARef::from)
         };
         renaming.rename(self.c)?;
         if let Some(whiteout) = whiteout {

@@ -38,8 +38,9 @@ unsafe fn revalidate<F: FileSystem>(
     let inode = unsafe { (&raw const (*dentry).d_inode).read_volatile() };
     let rcu = question.flags & bindings::LOOKUP_RCU != 0;
     if inode.is_null() {
-        // A walk with references comes to a negative dentry only where the name is not there.
-        return if rcu { to_errno(ECHILD) } else { 1 };
+        // A walk with references comes to a negative dentry only where the name is not there. That it wants to be
+        // asked about says that it may be there now.
+        return if rcu { to_errno(ECHILD) } else { 0 };
     }
     let valid = if rcu {
         // INVARIANT: The flag is there, so the path walk that waits for the answer has the lock.
@@ -102,7 +103,6 @@ pub(crate) fn revalidate_real(
         bindings::release_dentry_name_snapshot(name.as_mut_ptr());
         if let Ok(false) = valid {
             bindings::d_invalidate(ptr);
-            return Err(ESTALE);
         }
         valid
     }
