@@ -385,6 +385,8 @@ pub struct Properties {
     pub uuid: Option<[u8; 16]>,
     /// Whether files can be remembered to have nothing that writing takes away.
     pub nosec: bool,
+    /// Objects have file handles that identify them.
+    pub has_handles: bool,
 }
 
 /// A super block that is being set up.
@@ -420,6 +422,9 @@ impl<'a, F: FileSystem> NewSuper<'a, F> {
             (*sb).s_magic = properties.magic as usize;
             (*sb).s_op = tables::super_operations::<F>();
             (*sb).s_xattr = tables::xattr_handlers::<F>();
+            if properties.has_handles {
+                (*sb).s_export_op = tables::export_operations::<F>().cast();
+            }
             (*sb).s_maxbytes = properties.max_bytes.max(0);
             (*sb).s_stack_depth = properties.stack_depth as i32;
             if properties.read_only {

@@ -169,6 +169,16 @@ impl ContextOps<Misuse> for Setup {
         Ok(())
     }
 
+    fn repeat(
+        &mut self,
+        _fc: &FsContext<'_>,
+        _sb: &SuperBlock<Misuse>,
+        _key: &[u8],
+        _value: Value<'_>,
+    ) -> Result {
+        Err(EINVAL)
+    }
+
     fn prepare(&mut self, fc: &FsContext<'_>) -> Result<Tree> {
         let dir = fc.resolve(given(&self.dir)?)?;
         let mount = PrivateMount::clone_of(dir.as_path(), PrivateUse::Writing)?;
@@ -197,6 +207,7 @@ impl ContextOps<Misuse> for Setup {
             max_bytes: i64::MAX,
             time_granularity: 1,
             uuid: None,
+            has_handles: false,
             nosec: false,
         };
         let parts = SuperParts::new(in_walk, Data { mount }, properties)?;

@@ -194,5 +194,11 @@ impl SuperOps<Misuse> for Ops {
         Ok(())
     }
 
+    fn encode_handle(_inode: &Inode<Misuse>, _room: &mut [u8; HANDLE_ROOM]) -> Option<usize> {
+        None
+    }
+
+    const HANDLE_KIND: u8 = 0;
+
     fn show_options(_sb: &SuperBlock<Misuse>, _options: &seq::Options<'_>) {}
 }

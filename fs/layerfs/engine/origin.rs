@@ -10,7 +10,10 @@ use crate::marks;
 use crate::marks::Marked;
 use crate::state::instance::Instance;
 use crate::state::layer::Layer;
+use crate::state::object::Now;
 use crate::state::object::Object;
+use crate::state::object::Trait;
+use crate::state::Inode;
 use crate::state::Real;
 use format::handle::Endian;
 use format::options::Uuid;
@@ -99,6 +102,41 @@ pub(crate) fn encode<'b>(instance: &Instance, lower: &Real, room: &'b mut Room) 
         fid: handle.bytes(),
     };
     handle.encode(room).unwrap_or(&[])
+}
+
+/// Where a handle begins in what overlayfs gives users: it is aligned there as it is in memory.
+const PADDING: usize = 3;
+
+/// Writes what identifies an object: the handle of the lower object that it stands for or was made of, else of what is
+/// in upper; so it stays when the object is copied up, as its number does. Gives the length, a multiple of four.
+pub(crate) fn identify(inode: &Inode, room: &mut [u8]) -> Option<usize> {
+    let instance = inode.super_block().data();
+    let object = inode.held();
+    let now = Now::of(object);
+    let is_root = core::ptr::eq(inode, inode.super_block().root().inode());
+    let lower = object
+        .and_then(|object| object.lower())
+        .filter(|_| !now.in_upper() || now.has(Trait::LOWER_NUMBER) && !is_root);
+    let (real, is_upper) = match lower {
+        Some(lower) => (lower.dentry(), false),
+        None => (now.upper()?.dentry(), true),
+    };
+    let mut handle = Handle::new();
+    handle.encode(real.inode()).ok()?;
+    let with_uuid = instance.config.features.uuid != Uuid::Off;
+    let handle = format::handle::Handle {
+        endian: Endian::NATIVE,
+        is_upper,
+        fid_type: handle.kind(),
+        uuid: if with_uuid {
+            real.super_block().uuid()
+        } else {
+            [0; 16]
+        },
+        fid: handle.bytes(),
+    };
+    let len = handle.encode(room.get_mut(PADDING..)?).ok()?.len();
+    Some(len.saturating_add(PADDING))
 }
 
 /// Whether [`find`] finds what has the origin `value`, of layer `index`.

@@ -61,6 +61,8 @@ pub(super) struct Facts {
     pub(super) stack_depth: u32,
     /// Every filesystem numbers its inodes with 32 bits.
     only_ino32: bool,
+    /// Every filesystem, that of upper too, has file handles.
+    pub(super) has_handles: bool,
 }
 
 impl Setup {
@@ -82,6 +84,7 @@ impl Setup {
             name_max: 0,
             stack_depth: 0,
             only_ino32: true,
+            has_handles: true,
         };
         if let Some(upper) = &self.upper {
             let path = upper.path.as_path();
@@ -89,7 +92,9 @@ impl Setup {
                 fc.error(fmt!("statfs failed on '{}': {:?}", &*upper.name, e));
             })?;
             facts.name_max = stat.name_max();
-            facts.stack_depth = path.dentry().super_block().stack_depth();
+            let sb = path.dentry().super_block();
+            facts.stack_depth = sb.stack_depth();
+            facts.has_handles = sb.file_handles() != FileHandles::None;
         }
         for lower in &self.lowers {
             let path = lower.path.as_path();
@@ -99,6 +104,7 @@ impl Setup {
             facts.name_max = facts.name_max.max(stat.name_max());
             let sb = path.dentry().super_block();
             facts.stack_depth = facts.stack_depth.max(sb.stack_depth());
+            facts.has_handles &= sb.file_handles() != FileHandles::None;
             // Without the right to decode handles nothing is known of the numbers either.
             facts.only_ino32 &=
                 sb.file_handles() == FileHandles::Ino32 && cred::capable(Capability::DacReadSearch);

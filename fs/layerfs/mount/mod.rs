@@ -330,6 +330,7 @@ impl Setup {
             max_bytes: i64::MAX,
             time_granularity: upper_sb.map_or(1, |sb| sb.time_granularity()),
             uuid: instance.uuid,
+            has_handles: facts.has_handles,
             nosec: upper_sb.is_some_and(|sb| sb.is_nosec()),
         };
         let parts = SuperParts::new(instance.in_walk()?, instance, properties)?;

@@ -4,9 +4,11 @@
 
 #![forbid(unsafe_code)]
 
+use crate::engine;
 use crate::state::config;
 use crate::state::config::Lowerdirs;
 use crate::state::object::Now;
+use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::SuperBlock;
 use format::ino::XinoBits;
@@ -15,6 +17,7 @@ use format::options::is_whole;
 use format::options::shown;
 use kernel::prelude::*;
 use vfs::ops::SuperOps;
+use vfs::ops::HANDLE_ROOM;
 use vfs::seq;
 use vfs::stat::StatFs;
 
@@ -50,6 +53,13 @@ impl SuperOps<LayerFs> for Super {
             Ok(())
         }
     }
+
+    fn encode_handle(inode: &Inode, room: &mut [u8; HANDLE_ROOM]) -> Option<usize> {
+        engine::origin::identify(inode, room)
+    }
+
+    // As overlayfs calls its own.
+    const HANDLE_KIND: u8 = 0xf8;
 
     fn show_options(sb: &SuperBlock, options: &seq::Options<'_>) {
         let instance = sb.data();

@@ -595,6 +595,9 @@ impl RcuRevalidation<'_> {
     }
 }
 
+/// The longest file handle of ours, in bytes: one of a filesystem below, with what tells that from others.
+pub const HANDLE_ROOM: usize = 156;
+
 /// What is asked of the whole mounted filesystem.
 #[vtable]
 pub trait SuperOps<F: FileSystem> {
@@ -611,6 +614,18 @@ pub trait SuperOps<F: FileSystem> {
     ///
     /// What could not be written.
     fn sync(sb: &SuperBlock<F>, wait: bool) -> Result;
+
+    /// Tells an object from all others, as long as it exists and over mounts: writes at most [`HANDLE_ROOM`] bytes
+    /// to `room` and gives how many (a multiple of four). `None`: it can't be told. Asked only of a filesystem that was
+    /// made with [`Properties::has_handles`](crate::super_block::Properties).
+    ///
+    /// # Context
+    ///
+    /// No filesystem may be waited for.
+    fn encode_handle(inode: &Inode<F>, room: &mut [u8; HANDLE_ROOM]) -> Option<usize>;
+
+    /// What kind of handle that is (`FILEID_*`).
+    const HANDLE_KIND: u8;
 
     /// Shows the options it was mounted with.
     fn show_options(sb: &SuperBlock<F>, options: &seq::Options<'_>);

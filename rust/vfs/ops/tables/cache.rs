@@ -133,6 +133,36 @@ pub(super) unsafe extern "C" fn d_real<F: FileSystem>(
     }
 }
 
+pub(super) unsafe extern "C" fn encode_fh<F: FileSystem>(
+    inode: *mut bindings::inode,
+    words: *mut u32,
+    len: *mut i32,
+    parent: *mut bindings::inode,
+) -> i32 {
+    const INVALID: i32 = bindings::fid_type_FILEID_INVALID as i32;
+
+    if !parent.is_null() {
+        // One by which it could be found in its directory.
+        return INVALID;
+    }
+    let mut room = [0; HANDLE_ROOM];
+    // SAFETY: The VFS passes an inode of ours that is counted.
+    let Some(bytes) = F::Super::encode_handle(unsafe { Inode::from_raw(inode) }, &mut room) else {
+        return INVALID;
+    };
+    let bytes = bytes.min(HANDLE_ROOM);
+    // SAFETY: The VFS passes a buffer, and its length in words.
+    unsafe {
+        let fits = usize::try_from(*len).is_ok_and(|words| bytes <= words.saturating_mul(4));
+        *len = (bytes / 4) as i32;
+        if !fits {
+            return INVALID;
+        }
+        core::ptr::copy_nonoverlapping(room.as_ptr(), words.cast::<u8>(), bytes);
+    }
+    i32::from(F::Super::HANDLE_KIND)
+}
+
 pub(super) unsafe extern "C" fn statfs<F: FileSystem>(
     dentry: *mut bindings::dentry,
     buf: *mut kernel::bindings::kstatfs,

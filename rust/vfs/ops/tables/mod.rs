@@ -53,6 +53,7 @@ use crate::ops::Revalidation;
 use crate::ops::SuperOps;
 use crate::ops::SymlinkOps;
 use crate::ops::XattrOps;
+use crate::ops::HANDLE_ROOM;
 use crate::seq;
 use crate::stat::Request;
 use crate::stat::Stat;
@@ -242,6 +243,13 @@ impl<F: FileSystem> Tables<F> {
         ..pin_init::zeroed()
     };
 
+    // Handles that identify an object, and that nobody can open.
+    const EXPORT: bindings::export_operations = bindings::export_operations {
+        encode_fh: Some(encode_fh::<F>),
+        // SAFETY: The table is made of optional functions and flags; all may be zero.
+        ..unsafe { core::mem::zeroed() }
+    };
+
     const DENTRY: bindings::dentry_operations = bindings::dentry_operations {
         d_revalidate: Some(d_revalidate::<F>),
         d_weak_revalidate: Some(d_weak_revalidate::<F>),
@@ -303,6 +311,10 @@ pub(crate) fn regular_file_operations<F: FileSystem>() -> *const bindings::file_
 
 pub(crate) fn super_operations<F: FileSystem>() -> *const bindings::super_operations {
     const { &Tables::<F>::SUPER }
+}
+
+pub(crate) fn export_operations<F: FileSystem>() -> *const bindings::export_operations {
+    const { &Tables::<F>::EXPORT }
 }
 
 pub(crate) fn dentry_operations<F: FileSystem>() -> *const bindings::dentry_operations {
