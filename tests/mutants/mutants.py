@@ -174,8 +174,10 @@ def weave_file(text, path, mutants):
             first = woven.count("\n") + 1
             condition = f"({ask}({number}))" if is_c else f"{ask}({number})"
             woven += f"if {condition} " + text[span[0] : start] + m.get("with", "") + text[end : span[1]] + " else "
-            lines[m["name"]] = (path, first, woven.count("\n") + 1)
+            lines[m["name"]] = [path, first, woven.count("\n") + 1]
         woven += text[span[0] : span[1]] + " }"
+        for _, m, _, _ in chosen[span]:
+            lines[m["name"]].append(woven.count("\n") + 1)
         at = span[1]
     woven += text[at:]
     if is_c:
@@ -206,9 +208,11 @@ def blame(map_path, log):
     lines = json.load(open(map_path))
     places = re.findall(r"^error.*\n *--> \S*?/((?:fs|rust)/[^:]*):(\d+)", open(log).read(), re.M)
     places += re.findall(r"/((?:fs|rust)/\S*\.c):(\d+):\d+: error", open(log).read())
-    for name, (path, first, last) in lines.items():
-        if any(path == p and first <= int(n) <= last for p, n in places):
-            print(name)
+    mine = [n for n, (path, first, last, _) in lines.items() if any(path == p and first <= int(l) <= last for p, l in places)]
+    # That the two bodies don't go together is said of the other one.
+    around = [n for n, (path, first, _, last) in lines.items() if any(path == p and first <= int(l) <= last for p, l in places)]
+    for name in mine or around:
+        print(name)
 
 
 def main():
