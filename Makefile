@@ -139,7 +139,7 @@ rust-project.json:
 
 ## clean: removes what was built here (the module, results); distclean: all of build/
 clean:
-	rm -rf build/module build/module-debug build/module-race build/module-kdir build/fstests-bin build/cargo build/results build/vm build/log
+	rm -rf build/module build/module-* build/fstests-bin build/cargo build/results build/vm build/log
 distclean:
 	rm -rf --one-file-system build target
 

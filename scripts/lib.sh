@@ -24,12 +24,17 @@ kernel_flags() {
 	esac
 }
 
-# module_folder KERNEL: where the modules for that kernel are, below build/.
+# kernel_now: the kernel that is meant: KERNEL=, or the one that was chosen once (build/kernel-version).
+kernel_now() {
+	if [ -n "${KERNEL:-}" ]; then printf '%s\n' "$KERNEL"; else cat "$BUILD/kernel-version" 2>/dev/null; fi
+}
+
+# module_folder KERNEL [VARIANT]: where the modules for that kernel are, below build/. Each kernel has a folder
+# of its own, so that going from one to another and back builds nothing. For the kernel of build/kernel-version
+# there is a link without its name (build/module, build/module-race), which scripts/module keeps right. What runs
+# in the guest takes the folder of the kernel that runs there.
 module_folder() {
-	case $1 in
-	debug) printf '%s\n' module-debug ;;
-	*) printf '%s\n' module ;;
-	esac
+	printf 'module-%s%s\n' "${2:+$2-}" "$1"
 }
 
 say() { printf '%s\n' "[layerfs] $*" >&2; }

@@ -184,6 +184,17 @@ bool vfs_helper_pin_is_lost(void)
 	return WARN_ONCE(in_softirq(), "vfs: a pin is not among those its inode shows, and stays for good\n");
 }
 
+/* Gives back what try_break_deleg() took for whoever is to wait for the delegation. */
+void vfs_helper_put_delegated(struct inode *inode)
+{
+	struct super_block *sb = inode->i_sb;
+
+	iput(inode);
+	/* Newer kernels count the super block as well, as the mount may be gone before the inode is put. */
+	if (IS_ENABLED(VFS_DELEGATED_COUNTS_SUPER))
+		deactivate_super(sb);
+}
+
 /* Waits until nobody has a delegation of the inode any more. */
 int vfs_helper_wait_for_delegation(struct inode *inode)
 {

@@ -30,6 +30,7 @@ int vfs_helper_file_remove_privs(struct file *file);
 bool vfs_helper_inode_loses_sgid(struct inode *inode);
 bool vfs_helper_pin_is_lost(void);
 int vfs_helper_wait_for_delegation(struct inode *inode);
+void vfs_helper_put_delegated(struct inode *inode);
 int vfs_helper_get_write_access(struct inode *inode);
 void vfs_helper_put_write_access(struct inode *inode);
 int vfs_helper_verify_read(struct file *file, const loff_t *pos, size_t len);

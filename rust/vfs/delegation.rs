@@ -27,7 +27,7 @@ pub(crate) type Noted = kernel::bindings::delegated_inode;
 ///
 /// # Invariants
 ///
-/// The inode, if there is one, has a count that is ours.
+/// The inode, if there is one, was noted by `try_break_deleg()`: what that counted is ours.
 #[derive(Default)]
 pub(crate) struct Delegated(Cell<Option<NonNull<bindings::inode>>>);
 
@@ -87,7 +87,7 @@ impl Drop for Delegated {
     fn drop(&mut self) {
         if let Some(inode) = self.0.take() {
             // SAFETY: By the type invariant.
-            unsafe { bindings::iput(inode.as_ptr()) };
+            unsafe { bindings::vfs_helper_put_delegated(inode.as_ptr()) };
         }
     }
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Error codes that the kernel crate does not name, and errors made of numbers. No other file makes an error of
-//! a number.
+//! Error codes that the kernel crate does not name, or not in every version, and errors made of numbers. No other
+//! file makes an error of a number.
+//!
+//! The codes are imported one by one, never by `errno::*`: a name that newer versions of the kernel crate have in
+//! their prelude as well would be ambiguous.
 //!
 //! C header: [`include/uapi/asm-generic/errno.h`](srctree/include/uapi/asm-generic/errno.h)
 

@@ -7,7 +7,7 @@
 use crate::bindings;
 use crate::cred::Override;
 use crate::errno::to_result;
-use crate::errno::*;
+use crate::errno::EOPNOTSUPP;
 use crate::inode::Inode;
 use crate::Foreign;
 use kernel::prelude::*;

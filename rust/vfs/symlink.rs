@@ -15,7 +15,7 @@ use crate::cred::Override;
 use crate::dentry::Positive;
 use crate::errno::from_err_ptr;
 use crate::errno::from_number;
-use crate::errno::*;
+use crate::errno::ELOOP;
 use crate::inode::RcuInode;
 use crate::inode::Rights;
 use crate::path::Path;

@@ -13,7 +13,7 @@ use vfs::change;
 use vfs::copy::SyncRange;
 use vfs::dir_iter::Emitter;
 use vfs::dir_op::RenameFlags;
-use vfs::errno::*;
+use vfs::errno::EOPNOTSUPP;
 use vfs::file::File;
 use vfs::inode::Access;
 use vfs::lock::VfsLocked;

@@ -43,7 +43,7 @@ use vfs::dir_op::Ends;
 use vfs::dir_op::RenameFlags;
 use vfs::dir_op::Renaming;
 use vfs::dir_op::What;
-use vfs::errno::*;
+use vfs::errno::EOPNOTSUPP;
 use vfs::file::OwnedFile;
 use vfs::fileattr::FileAttr;
 use vfs::inode::mode;

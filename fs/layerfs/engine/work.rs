@@ -30,7 +30,7 @@ use vfs::dir_op::Removing;
 use vfs::dir_op::RenameFlags;
 use vfs::dir_op::Renaming;
 use vfs::dir_op::What;
-use vfs::errno::*;
+use vfs::errno::ENOTEMPTY;
 use vfs::file::OwnedFile;
 use vfs::inode::mode;
 use vfs::inode::Rights;

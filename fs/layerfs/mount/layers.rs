@@ -31,7 +31,7 @@ use kernel::str::CString;
 use kernel::sync::aref::ARef;
 use vfs::cred;
 use vfs::cred::Capability;
-use vfs::errno::*;
+use vfs::errno::ELOOP;
 use vfs::fs_context::FsContext;
 use vfs::inode_cache::InodeKey;
 use vfs::mount::PrivateMount;

@@ -28,7 +28,7 @@ use vfs::acl;
 use vfs::change;
 use vfs::cred;
 use vfs::cred::Capability;
-use vfs::errno::*;
+use vfs::errno::EOPNOTSUPP;
 use vfs::fileattr::FileAttr;
 use vfs::inode::Access;
 use vfs::inode::Rights;

@@ -41,7 +41,7 @@ use vfs::dir_iter::Next;
 use vfs::dir_iter::Passage;
 use vfs::dir_iter::Type;
 use vfs::dir_op::RenameFlags;
-use vfs::errno::*;
+use vfs::errno::ENAMETOOLONG;
 use vfs::file::LateFile;
 use vfs::file::OwnedFile;
 use vfs::file::SEEK_CUR;

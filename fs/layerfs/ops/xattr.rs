@@ -16,7 +16,7 @@ use crate::state::LayerFs;
 use crate::state::Positive;
 use format::xattr::Class;
 use kernel::prelude::*;
-use vfs::errno::*;
+use vfs::errno::EOPNOTSUPP;
 use vfs::ops::XattrOps;
 use vfs::xattr;
 

@@ -102,15 +102,58 @@ unsafe fn make<F: FileSystem>(dentry: *mut bindings::dentry, what: New<'_>) -> R
     F::Dir::create(unsafe { Vacant::from_raw(dentry) }, what)
 }
 
-pub(super) unsafe extern "C" fn create<F: FileSystem>(
+/// What the kernel's header says `->create()` is, made: the type of the entry chooses. Newer kernels leave out
+/// whether the caller insists that the name is new, which was never of interest here, as it always has to be.
+pub(super) trait CreateEntry<F> {
+    const ENTRY: Self;
+}
+
+impl<F: FileSystem> CreateEntry<F>
+    for Option<
+        unsafe extern "C" fn(
+            *mut bindings::mnt_idmap,
+            *mut bindings::inode,
+            *mut bindings::dentry,
+            bindings::umode_t,
+        ) -> i32,
+    >
+{
+    const ENTRY: Self = Some(create::<F>);
+}
+
+impl<F: FileSystem> CreateEntry<F>
+    for Option<
+        unsafe extern "C" fn(
+            *mut bindings::mnt_idmap,
+            *mut bindings::inode,
+            *mut bindings::dentry,
+            bindings::umode_t,
+            bool,
+        ) -> i32,
+    >
+{
+    const ENTRY: Self = Some(create_exclusive_or_not::<F>);
+}
+
+unsafe extern "C" fn create<F: FileSystem>(
     _idmap: *mut bindings::mnt_idmap,
     _dir: *mut bindings::inode,
     dentry: *mut bindings::dentry,
     mode: bindings::umode_t,
-    _exclusive: bool,
 ) -> i32 {
     // SAFETY: The VFS passes a negative dentry of ours whose parent it has locked.
     from_result(|| unsafe { make::<F>(dentry, New::File(mode & 0o7777)) }.map(|()| 0))
+}
+
+unsafe extern "C" fn create_exclusive_or_not<F: FileSystem>(
+    idmap: *mut bindings::mnt_idmap,
+    dir: *mut bindings::inode,
+    dentry: *mut bindings::dentry,
+    mode: bindings::umode_t,
+    _exclusive: bool,
+) -> i32 {
+    // SAFETY: As in `create`.
+    unsafe { create::<F>(idmap, dir, dentry, mode) }
 }
 
 pub(super) unsafe extern "C" fn mkdir<F: FileSystem>(

@@ -29,7 +29,8 @@ use crate::dir_iter::Emitter;
 use crate::dir_op::RenameFlags;
 use crate::errno::from_number;
 use crate::errno::to_errno;
-use crate::errno::*;
+use crate::errno::EOPNOTSUPP;
+use crate::errno::ESTALE;
 use crate::fiemap::Extents;
 use crate::file::File;
 use crate::fileattr::FileAttr;
@@ -124,7 +125,7 @@ const fn attr_operations<F: FileSystem>() -> bindings::inode_operations {
 impl<F: FileSystem> Tables<F> {
     const DIR_INODE: bindings::inode_operations = bindings::inode_operations {
         lookup: Some(lookup::<F>),
-        create: Some(create::<F>),
+        create: CreateEntry::<F>::ENTRY,
         mkdir: Some(mkdir::<F>),
         mknod: Some(mknod::<F>),
         symlink: Some(symlink::<F>),
