@@ -15,6 +15,7 @@ use crate::file::File;
 use crate::file::Opening;
 use crate::file::OwnedFile;
 use crate::inode::mode;
+use crate::inode::RcuInode;
 use crate::inode::Rights;
 use crate::lock::Exclusive;
 use crate::path::Path;
@@ -32,6 +33,31 @@ const FOLLOWED: u32 =
 /// Flags that say how the user's file is to be opened; that has been done when the real one is.
 const FOR_OPENING: u32 =
     bindings::O_CREAT | bindings::O_EXCL | bindings::O_NOCTTY | bindings::O_TRUNC;
+
+/// Whether `inode` has this `S_*` flag.
+#[inline]
+fn has_flag(inode: &RcuInode<crate::Foreign>, flag: u32) -> bool {
+    // SAFETY: A word that may be read at any time.
+    unsafe { (&raw const (*inode.as_ptr()).i_flags).read_volatile() & flag != 0 }
+}
+
+/// Checks that a real file may be opened so. `open(2)` asked that of the user's inode, which need not show what the
+/// real one has by now: somebody may have protected it on the layer.
+///
+/// # Errors
+///
+/// `EPERM`: writing to what is immutable, or other than at the end of what is append-only.
+#[inline]
+fn check_protection(inode: &RcuInode<crate::Foreign>, flags: u32) -> Result {
+    if flags & bindings::O_ACCMODE == bindings::O_RDONLY {
+        return Ok(());
+    }
+    let appends = flags & bindings::O_APPEND != 0;
+    if has_flag(inode, bindings::S_IMMUTABLE) || !appends && has_flag(inode, bindings::S_APPEND) {
+        return Err(EPERM);
+    }
+    Ok(())
+}
 
 /// The real file behind one that a user has open.
 ///
@@ -85,7 +111,8 @@ impl BackingFile {
     ///
     /// # Errors
     ///
-    /// `EACCES`: the credentials in force may not. What the filesystem gives: `EIO`, `ENFILE`, …
+    /// `EACCES`: the credentials in force may not. `EPERM`: the real file is immutable or append-only. What the
+    /// filesystem gives: `EIO`, `ENFILE`, …
     ///
     /// # Context
     ///
@@ -96,6 +123,7 @@ impl BackingFile {
         let idmap = path.mount().idmap();
         let mut flags = user.flags() & !FOR_OPENING | bindings::O_NOATIME;
         inode.permits(c, idmap, access_of(flags).union(Rights::OPEN))?;
+        check_protection(inode, flags)?;
         if !inode.owned(c, idmap) {
             flags &= !bindings::O_NOATIME;
         }
@@ -103,6 +131,15 @@ impl BackingFile {
         let file = from_err_ptr(unsafe {
             bindings::backing_file_open(user.as_ptr(), flags as i32, &path.to_raw(), c.as_ptr())
         })?;
+        // A user's file that makes no events, such as the one that fanotify opens for whoever is to answer it, makes
+        // none by its real one: that listener would have to answer itself.
+        // SAFETY: Both files are valid, and nobody else has the new one yet. The mode of the other is constant.
+        unsafe {
+            const MASK: u32 = bindings::FMODE_FSNOTIFY_MASK;
+            if (*user.as_ptr()).f_mode & MASK == bindings::FMODE_NONOTIFY {
+                (*file).f_mode = (*file).f_mode & !MASK | bindings::FMODE_NONOTIFY;
+            }
+        }
         // SAFETY: The reference is ours.
         // INVARIANT: It is a backing file.
         Ok(Self(unsafe {
@@ -368,7 +405,7 @@ impl<F: FileSystem> Write<'_, F> {
     /// # Errors
     ///
     /// What the filesystem gives; `EIOCBQUEUED`: it goes on asynchronously. `EINVAL`: it is the lock of
-    /// another inode.
+    /// another inode. `EPERM`: it is not to be at the end of a real file that is append-only.
     pub fn forward<E: WriteEnd<F>>(
         self,
         real: &Backing,
@@ -378,6 +415,13 @@ impl<F: FileSystem> Write<'_, F> {
     ) -> Result<usize> {
         // SAFETY: By the type invariant; the file is open.
         check_lock(unsafe { File::from_raw((*self.iocb).ki_filp) }, lock)?;
+        // RWF_NOAPPEND was asked of the user's inode alone. (F_SETFL is by `follow_flags`.)
+        // SAFETY: By the type invariant.
+        let appends = unsafe { (*self.iocb).ki_flags } & bindings::IOCB_APPEND as i32 != 0;
+        let opened_so = real.flags() & bindings::O_APPEND != 0;
+        if opened_so && !appends && has_flag(real.inode(), bindings::S_APPEND) {
+            return Err(EPERM);
+        }
         let mut ctx = writing_context::<F, E>(cred);
         // SAFETY: By the type invariants; the context is copied where it is needed for longer.
         to_length(unsafe {
@@ -605,8 +649,14 @@ impl MapRequest<'_> {
     ///
     /// # Errors
     ///
-    /// `ENODEV`: the real file can't be mapped. What the filesystem gives.
+    /// `ENODEV`: the real file can't be mapped. `EACCES`: shared, and it is append-only. What the filesystem
+    /// gives.
     pub fn forward(self, real: &Backing, cred: &Credential) -> Result {
+        // SAFETY: By the type invariant; the flags of an area that is being mapped are ours to read.
+        let flags = unsafe { (*self.0).__bindgen_anon_2.vm_flags };
+        if flags & bindings::VM_SHARED != 0 && has_flag(real.inode(), bindings::S_APPEND) {
+            return Err(EACCES);
+        }
         let mut ctx = context(cred);
         // SAFETY: By the type invariants.
         to_result(unsafe { bindings::backing_file_mmap(real.as_ptr(), self.0, &mut ctx) })
