@@ -168,11 +168,11 @@ int vfs_helper_file_remove_privs(struct file *file)
 	return file_remove_privs(file);
 }
 
-/* Whether changing the ACL or mode of the inode must clear its set-group-ID bit. */
-bool vfs_helper_inode_loses_sgid(struct inode *inode)
+/* Whether changing the ACL or mode of the inode, as seen through a mount, must clear its set-group-ID bit. */
+bool vfs_helper_inode_loses_sgid(struct mnt_idmap *idmap, struct inode *inode)
 {
-	return (inode->i_mode & S_ISGID) && !in_group_p(inode->i_gid) &&
-	       !capable_wrt_inode_uidgid(&nop_mnt_idmap, inode, CAP_FSETID);
+	return (inode->i_mode & S_ISGID) &&
+	       !in_group_or_capable(idmap, inode, i_gid_into_vfsgid(idmap, inode));
 }
 
 /*

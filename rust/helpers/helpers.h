@@ -27,7 +27,7 @@ void vfs_helper_unhash_inode(struct inode *inode);
 void vfs_helper_drop_nlink(struct inode *inode, struct dentry *dentry);
 bool vfs_helper_ids_are_mapped(kuid_t uid, kgid_t gid);
 int vfs_helper_file_remove_privs(struct file *file);
-bool vfs_helper_inode_loses_sgid(struct inode *inode);
+bool vfs_helper_inode_loses_sgid(struct mnt_idmap *idmap, struct inode *inode);
 bool vfs_helper_pin_is_lost(void);
 int vfs_helper_wait_for_delegation(struct inode *inode);
 void vfs_helper_put_delegated(struct inode *inode);

@@ -8,6 +8,7 @@ use crate::bindings;
 use crate::cred::Override;
 use crate::dentry::Positive;
 use crate::errno::to_result;
+use crate::idmap::Viewed;
 use crate::inode::mode;
 use crate::inode::Inode;
 use crate::lock::VfsLocked;
@@ -142,16 +143,16 @@ fn make_possible(attr: &mut bindings::iattr, inode: &Inode<Foreign>) -> Result {
 ///
 /// # Invariants
 ///
-/// What the VFS passed to `->setattr()`, during that call.
-pub struct Request<'a>(&'a mut bindings::iattr);
+/// What the VFS passed to `->setattr()`, during that call; owners in it are as the user sees them.
+pub struct Request<'a>(&'a mut bindings::iattr, Viewed<'a>);
 
-impl Request<'_> {
+impl<'a> Request<'a> {
     /// # Safety
     ///
     /// See the type invariant.
-    pub(crate) unsafe fn from_raw<'a>(attr: *mut bindings::iattr) -> Request<'a> {
+    pub(crate) unsafe fn from_raw(attr: *mut bindings::iattr, viewed: Viewed<'a>) -> Self {
         // SAFETY: By the requirement nobody else uses it during the call.
-        Request(unsafe { &mut *attr })
+        Self(unsafe { &mut *attr }, viewed)
     }
 
     /// Whether the current task may do that to `dentry`, and what else it entails (wraps
@@ -160,22 +161,45 @@ impl Request<'_> {
     /// # Errors
     ///
     /// `EPERM`, `EFBIG`, `ETXTBSY`, …
-    pub fn prepare<F: FileSystem>(&mut self, dentry: VfsLocked<'_, F>) -> Result {
+    pub fn prepare<F: FileSystem>(self, dentry: VfsLocked<'_, F>) -> Result<Prepared<'a>> {
+        let Self(attr, viewed) = self;
         // SAFETY: Everything is valid for the call, and the inode is locked.
-        to_result(unsafe {
-            bindings::setattr_prepare(crate::Idmap::identity().as_ptr(), dentry.as_ptr(), self.0)
-        })
+        to_result(unsafe { bindings::setattr_prepare(viewed.as_ptr(), dentry.as_ptr(), attr) })?;
+        if attr.ia_valid & (bindings::ATTR_UID | bindings::ATTR_GID) != 0 {
+            // SAFETY: The members of the unions are one word. Of one that is not to be set nobody reads what is there.
+            let said = unsafe {
+                (
+                    attr.__bindgen_anon_1.ia_vfsuid,
+                    attr.__bindgen_anon_2.ia_vfsgid,
+                )
+            };
+            let (uid, gid) = viewed.meant(dentry.inode(), said);
+            attr.__bindgen_anon_1.ia_vfsuid = bindings::vfsuid_t { val: uid.val };
+            attr.__bindgen_anon_2.ia_vfsgid = bindings::vfsgid_t { val: gid.val };
+        }
+        // INVARIANT: As was just done.
+        Ok(Prepared(attr))
     }
 
     /// A change that takes the set-group-ID bit away, if there is one.
-    pub fn with_lost_set_group_id<R>(f: impl FnOnce(Request<'_>) -> R) -> R {
+    pub fn with_lost_set_group_id<R>(viewed: Viewed<'_>, f: impl FnOnce(Request<'_>) -> R) -> R {
         let mut attr = bindings::iattr {
             ia_valid: bindings::ATTR_KILL_SGID,
             ..pin_init::zeroed()
         };
-        f(Request(&mut attr))
+        f(Request(&mut attr, viewed))
     }
+}
 
+/// A change of attributes that may be done.
+///
+/// # Invariants
+///
+/// As for [`Request`], but owners in it are those that the inode is to have: what the mount of the user's maps
+/// to what he said.
+pub struct Prepared<'a>(&'a mut bindings::iattr);
+
+impl Prepared<'_> {
     /// Whether the size is changed.
     pub fn changes_size(&self) -> bool {
         self.0.ia_valid & bindings::ATTR_SIZE != 0

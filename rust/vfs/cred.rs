@@ -246,13 +246,17 @@ impl Override<'_> {
     }
 }
 
-/// The ids that own what the current task creates.
-pub(crate) fn current_fs_ids() -> (bindings::kuid_t, bindings::kgid_t) {
+/// The ids that own what the current task creates, as it sees it.
+pub(crate) fn current_fs_ids() -> (bindings::vfsuid_t, bindings::vfsgid_t) {
     // SAFETY: The task's own credentials are valid and immutable.
-    unsafe {
+    let (uid, gid) = unsafe {
         let cred = current_cred_slot().read();
-        ((*cred).fsuid, (*cred).fsgid)
-    }
+        ((*cred).fsuid.val, (*cred).fsgid.val)
+    };
+    (
+        bindings::vfsuid_t { val: uid },
+        bindings::vfsgid_t { val: gid },
+    )
 }
 
 /// Whether the ids of `stat` mean anything in the current task's user name space (does what

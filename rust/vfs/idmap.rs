@@ -6,7 +6,9 @@
 
 use crate::bindings;
 use crate::inode::RcuInode;
+use crate::FileSystem;
 use crate::Foreign;
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 use kernel::sync::aref::AlwaysRefCounted;
 use kernel::types::Opaque;
@@ -92,5 +94,90 @@ impl Idmap {
             bindings::kuid_t { val: u.val },
             bindings::kgid_t { val: g.val },
         )
+    }
+}
+
+/// How the mount of ours that a user came by maps ids.
+///
+/// The VFS passes it to an operation, and there are as many as there are mounts of a super block: nothing that is
+/// kept may depend on it. What an inode of ours shows is of no mount: its ids are what those below are, mapped
+/// as the layer's mount says. This mapping comes on top, where a user is shown ids, says ids, or is asked
+/// whether he is one. It is a type of its own, so that the mapping of a layer's mount can't be taken for it, or
+/// the other way round.
+///
+/// # Invariants
+///
+/// A valid `struct mnt_idmap` for `'a`, the time of the operation.
+#[derive(Clone, Copy)]
+pub struct Viewed<'a>(*mut bindings::mnt_idmap, PhantomData<&'a Idmap>);
+
+impl Viewed<'_> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    #[inline]
+    pub(crate) unsafe fn from_raw(idmap: *mut bindings::mnt_idmap) -> Self {
+        // INVARIANT: By the requirement.
+        Self(idmap, PhantomData)
+    }
+
+    #[inline]
+    pub(crate) fn as_ptr(self) -> *mut bindings::mnt_idmap {
+        self.0
+    }
+
+    /// Whether ids stay as they are.
+    #[inline]
+    fn is_identity(self) -> bool {
+        core::ptr::eq(self.0, &raw const bindings::nop_mnt_idmap)
+    }
+
+    /// The ids that a user sees for those that an inode of ours has (does what `i_uid_into_vfsuid()` and
+    /// `vfsuid_into_kuid()` do): invalid ones, for which the overflow ids are shown, where there is no mapping.
+    #[inline]
+    pub(crate) fn shown<F: FileSystem>(
+        self,
+        inode: &RcuInode<F>,
+        ids: (bindings::kuid_t, bindings::kgid_t),
+    ) -> (bindings::kuid_t, bindings::kgid_t) {
+        if self.is_identity() {
+            return ids;
+        }
+        // SAFETY: The mapping is valid by the invariant, and so is the super block of an inode.
+        let (uid, gid) = unsafe {
+            let ns = (*(*inode.as_ptr()).i_sb).s_user_ns;
+            (
+                bindings::make_vfsuid(self.0, ns, ids.0),
+                bindings::make_vfsgid(self.0, ns, ids.1),
+            )
+        };
+        (
+            bindings::kuid_t { val: uid.val },
+            bindings::kgid_t { val: gid.val },
+        )
+    }
+
+    /// The ids that an inode of ours has where a user says these (wraps `from_vfsuid()` and `from_vfsgid()`):
+    /// invalid ones, with which the real filesystem makes nothing, where there is no mapping.
+    #[inline]
+    pub(crate) fn meant<F: FileSystem>(
+        self,
+        inode: &RcuInode<F>,
+        ids: (bindings::vfsuid_t, bindings::vfsgid_t),
+    ) -> (bindings::kuid_t, bindings::kgid_t) {
+        if self.is_identity() {
+            return (
+                bindings::kuid_t { val: ids.0.val },
+                bindings::kgid_t { val: ids.1.val },
+            );
+        }
+        // SAFETY: The mapping is valid by the invariant, and so is the super block of an inode.
+        unsafe {
+            let ns = (*(*inode.as_ptr()).i_sb).s_user_ns;
+            (
+                bindings::from_vfsuid(self.0, ns, ids.0),
+                bindings::from_vfsgid(self.0, ns, ids.1),
+            )
+        }
     }
 }

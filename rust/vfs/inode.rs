@@ -9,6 +9,7 @@ use crate::bindings;
 use crate::cred::Override;
 use crate::errno::to_result;
 use crate::idmap::Idmap;
+use crate::idmap::Viewed;
 use crate::pinned::Held;
 use crate::super_block::RcuSuperBlock;
 use crate::super_block::SuperBlock;
@@ -93,14 +94,14 @@ impl Rights {
 /// What access a path walk asks for, and whether it is forbidden to sleep, because it is one under RCU.
 ///
 /// Only the VFS makes them, and they last for one question: so a check that is asked within another does
-/// not sleep where that must not.
+/// not sleep where that must not. They know through which mount the question came.
 #[derive(Clone, Copy)]
-pub struct Access<'a>(u32, PhantomData<&'a ()>);
+pub struct Access<'a>(u32, Viewed<'a>);
 
-impl Access<'_> {
+impl<'a> Access<'a> {
     #[inline]
-    pub(crate) fn from_raw(mask: i32) -> Self {
-        Self(mask as u32, PhantomData)
+    pub(crate) fn from_raw(mask: i32, viewed: Viewed<'a>) -> Self {
+        Self(mask as u32, viewed)
     }
 
     #[inline]
@@ -124,13 +125,13 @@ impl Access<'_> {
     /// With `rights` as well.
     #[inline]
     pub fn with(self, rights: Rights) -> Self {
-        Self(self.0 | rights.0, PhantomData)
+        Self(self.0 | rights.0, self.1)
     }
 
     /// Without `rights`.
     #[inline]
     pub fn without(self, rights: Rights) -> Self {
-        Self(self.0 & !rights.0, PhantomData)
+        Self(self.0 & !rights.0, self.1)
     }
 }
 
@@ -239,16 +240,16 @@ impl<F: Owner> RcuInode<F> {
     }
 
     /// Checks access by mode bits, ACLs and capabilities of the caller (wraps
-    /// `generic_permission()`).
+    /// `generic_permission()`), who came by the mount that the question came through.
     ///
     /// # Errors
     ///
     /// `EACCES`; `ECHILD` if `access` forbids to sleep and that would be needed.
     #[inline]
     pub fn generic_permission(&self, access: Access<'_>) -> Result {
-        // SAFETY: The inode is valid; the function honours MAY_NOT_BLOCK.
+        // SAFETY: The inode and the mapping are valid; the function honours MAY_NOT_BLOCK.
         to_result(unsafe {
-            bindings::generic_permission(Idmap::identity().as_ptr(), self.as_ptr(), access.as_raw())
+            bindings::generic_permission(access.1.as_ptr(), self.as_ptr(), access.as_raw())
         })
     }
 }
@@ -431,16 +432,17 @@ impl<F: FileSystem> Inode<F> {
         unsafe { (&raw const (*self.as_ptr()).i_flags).read_volatile() & COPIED_FLAGS != 0 }
     }
 
-    /// Whether the current task owns it, or may act as if (wraps `inode_owner_or_capable()`).
-    pub fn is_owned(&self) -> bool {
-        // SAFETY: The inode is valid.
-        unsafe { bindings::inode_owner_or_capable(Idmap::identity().as_ptr(), self.as_ptr()) }
+    /// Whether the current task owns it, as it sees it, or may act as if (wraps `inode_owner_or_capable()`).
+    pub fn is_owned(&self, viewed: Viewed<'_>) -> bool {
+        // SAFETY: The inode and the mapping are valid.
+        unsafe { bindings::inode_owner_or_capable(viewed.as_ptr(), self.as_ptr()) }
     }
 
-    /// Whether changing its permissions as the current task takes the set-group-ID bit away.
-    pub fn loses_set_group_id(&self) -> bool {
-        // SAFETY: The inode is valid.
-        unsafe { bindings::vfs_helper_inode_loses_sgid(self.as_ptr()) }
+    /// Whether changing its permissions as the current task, which is asked about the group that it sees, takes
+    /// the set-group-ID bit away.
+    pub fn loses_set_group_id(&self, viewed: Viewed<'_>) -> bool {
+        // SAFETY: The inode and the mapping are valid.
+        unsafe { bindings::vfs_helper_inode_loses_sgid(viewed.as_ptr(), self.as_ptr()) }
     }
 
     /// Shows the access time of the real inode.
@@ -525,11 +527,11 @@ pub struct NewOwner {
 
 impl<F: FileSystem> Inode<F> {
     /// Whose an object will be that the current task makes in this directory (does what
-    /// `inode_init_owner()` does): in a directory with the set-group-ID bit it belongs to the group
-    /// of the directory, and directories inherit the bit.
-    pub fn owner_of_new(&self, mode: u16) -> NewOwner {
+    /// `inode_init_owner()` does): the task's own, as the mount it came by maps its ids; in a directory with the
+    /// set-group-ID bit it belongs to the group of the directory, and directories inherit the bit.
+    pub fn owner_of_new(&self, viewed: Viewed<'_>, mode: u16) -> NewOwner {
         const SET_GROUP_ID: u16 = bindings::S_ISGID as u16;
-        let (uid, mut gid) = crate::cred::current_fs_ids();
+        let (uid, mut gid) = viewed.meant(self, crate::cred::current_fs_ids());
         let mut mode = mode;
         if self.mode() & SET_GROUP_ID != 0 {
             // SAFETY: A word that may be read at any time.

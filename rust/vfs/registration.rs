@@ -119,11 +119,13 @@ impl<F: FileSystem> Registration<F> {
         let registered = unsafe {
             (*raw).name = F::NAME.as_char_ptr();
             (*raw).owner = module.as_ptr();
-            (*raw).fs_flags = if F::USERNS_MOUNT {
-                bindings::FS_USERNS_MOUNT as i32
-            } else {
-                0
-            };
+            // Every operation that the user's mount matters to is told how that maps ids.
+            (*raw).fs_flags = bindings::FS_ALLOW_IDMAP as i32
+                | if F::USERNS_MOUNT {
+                    bindings::FS_USERNS_MOUNT as i32
+                } else {
+                    0
+                };
             (*raw).init_fs_context = Some(context::init::<F>);
             (*raw).kill_sb = Some(super_block::kill::<F>);
             to_result(bindings::register_filesystem(raw))

@@ -8,6 +8,7 @@
 use crate::bindings;
 use crate::cred::Override;
 use crate::errno::to_result;
+use crate::idmap::Viewed;
 use crate::inode::RcuInode;
 use crate::path::Path;
 use crate::super_block::SuperBlock;
@@ -119,6 +120,12 @@ impl Stat {
         to_result(unsafe {
             bindings::vfs_getattr_nosec(&path.to_raw(), &mut self.0, request.mask, request.flags)
         })
+    }
+
+    /// Shows the owners as a user sees them, for those that `inode` has.
+    #[inline]
+    pub fn show_owner_to<F: FileSystem>(&mut self, viewed: Viewed<'_>, inode: &RcuInode<F>) {
+        (self.0.uid, self.0.gid) = viewed.shown(inode, (self.0.uid, self.0.gid));
     }
 
     /// Shows the immutable and append-only flags of `inode` (wraps `generic_fill_statx_attr()`).

@@ -15,6 +15,7 @@ use vfs::dir_iter::Emitter;
 use vfs::dir_op::RenameFlags;
 use vfs::errno::EOPNOTSUPP;
 use vfs::file::File;
+use vfs::idmap::Viewed;
 use vfs::inode::Access;
 use vfs::lock::VfsLocked;
 use vfs::named::Named;
@@ -42,7 +43,12 @@ impl AttrOps<Misuse> for Ops {
         inode.generic_permission(access)
     }
 
-    fn getattr(_dentry: &Positive<Misuse>, _stat: &mut Stat, _request: Request) -> Result {
+    fn getattr(
+        _dentry: &Positive<Misuse>,
+        _viewed: Viewed<'_>,
+        _stat: &mut Stat,
+        _request: Request,
+    ) -> Result {
         Err(EOPNOTSUPP)
     }
 
@@ -87,7 +93,7 @@ impl DirOps<Misuse> for Ops {
         Err(EOPNOTSUPP)
     }
 
-    fn create(name: Vacant<'_, Misuse>, _what: New<'_>) -> Result {
+    fn create(name: Vacant<'_, Misuse>, _viewed: Viewed<'_>, _what: New<'_>) -> Result {
         name.instantiate(kept()?)
     }
 

@@ -49,6 +49,7 @@ use vfs::dir_op::Renaming;
 use vfs::dir_op::What;
 use vfs::errno::ENOTEMPTY;
 use vfs::errno::EOPNOTSUPP;
+use vfs::idmap::Viewed;
 use vfs::inode::mode;
 use vfs::inode::NewOwner;
 use vfs::lock::VfsLocked;
@@ -444,7 +445,12 @@ impl Job<'_> {
 /// # Errors
 ///
 /// `EROFS`; `EPERM`: a whiteout; `ENOSPC`, `EDQUOT`, …
-pub(crate) fn create(instance: &Instance, name: Vacant<'_, LayerFs>, what: New<'_>) -> Result {
+pub(crate) fn create(
+    instance: &Instance,
+    name: Vacant<'_, LayerFs>,
+    viewed: Viewed<'_>,
+    what: New<'_>,
+) -> Result {
     let named = name.named();
     let dir = named.directory();
     let (format, bits) = match what {
@@ -460,7 +466,7 @@ pub(crate) fn create(instance: &Instance, name: Vacant<'_, LayerFs>, what: New<'
         New::Symlink(_) => (mode::SYMLINK, 0),
     };
     copy_up::copy_up(instance, dir, Need::Metadata)?;
-    let owner = dir.inode().owner_of_new(format | bits);
+    let owner = dir.inode().owner_of_new(viewed, format | bits);
     let what = match what {
         New::File(_) => What::File(owner.mode),
         New::Directory(_) => What::Directory(owner.mode),
@@ -488,7 +494,7 @@ pub(crate) fn create_nameless(
     let named = request.dentry();
     let dir = named.directory();
     copy_up::copy_up(instance, dir, Need::Metadata)?;
-    let owner = dir.inode().owner_of_new(request.mode);
+    let owner = dir.inode().owner_of_new(request.viewed, request.mode);
     with_job(instance, |job| {
         job.as_creator(&named, &owner, |job| {
             let upper_dir = Path::new(job.writing.mount(), upper_of(instance, dir)?)?;

@@ -30,6 +30,7 @@ use vfs::cred;
 use vfs::cred::Capability;
 use vfs::errno::EOPNOTSUPP;
 use vfs::fileattr::FileAttr;
+use vfs::idmap::Viewed;
 use vfs::inode::Access;
 use vfs::inode::Rights;
 use vfs::lock::VfsLocked;
@@ -67,7 +68,7 @@ impl AttrOps<LayerFs> for Attr {
         stack.as_mounter(|c| real.permission(c, idmap, access))
     }
 
-    fn getattr(dentry: &Positive, stat: &mut Stat, request: Request) -> Result {
+    fn getattr(dentry: &Positive, viewed: Viewed<'_>, stat: &mut Stat, request: Request) -> Result {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
         let now = Now::of(inode.held());
@@ -90,6 +91,7 @@ impl AttrOps<LayerFs> for Attr {
             Ok::<_, Error>(())
         })?;
         vfs::pause::at(c"stat_filled");
+        stat.show_owner_to(viewed, inode);
         stat.show_flags_of(inode);
         number(instance, inode, now, stat, request)?;
         if engine::change::was_removed(dentry) && (inode.is_dir() || !now.in_upper()) {
@@ -190,8 +192,8 @@ impl AttrOps<LayerFs> for Attr {
         Ok(())
     }
 
-    fn setattr(dentry: VfsLocked<'_, LayerFs>, mut request: change::Request<'_>) -> Result {
-        request.prepare(dentry)?;
+    fn setattr(dentry: VfsLocked<'_, LayerFs>, request: change::Request<'_>) -> Result {
+        let request = request.prepare(dentry)?;
         let inode = dentry.inode();
         let instance = inode.super_block().data();
         let need = if request.changes_size() {
@@ -203,7 +205,12 @@ impl AttrOps<LayerFs> for Attr {
         change_upper(instance, inode, request)
     }
 
-    fn set_acl(dentry: VfsLocked<'_, LayerFs>, kind: acl::Kind, acl: Option<&acl::Acl>) -> Result {
+    fn set_acl(
+        dentry: VfsLocked<'_, LayerFs>,
+        viewed: Viewed<'_>,
+        kind: acl::Kind,
+        acl: Option<&acl::Acl>,
+    ) -> Result {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
         let object = inode.held();
@@ -217,12 +224,14 @@ impl AttrOps<LayerFs> for Attr {
         if kind == acl::Kind::Default && !inode.is_dir() {
             return if acl.is_some() { Err(EACCES) } else { Ok(()) };
         }
-        if !inode.is_owned() {
+        if !inode.is_owned(viewed) {
             return Err(EPERM);
         }
         // What is done as the mounter does not take the bit away.
-        if kind == acl::Kind::Access && inode.loses_set_group_id() {
-            change::Request::with_lost_set_group_id(|request| Self::setattr(dentry, request))?;
+        if kind == acl::Kind::Access && inode.loses_set_group_id(viewed) {
+            change::Request::with_lost_set_group_id(viewed, |request| {
+                Self::setattr(dentry, request)
+            })?;
         }
         if acl.is_none() && !now.in_upper() {
             // Nothing is copied up to take away what is not there.
@@ -250,7 +259,7 @@ impl AttrOps<LayerFs> for Attr {
 }
 
 /// Changes attributes of what is in upper.
-fn change_upper(instance: &Instance, inode: &Inode, mut request: change::Request<'_>) -> Result {
+fn change_upper(instance: &Instance, inode: &Inode, mut request: change::Prepared<'_>) -> Result {
     let path = Now::of(inode.held()).upper_path(instance).ok_or(EIO)?;
     path.mount()
         .write(|writing| instance.as_mounter(|c| request.apply(c, writing, path.dentry())))?;

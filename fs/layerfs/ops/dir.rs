@@ -46,6 +46,7 @@ use vfs::file::LateFile;
 use vfs::file::OwnedFile;
 use vfs::file::SEEK_CUR;
 use vfs::file::SEEK_SET;
+use vfs::idmap::Viewed;
 use vfs::lock::VfsLocked;
 use vfs::named::Named;
 use vfs::named::Unhashed;
@@ -217,9 +218,9 @@ impl DirOps<LayerFs> for Dir {
         })
     }
 
-    fn create(name: Vacant<'_, LayerFs>, what: New<'_>) -> Result {
+    fn create(name: Vacant<'_, LayerFs>, viewed: Viewed<'_>, what: New<'_>) -> Result {
         let instance = name.named().directory().super_block().data();
-        engine::change::create(instance, name, what)
+        engine::change::create(instance, name, viewed, what)
     }
 
     fn link(old: VfsLocked<'_, LayerFs>, name: Vacant<'_, LayerFs>) -> Result {

@@ -29,6 +29,7 @@ use crate::file::Opening;
 use crate::fileattr::FileAttr;
 use crate::fs_context::FsContext;
 use crate::fs_context::Value;
+use crate::idmap::Viewed;
 use crate::inode::Access;
 use crate::inode::Inode;
 use crate::inode::RcuInode;
@@ -122,12 +123,17 @@ pub trait AttrOps<F: FileSystem> {
     /// `EACCES`; `ECHILD`: it can't be told without sleeping.
     fn permission(inode: &RcuInode<F>, access: Access<'_>) -> Result;
 
-    /// Fills in its attributes.
+    /// Fills in its attributes, with the owners that a user sees who came by this mount.
     ///
     /// # Errors
     ///
     /// Those of what is below.
-    fn getattr(dentry: &Positive<F>, stat: &mut Stat, request: Request) -> Result;
+    fn getattr(
+        dentry: &Positive<F>,
+        viewed: Viewed<'_>,
+        stat: &mut Stat,
+        request: Request,
+    ) -> Result;
 
     /// Lists the names of its extended attributes into `buf`, or gives the length if that is empty.
     ///
@@ -147,7 +153,7 @@ pub trait AttrOps<F: FileSystem> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// An access control list for a check.
+    /// An access control list for a check. The VFS maps its ids as the user's mount says.
     ///
     /// # Errors
     ///
@@ -156,7 +162,7 @@ pub trait AttrOps<F: FileSystem> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// An access control list to be read.
+    /// An access control list to be read. The VFS maps its ids as the user's mount says.
     ///
     /// # Errors
     ///
@@ -190,12 +196,18 @@ pub trait AttrOps<F: FileSystem> {
     /// Those of what is below.
     fn setattr(dentry: VfsLocked<'_, F>, request: change::Request<'_>) -> Result;
 
-    /// Sets an access control list, or removes it. The inode is locked.
+    /// Sets an access control list, or removes it. The inode is locked. The ids in the list are those of the
+    /// inode already; who asks is still to be asked about what he sees.
     ///
     /// # Errors
     ///
     /// Those of what is below.
-    fn set_acl(_dentry: VfsLocked<'_, F>, _kind: acl::Kind, _acl: Option<&acl::Acl>) -> Result {
+    fn set_acl(
+        _dentry: VfsLocked<'_, F>,
+        _viewed: Viewed<'_>,
+        _kind: acl::Kind,
+        _acl: Option<&acl::Acl>,
+    ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -247,13 +259,13 @@ pub trait DirOps<F: FileSystem> {
     /// What could not be written.
     fn fsync(file: &File<F>, data: &Self::Data, range: SyncRange) -> Result;
 
-    /// Makes a regular file, directory, device, fifo, socket or symbolic link. The directory is
-    /// locked.
+    /// Makes a regular file, directory, device, fifo, socket or symbolic link for a user who came by this
+    /// mount. The directory is locked.
     ///
     /// # Errors
     ///
     /// Those of what is below.
-    fn create(name: Vacant<'_, F>, what: New<'_>) -> Result;
+    fn create(name: Vacant<'_, F>, viewed: Viewed<'_>, what: New<'_>) -> Result;
 
     /// Makes another name of an object. The directory and the object are locked.
     ///
@@ -310,6 +322,8 @@ pub enum New<'a> {
 pub struct Nameless<'a, F: FileSystem> {
     pub(crate) dir: &'a Inode<F>,
     pub(crate) file: *mut kernel::bindings::file,
+    /// How the mount that the user came by maps ids.
+    pub viewed: Viewed<'a>,
     /// Type and permission bits.
     pub mode: u16,
 }

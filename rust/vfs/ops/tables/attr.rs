@@ -6,28 +6,35 @@
 use super::*;
 
 pub(super) unsafe extern "C" fn permission<F: FileSystem>(
-    _idmap: *mut bindings::mnt_idmap,
+    idmap: *mut bindings::mnt_idmap,
     inode: *mut bindings::inode,
     mask: i32,
 ) -> i32 {
-    // SAFETY: The VFS passes an inode of ours, counted or under RCU.
-    let inode = unsafe { RcuInode::<F>::from_raw(inode) };
-    match F::Attr::permission(inode, Access::from_raw(mask)) {
+    // SAFETY: The VFS passes an inode of ours, counted or under RCU, and a mapping that lasts for the call.
+    let (inode, viewed) = unsafe { (RcuInode::<F>::from_raw(inode), Viewed::from_raw(idmap)) };
+    match F::Attr::permission(inode, Access::from_raw(mask, viewed)) {
         Ok(()) => 0,
         Err(e) => to_errno(e),
     }
 }
 
 pub(super) unsafe extern "C" fn getattr<F: FileSystem>(
-    _idmap: *mut bindings::mnt_idmap,
+    idmap: *mut bindings::mnt_idmap,
     path: *const bindings::path,
     stat: *mut bindings::kstat,
     mask: u32,
     flags: u32,
 ) -> i32 {
-    // SAFETY: The VFS passes a positive dentry of ours, and a structure to fill.
-    let (dentry, stat) = unsafe { (Positive::<F>::from_raw((*path).dentry), &mut *stat.cast()) };
-    match F::Attr::getattr(dentry, stat, Request { mask, flags }) {
+    // SAFETY: The VFS passes a positive dentry of ours, a mapping that lasts for the call, and a structure to
+    // fill.
+    let (dentry, viewed, stat) = unsafe {
+        (
+            Positive::<F>::from_raw((*path).dentry),
+            Viewed::from_raw(idmap),
+            &mut *stat.cast(),
+        )
+    };
+    match F::Attr::getattr(dentry, viewed, stat, Request { mask, flags }) {
         Ok(()) => 0,
         Err(e) => to_errno(e),
     }
@@ -102,34 +109,38 @@ pub(super) unsafe extern "C" fn fileattr_set<F: FileSystem>(
 }
 
 pub(super) unsafe extern "C" fn setattr<F: FileSystem>(
-    _idmap: *mut bindings::mnt_idmap,
+    idmap: *mut bindings::mnt_idmap,
     dentry: *mut bindings::dentry,
     attr: *mut bindings::iattr,
 ) -> i32 {
-    // SAFETY: The VFS passes a positive dentry of ours whose inode it has locked, and a change.
+    // SAFETY: The VFS passes a positive dentry of ours whose inode it has locked, a change, and the mapping that
+    // the owners in it are seen through, which lasts for the call.
     let (dentry, request) = unsafe {
         (
             VfsLocked::<F>::from_raw(dentry),
-            change::Request::from_raw(attr),
+            change::Request::from_raw(attr, Viewed::from_raw(idmap)),
         )
     };
     from_result(|| F::Attr::setattr(dentry, request).map(|()| 0))
 }
 
 pub(super) unsafe extern "C" fn set_acl<F: FileSystem>(
-    _idmap: *mut bindings::mnt_idmap,
+    idmap: *mut bindings::mnt_idmap,
     dentry: *mut bindings::dentry,
     acl: *mut kernel::bindings::posix_acl,
     kind: i32,
 ) -> i32 {
-    // SAFETY: The VFS passes a positive dentry of ours whose inode it has locked, and a list or null.
-    let (dentry, acl) = unsafe {
+    // SAFETY: The VFS passes a positive dentry of ours whose inode it has locked, a mapping that lasts for the
+    // call, and a list or null.
+    let (dentry, viewed, acl) = unsafe {
         (
             VfsLocked::<F>::from_raw(dentry),
+            Viewed::from_raw(idmap),
             Acl::borrow_raw(acl.cast()),
         )
     };
-    from_result(|| F::Attr::set_acl(dentry, acl::Kind::from_raw(kind), acl.as_ref()).map(|()| 0))
+    let kind = acl::Kind::from_raw(kind);
+    from_result(|| F::Attr::set_acl(dentry, viewed, kind, acl.as_ref()).map(|()| 0))
 }
 
 pub(super) unsafe extern "C" fn update_time<F: FileSystem>(

@@ -96,10 +96,15 @@ pub(super) unsafe extern "C" fn dir_fsync<F: FileSystem>(
 
 /// # Safety
 ///
-/// `dentry` must be what the VFS passed to an operation that is to make an object for it.
-unsafe fn make<F: FileSystem>(dentry: *mut bindings::dentry, what: New<'_>) -> Result {
-    // SAFETY: By the requirement.
-    F::Dir::create(unsafe { Vacant::from_raw(dentry) }, what)
+/// `idmap` and `dentry` must be what the VFS passed to an operation that is to make an object for it.
+unsafe fn make<F: FileSystem>(
+    idmap: *mut bindings::mnt_idmap,
+    dentry: *mut bindings::dentry,
+    what: New<'_>,
+) -> Result {
+    // SAFETY: By the requirement; the mapping lasts for the call.
+    let (name, viewed) = unsafe { (Vacant::from_raw(dentry), Viewed::from_raw(idmap)) };
+    F::Dir::create(name, viewed, what)
 }
 
 /// What the kernel's header says `->create()` is, made: the type of the entry chooses. Newer kernels leave out
@@ -136,13 +141,13 @@ impl<F: FileSystem> CreateEntry<F>
 }
 
 unsafe extern "C" fn create<F: FileSystem>(
-    _idmap: *mut bindings::mnt_idmap,
+    idmap: *mut bindings::mnt_idmap,
     _dir: *mut bindings::inode,
     dentry: *mut bindings::dentry,
     mode: bindings::umode_t,
 ) -> i32 {
-    // SAFETY: The VFS passes a negative dentry of ours whose parent it has locked.
-    from_result(|| unsafe { make::<F>(dentry, New::File(mode & 0o7777)) }.map(|()| 0))
+    // SAFETY: The VFS passes a mapping and a negative dentry of ours whose parent it has locked.
+    from_result(|| unsafe { make::<F>(idmap, dentry, New::File(mode & 0o7777)) }.map(|()| 0))
 }
 
 unsafe extern "C" fn create_exclusive_or_not<F: FileSystem>(
@@ -157,38 +162,38 @@ unsafe extern "C" fn create_exclusive_or_not<F: FileSystem>(
 }
 
 pub(super) unsafe extern "C" fn mkdir<F: FileSystem>(
-    _idmap: *mut bindings::mnt_idmap,
+    idmap: *mut bindings::mnt_idmap,
     _dir: *mut bindings::inode,
     dentry: *mut bindings::dentry,
     mode: bindings::umode_t,
 ) -> *mut bindings::dentry {
     // SAFETY: As in `create`.
-    match unsafe { make::<F>(dentry, New::Directory(mode & 0o7777)) } {
+    match unsafe { make::<F>(idmap, dentry, New::Directory(mode & 0o7777)) } {
         Ok(()) => core::ptr::null_mut(),
         Err(e) => e.to_ptr(),
     }
 }
 
 pub(super) unsafe extern "C" fn mknod<F: FileSystem>(
-    _idmap: *mut bindings::mnt_idmap,
+    idmap: *mut bindings::mnt_idmap,
     _dir: *mut bindings::inode,
     dentry: *mut bindings::dentry,
     mode: bindings::umode_t,
     dev: bindings::dev_t,
 ) -> i32 {
     // SAFETY: As in `create`.
-    from_result(|| unsafe { make::<F>(dentry, New::Special(mode, dev)) }.map(|()| 0))
+    from_result(|| unsafe { make::<F>(idmap, dentry, New::Special(mode, dev)) }.map(|()| 0))
 }
 
 pub(super) unsafe extern "C" fn symlink<F: FileSystem>(
-    _idmap: *mut bindings::mnt_idmap,
+    idmap: *mut bindings::mnt_idmap,
     _dir: *mut bindings::inode,
     dentry: *mut bindings::dentry,
     target: *const ffi::c_char,
 ) -> i32 {
     from_result(|| {
         // SAFETY: As in `create`; the target is a C string.
-        unsafe { make::<F>(dentry, New::Symlink(CStr::from_char_ptr(target)))? };
+        unsafe { make::<F>(idmap, dentry, New::Symlink(CStr::from_char_ptr(target)))? };
         Ok(0)
     })
 }
@@ -244,7 +249,7 @@ pub(super) unsafe extern "C" fn rename<F: FileSystem>(
 }
 
 pub(super) unsafe extern "C" fn tmpfile<F: FileSystem>(
-    _idmap: *mut bindings::mnt_idmap,
+    idmap: *mut bindings::mnt_idmap,
     dir: *mut bindings::inode,
     file: *mut bindings::file,
     mode: bindings::umode_t,
@@ -253,6 +258,8 @@ pub(super) unsafe extern "C" fn tmpfile<F: FileSystem>(
         // SAFETY: The VFS passes a directory of ours.
         dir: unsafe { Inode::<F>::from_raw(dir) },
         file,
+        // SAFETY: The VFS passes a mapping that lasts for the call.
+        viewed: unsafe { Viewed::from_raw(idmap) },
         mode,
     };
     from_result(|| F::Dir::create_nameless(request).map(|()| 0))

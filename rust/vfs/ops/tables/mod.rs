@@ -34,6 +34,7 @@ use crate::errno::ESTALE;
 use crate::fiemap::Extents;
 use crate::file::File;
 use crate::fileattr::FileAttr;
+use crate::idmap::Viewed;
 use crate::inode::Access;
 use crate::inode::Inode;
 use crate::inode::RcuInode;
