@@ -179,6 +179,14 @@ impl Override<'_> {
         unsafe { current_cred_slot().read() }
     }
 
+    /// Does `f` as who the task was before this override: for what is asked of the caller, and not of those on
+    /// whose behalf he acts.
+    #[inline]
+    pub(crate) fn as_caller<R>(&self, f: impl FnOnce() -> R) -> R {
+        // SAFETY: By the type invariant `old` lives as long as this.
+        unsafe { with_cred(self.old, |_| f()) }
+    }
+
     /// Does `f` with the credentials in force, but with the ids of `owner` as those that own what is
     /// created, and labelled as the LSMs want what the caller creates under `name` to be labelled
     /// (wraps `security_dentry_create_files_as()`). The caller is who the task was before this override.

@@ -5,6 +5,7 @@
 //! C header: [`include/linux/mount.h`](srctree/include/linux/mount.h)
 
 use crate::bindings;
+use crate::cred::Override;
 use crate::dentry::Positive;
 use crate::errno::from_err_ptr;
 use crate::idmap::Idmap;
@@ -115,19 +116,21 @@ unsafe impl Send for PrivateMount {}
 unsafe impl Sync for PrivateMount {}
 
 impl PrivateMount {
-    /// Clones the mount at `path` (wraps `clone_private_mount()`).
+    /// Clones the mount at `path` (wraps `clone_private_mount()`). Whether that is allowed is asked of the
+    /// caller, whoever's credentials the layers are accessed with.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the mount can't be cloned: it is unbindable, it belongs to another name space, or it has locked
+    /// `EPERM`: the caller is not the administrator of the name space of the mount. `EINVAL`: the mount can't be cloned: it is unbindable, it belongs to another name space, or it has locked
     /// children that the clone would uncover. `ENOMEM`.
     ///
     /// # Context
     ///
     /// May sleep; takes the namespace lock.
-    pub fn clone_of(path: Path<'_>, usage: PrivateUse) -> Result<Self> {
+    pub fn clone_of(c: &Override<'_>, path: Path<'_>, usage: PrivateUse) -> Result<Self> {
         // SAFETY: `path` is valid while borrowed.
-        let mnt = from_err_ptr(unsafe { bindings::clone_private_mount(&path.to_raw()) })?;
+        let mnt = c.as_caller(|| unsafe { bindings::clone_private_mount(&path.to_raw()) });
+        let mnt = from_err_ptr(mnt)?;
         // SAFETY: Nobody else has seen the clone yet, so its flags may be written.
         let flags = unsafe { &mut (*mnt).mnt_flags };
         match usage {

@@ -160,7 +160,7 @@ impl Setup {
                 merged = merged.saturating_add(1);
                 fsid_of(&mut filesystems, c, path)?
             };
-            let mount = PrivateMount::clone_of(path, PrivateUse::ReadOnly).inspect_err(|e| {
+            let mount = PrivateMount::clone_of(c, path, PrivateUse::ReadOnly).inspect_err(|e| {
                 fc.error(fmt!(
                     "the mount at '{}' can't be cloned: {:?}; it may be unbindable, or of another \
                      mount namespace",

@@ -81,7 +81,7 @@ pub(super) fn prepare(
         )));
     }
     check_moves(fc, c, &upper, &work)?;
-    let mount = PrivateMount::clone_of(upper_path, PrivateUse::Writing).inspect_err(|e| {
+    let mount = PrivateMount::clone_of(c, upper_path, PrivateUse::Writing).inspect_err(|e| {
         fc.error(fmt!(
             "the mount at upperdir '{}' can't be cloned: {:?}",
             &*upper.name,
