@@ -30,7 +30,6 @@ use crate::dir_op::RenameFlags;
 use crate::errno::from_number;
 use crate::errno::to_errno;
 use crate::errno::EOPNOTSUPP;
-use crate::errno::ESTALE;
 use crate::fiemap::Extents;
 use crate::file::File;
 use crate::fileattr::FileAttr;
