@@ -222,7 +222,8 @@ fn is_outdated(inode: &Inode, found: &Found) -> bool {
         return false;
     }
     let lower = Iterator::chain(found.top.iter(), &found.below).map(|(dentry, _)| dentry);
-    let mut found = Iterator::chain(found.upper.iter(), lower).take(now.needed());
+    let found = Iterator::chain(found.upper.iter(), lower).zip(0..now.needed());
+    let mut found = found.map(|(dentry, _)| dentry);
     let mut is_same = |pin: Held<'_, PinnedDentry>| {
         let known = pin.dentry();
         match found.next() {
@@ -234,8 +235,8 @@ fn is_outdated(inode: &Inode, found: &Found) -> bool {
             None => !inode.is_dir() && !known.is_unhashed(),
         }
     };
-    let mut known = now.places().take(now.needed());
-    !(known.all(&mut is_same) && found.next().is_none())
+    let mut known = now.places().zip(0..now.needed());
+    !(known.all(|(pin, _)| is_same(pin)) && found.next().is_none())
 }
 
 /// The inode of an object that was just made in upper, under `name` if it has one. It is not asked for marks: only

@@ -24,7 +24,7 @@ pub(crate) struct Dentry;
 impl DentryOps<LayerFs> for Dentry {
     fn revalidate(inode: &Inode, question: Revalidation<'_>) -> Result<bool> {
         let now = Now::of(inode.held());
-        for pin in now.places().take(now.needed()) {
+        for (pin, _) in now.places().zip(0..now.needed()) {
             if !question.ask(pin.dentry())? {
                 // Somebody may have the inode still when the name is looked up again.
                 inode.data().set_outdated();
@@ -36,7 +36,7 @@ impl DentryOps<LayerFs> for Dentry {
 
     fn revalidate_rcu(inode: &RcuInode, question: RcuRevalidation<'_>) -> Option<bool> {
         let now = Now::of(inode.data());
-        for pin in now.places().take(now.needed()) {
+        for (pin, _) in now.places().zip(0..now.needed()) {
             if !question.ask(pin)? {
                 // Somebody must drop it, which can't be done here.
                 return None;

@@ -342,7 +342,7 @@ fn is_revalidated(dentry: &Unhashed<'_, LayerFs>, found: Option<&Inode>) -> bool
     match found {
         Some(inode) => {
             let now = Now::of(inode.held());
-            now.places().take(now.needed()).any(weak)
+            now.places().zip(0..now.needed()).any(|(pin, _)| weak(pin))
         }
         None => {
             let hidden = engine::change::hides_lower(dentry.dentry());
@@ -573,7 +573,7 @@ fn sift(
         let name = name?;
         task::check_killed()?;
         times = if held_at == emitter.position() {
-            times + 1
+            times.saturating_add(1)
         } else {
             0
         };

@@ -460,7 +460,7 @@ impl<R: Deref<Target = Object>> Now<R> {
     }
 
     /// How many of its places, from the top, it needs. A file in upper that has its data there does not end with
-    /// what it was copied up from.
+    /// what it was copied up from. (For `zip()`: `take()` counts down, and the compiler does not see that it stops at 0.)
     #[inline]
     pub(crate) fn needed(&self) -> usize {
         let upper = self.object.pins.0.as_ref().filter(|_| self.in_upper());
