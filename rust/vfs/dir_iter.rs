@@ -42,6 +42,28 @@ impl Type {
     }
 }
 
+/// Some types of entries.
+#[derive(Clone, Copy)]
+pub struct Types(u64);
+
+impl Types {
+    /// All.
+    pub const ALL: Self = Self(u64::MAX);
+
+    /// Those of the list.
+    pub const fn of(list: &[Type]) -> Self {
+        match list {
+            [] => Self(0),
+            [first, rest @ ..] => Self(1 << (first.0 & 63) | Self::of(rest).0),
+        }
+    }
+
+    #[inline]
+    fn contains(self, kind: Type) -> bool {
+        self.0 >> (kind.0 & 63) & 1 != 0
+    }
+}
+
 /// An entry of a directory below.
 #[derive(Clone, Copy)]
 pub struct Entry<'a> {
@@ -274,8 +296,8 @@ impl Emitter<'_> {
         to_result(unsafe { bindings::iterate_dir(dir.as_ptr(), self.0) })
     }
 
-    /// As [`Emitter::forward`], with what `each` makes of the entries; gives how many there were, also those that
-    /// the user had no room for.
+    /// As [`Emitter::forward`], with what `each` makes of the entries of the types `asked`; gives how many entries
+    /// there were, also those that the user had no room for.
     ///
     /// # Errors
     ///
@@ -288,15 +310,74 @@ impl Emitter<'_> {
         &mut self,
         _c: &Override<'_>,
         dir: &mut OwnedFile,
+        asked: Types,
         mut each: impl FnMut(&Entry<'_>) -> Passage,
     ) -> Result<usize> {
-        let count = self.0.count;
-        let (seen, position) = iterate(dir, count, &mut |entry, pos| match each(&entry) {
-            Passage::Show(ino) => self.emit_at(Entry { ino, ..entry }, pos),
-            Passage::Skip => Next::Continue,
-            Passage::Hold => Next::Stop,
-        })?;
-        self.0.pos = position;
+        let mut sieve = Sieve {
+            ctx: bindings::dir_context {
+                actor: Some(sift),
+                count: self.0.count,
+                ..pin_init::zeroed()
+            },
+            seen: 0,
+            user: self.0,
+            asked,
+            each: &mut each,
+        };
+        about_to_ask(dir.inode().super_block());
+        // SAFETY: As in `iterate()`: the file is open and borrowed exclusively, the sieve lives for the call, and the
+        // pointer is one to all of it.
+        let seen = unsafe {
+            let sieve = &raw mut sieve;
+            to_result(bindings::iterate_dir(dir.as_ptr(), &raw mut (*sieve).ctx))?;
+            (*sieve).user.pos = (*sieve).ctx.pos;
+            (*sieve).seen
+        };
         Ok(seen)
     }
+}
+
+/// A `dir_context` that passes entries on to another.
+#[repr(C)]
+struct Sieve<'a> {
+    ctx: bindings::dir_context,
+    seen: usize,
+    user: &'a mut bindings::dir_context,
+    asked: Types,
+    each: &'a mut dyn FnMut(&Entry<'_>) -> Passage,
+}
+
+unsafe extern "C" fn sift(
+    ctx: *mut bindings::dir_context,
+    name: *const ffi::c_char,
+    len: i32,
+    offset: i64,
+    mut ino: u64,
+    kind: u32,
+) -> bool {
+    // SAFETY: `ctx` is the first field of the `Sieve` that `forward_each` made.
+    let sieve = unsafe {
+        &mut *ctx
+            .wrapping_byte_sub(offset_of!(Sieve<'_>, ctx))
+            .cast::<Sieve<'_>>()
+    };
+    sieve.seen = sieve.seen.saturating_add(1);
+    let type_ = Type((kind & bindings::S_DT_MASK) as u8);
+    if sieve.asked.contains(type_) {
+        // SAFETY: The name is as long as said for the time of the call.
+        let name = unsafe {
+            core::slice::from_raw_parts(name.cast::<u8>(), usize::try_from(len).unwrap_or(0))
+        };
+        let kind = type_;
+        match (sieve.each)(&Entry { name, ino, kind }) {
+            Passage::Show(number) => ino = number,
+            Passage::Skip => return true,
+            Passage::Hold => return false,
+        }
+    }
+    let Some(actor) = sieve.user.actor else {
+        return false;
+    };
+    // SAFETY: The actor belongs to this context; the name is the one that was passed to us.
+    unsafe { actor(sieve.user, name, len, offset, ino, type_.0.into()) }
 }

@@ -40,6 +40,7 @@ use vfs::dir_iter::Entry;
 use vfs::dir_iter::Next;
 use vfs::dir_iter::Passage;
 use vfs::dir_iter::Type;
+use vfs::dir_iter::Types;
 use vfs::dir_op::RenameFlags;
 use vfs::errno::ENAMETOOLONG;
 use vfs::file::LateFile;
@@ -516,7 +517,12 @@ fn pass_on(
             .and_then(|fsid| ino::compose(entry.ino, fsid, instance.xino))
             .unwrap_or(entry.ino),
     };
-    let seen = instance.as_mounter(|c| sift(instance, c, now, reading, emitter, number))?;
+    let asked = if keeps_numbers {
+        MAY_BE_WHITEOUTS
+    } else {
+        Types::ALL
+    };
+    let seen = instance.as_mounter(|c| sift(instance, c, now, reading, emitter, asked, number))?;
     if seen == 0 && reading.is_clean && !is_revalidated_dir(now) {
         now.object().get().set_no_whiteouts();
     }
@@ -531,7 +537,10 @@ fn is_revalidated_dir(now: Now<Held<'_, Object>>) -> bool {
 /// How often another name may be held at one position of a directory.
 const MOST_HELD: u32 = 16;
 
-/// Passes on the entries that are no whiteouts, numbered by `number`; gives how many entries there were. One that may
+/// Types of entries for which [`whiteout::must_look`] where files are no whiteouts.
+const MAY_BE_WHITEOUTS: Types = Types::of(&[Type::CHAR_DEVICE, Type::UNKNOWN]);
+
+/// Passes on the entries that are no whiteouts, those of the types `asked` numbered by `number`; gives how many entries there were. One that may
 /// be a whiteout is held until it was looked at, which can't be done while the directory is read.
 fn sift(
     instance: &Instance,
@@ -539,6 +548,7 @@ fn sift(
     now: Now<Held<'_, Object>>,
     reading: &mut Reading,
     emitter: &mut Emitter<'_>,
+    asked: Types,
     number: impl Fn(&Entry<'_>) -> u64,
 ) -> Result<usize> {
     // The name that was looked at last, and whether it is that of a whiteout.
@@ -547,7 +557,7 @@ fn sift(
     let mut all = 0usize;
     loop {
         let mut held: Option<Result<KVec<u8>>> = None;
-        let seen = emitter.forward_each(c, &mut reading.real, |entry| {
+        let seen = emitter.forward_each(c, &mut reading.real, asked, |entry| {
             let kind = whiteout_type(entry.kind);
             if !whiteout::must_look(kind, false) || matches!(entry.name, b"." | b"..") {
                 return Passage::Show(number(entry));
