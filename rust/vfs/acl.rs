@@ -139,6 +139,13 @@ impl Acl {
             .find(|kind| kind.xattr_name() == name)
     }
 
+    /// Whether a list is what is kept under `name` beside the names of [`Kind`]: XFS lists its own names for them as
+    /// well, whose values are what is on disk. The ids in them are mapped by nobody, and whoever writes them writes
+    /// the list.
+    pub fn is_raw(name: &CStr) -> bool {
+        name == c"trusted.SGI_ACL_FILE" || name == c"trusted.SGI_ACL_DEFAULT"
+    }
+
     /// The lists that an object made in `dir` inherits, and its mode after them (wraps
     /// `posix_acl_create()`): the default one and the access one.
     ///

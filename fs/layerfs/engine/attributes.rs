@@ -137,6 +137,12 @@ impl<'n> Batch<'n> {
             if instance.config.namespace().classify(name.to_bytes()) == Class::Private {
                 continue;
             }
+            // A list is copied under the name by which the mounts' id mappings count. As its filesystem keeps it, it
+            // would name others where these are not the same, and bring an old one back where another filesystem
+            // has the value as an attribute like any other.
+            if Acl::is_raw(name) {
+                continue;
+            }
             if !xattr::is_to_be_copied_up(from.dentry(), name)? {
                 continue;
             }
