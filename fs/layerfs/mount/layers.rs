@@ -416,9 +416,9 @@ pub(super) fn root_parts(instance: &Instance, c: &Override<'_>) -> Result<RootPa
         let dentry = root_of(layer);
         weak |= dentry.needs_revalidation();
         let path = Path::new(layer.mount.get(), dentry)?;
-        if i < lowermost && marks::dir_mark(&instance.config, c, path) == DirMark::HasWhiteouts {
+        if marks::dir_mark(&instance.config, c, path) == DirMark::HasWhiteouts {
             layer.expect_xattr_whiteouts();
-            xattr_whiteouts = true;
+            xattr_whiteouts |= i < lowermost;
         }
         let place = (ARef::from(dentry), i as u32);
         if top.is_none() {

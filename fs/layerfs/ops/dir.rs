@@ -149,7 +149,7 @@ impl DirOps<LayerFs> for Dir {
             let now = Now::of(inode.held());
             reading.is_clean = true;
             if reading.directly && !now.in_upper() && !now.has(Trait::NO_WHITEOUTS) {
-                instance.as_mounter(|c| look_for_mark(instance, c, now));
+                look_for_mark(instance, now);
             }
             reading.restart(inode);
         }
@@ -474,17 +474,19 @@ fn ask_number(
 }
 
 /// Reads the mark of a directory of a lower layer that nobody looked at when it was looked up, as no layer below is of
-/// interest: in one that has whiteouts in the form of extended attributes they don't show either.
-fn look_for_mark(instance: &Instance, c: &Override<'_>, now: Now<Held<'_, Object>>) {
+/// interest: in one that has whiteouts in the form of extended attributes they don't show either. A layer that has any
+/// is known by its root, or by a directory that was looked at.
+fn look_for_mark(instance: &Instance, now: Now<Held<'_, Object>>) {
+    let layer = now.get().real().and_then(|pin| instance.lower_of(pin));
+    if !layer.is_ok_and(|layer| layer.expects_xattr_whiteouts()) {
+        return;
+    }
     let Ok(path) = now.real_path(instance) else {
         return;
     };
-    let layer = now.get().real().and_then(|pin| instance.lower_of(pin));
-    if let Ok(layer) = layer {
-        if marks::dir_mark(&instance.config, c, path) == DirMark::HasWhiteouts {
-            layer.expect_xattr_whiteouts();
-            now.object().get().set_has_whiteouts(true);
-        }
+    if instance.as_mounter(|c| marks::dir_mark(&instance.config, c, path)) == DirMark::HasWhiteouts
+    {
+        now.object().get().set_has_whiteouts(true);
     }
 }
 
