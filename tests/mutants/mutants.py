@@ -154,7 +154,7 @@ bool vfs_mutant(unsigned int n)
 
 
 def weave_file(text, path, mutants):
-    """The woven text, and for each mutant the lines that are its own."""
+    """The woven text, and for each mutant the lines that are its own, and which function it is in."""
     is_c = path.endswith(".c")
     spans = list(bodies(text, is_c))
     chosen = {}
@@ -164,7 +164,7 @@ def weave_file(text, path, mutants):
         if around:
             chosen.setdefault(max(around), []).append((number, m, start, end))
     ask = "vfs_mutant" if is_c else "crate::mutant" if path.startswith("rust/vfs/") else "::vfs::mutant"
-    lines, woven, at = {}, "", 0
+    lines, places, woven, at = {}, {}, "", 0
     for span in sorted(chosen):
         # One function within another: the inner one stays as it is.
         if span[0] < at:
@@ -175,6 +175,7 @@ def weave_file(text, path, mutants):
             condition = f"({ask}({number}))" if is_c else f"{ask}({number})"
             woven += f"if {condition} " + text[span[0] : start] + m.get("with", "") + text[end : span[1]] + " else "
             lines[m["name"]] = [path, first, woven.count("\n") + 1]
+            places[m["name"]] = f"{path}:{span[0]}"
         woven += text[span[0] : span[1]] + " }"
         for _, m, _, _ in chosen[span]:
             lines[m["name"]].append(woven.count("\n") + 1)
@@ -182,26 +183,27 @@ def weave_file(text, path, mutants):
     woven += text[at:]
     if is_c:
         woven = woven.replace("\n#include", "\n#include <linux/types.h>\nbool vfs_mutant(unsigned int n);\n#include", 1)
-    return woven, lines
+    return woven, lines, places
 
 
 def weave(tree, map_path, names, all_mutants):
     numbers = {name: number for number, name in enumerate(all_mutants, 1)}
-    files, lines = {}, {}
+    files, lines, places = {}, {}, {}
     for name in names:
         m = all_mutants[name]
         files.setdefault(m["file"], []).append((numbers[name], m))
     for path, mutants in files.items():
         full = os.path.join(tree, path)
-        text, of_file = weave_file(open(full).read(), path, mutants)
+        text, of_file, places_of_file = weave_file(open(full).read(), path, mutants)
         open(full, "w").write(text)
         lines.update(of_file)
+        places.update(places_of_file)
     for path, more in (("rust/vfs/vfs.rs", ASK_RUST), ("rust/helpers/pause.c", ASK_C)):
         open(os.path.join(tree, path), "a").write(more)
     json.dump(lines, open(map_path, "w"))
     for name in names:
         if name in lines:
-            print(numbers[name], name)
+            print(numbers[name], name, places[name])
 
 
 def blame(map_path, log):
