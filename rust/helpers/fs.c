@@ -156,10 +156,16 @@ void vfs_helper_set_flags_of_names(struct inode *inode, unsigned int flags)
 	spin_unlock(&inode->i_lock);
 }
 
-/* Whether both ids have a mapping in the current user name space. */
-bool vfs_helper_ids_are_mapped(kuid_t uid, kgid_t gid)
+/* Whether a user id has a mapping in the current user name space. */
+bool vfs_helper_uid_is_mapped(kuid_t uid)
 {
-	return kuid_has_mapping(current_user_ns(), uid) && kgid_has_mapping(current_user_ns(), gid);
+	return kuid_has_mapping(current_user_ns(), uid);
+}
+
+/* Whether a group id has one. */
+bool vfs_helper_gid_is_mapped(kgid_t gid)
+{
+	return kgid_has_mapping(current_user_ns(), gid);
 }
 
 /* Takes away what a write to the file takes away: set-user-ID and the like. */

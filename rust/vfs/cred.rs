@@ -10,6 +10,7 @@
 //! C header: [`include/linux/cred.h`](srctree/include/linux/cred.h)
 
 use crate::bindings;
+use crate::super_block::SuperBlock;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use kernel::cred::Credential;
@@ -267,11 +268,78 @@ pub(crate) fn current_fs_ids() -> (bindings::vfsuid_t, bindings::vfsgid_t) {
     )
 }
 
-/// Whether the ids of `stat` mean anything in the current task's user name space (does what
-/// `kuid_has_mapping()` does, for both).
-pub fn can_own(_c: &Override<'_>, stat: &crate::stat::Stat) -> bool {
-    // SAFETY: The name space of the task's own credentials is valid.
-    unsafe { bindings::vfs_helper_ids_are_mapped(stat.0.uid, stat.0.gid) }
+/// Ids of an object that mean nothing in a user name space.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct UnknownIds {
+    /// The owner is unknown.
+    pub uid: bool,
+    /// The group is unknown.
+    pub gid: bool,
+}
+
+impl UnknownIds {
+    /// All are known.
+    pub const NONE: Self = Self {
+        uid: false,
+        gid: false,
+    };
+
+    fn among(uid: bindings::kuid_t, gid: bindings::kgid_t) -> Self {
+        // SAFETY: The name space of the task's own credentials is valid.
+        unsafe {
+            Self {
+                uid: !bindings::vfs_helper_uid_is_mapped(uid),
+                gid: !bindings::vfs_helper_gid_is_mapped(gid),
+            }
+        }
+    }
+
+    /// Which ids of `stat` mean nothing in the user name space of the credentials in force (wraps
+    /// `kuid_has_mapping()` and `kgid_has_mapping()`).
+    pub fn of(_c: &Override<'_>, stat: &crate::stat::Stat) -> Self {
+        Self::among(stat.0.uid, stat.0.gid)
+    }
+
+    /// Replaces them in `stat` by the ids that own what the credentials in force make.
+    pub fn replace_in(self, c: &Override<'_>, stat: &mut crate::stat::Stat) {
+        let (uid, gid) = c.fs_ids();
+        if self.uid {
+            stat.0.uid = uid;
+        }
+        if self.gid {
+            stat.0.gid = gid;
+        }
+    }
+}
+
+impl Override<'_> {
+    /// The ids that own what the credentials in force make.
+    fn fs_ids(&self) -> (bindings::kuid_t, bindings::kgid_t) {
+        // SAFETY: By the type invariant the credentials in force are valid; they are immutable.
+        unsafe { ((*self.as_ptr()).fsuid, (*self.as_ptr()).fsgid) }
+    }
+
+    /// Whether the credentials in force are of the user name space that `sb` is of, and have ids there; never in
+    /// the initial one.
+    pub fn is_known_below_init<F: crate::Owner>(&self, sb: &SuperBlock<F>) -> bool {
+        let (uid, gid) = self.fs_ids();
+        // SAFETY: By the type invariant the credentials in force are valid, and so is the super block; both keep
+        // their name space. That of the kernel is a static.
+        let is_below = unsafe {
+            let ns = (*self.as_ptr()).user_ns;
+            core::ptr::eq(ns, (*sb.as_ptr()).s_user_ns)
+                && !core::ptr::eq(ns, &raw const bindings::init_user_ns)
+        };
+        is_below && UnknownIds::among(uid, gid) == UnknownIds::NONE
+    }
+
+    /// Whether the caller, who the task was before this override, is the same user as that of the credentials
+    /// in force: what either makes is owned by the same id.
+    pub fn is_called_by_same_user(&self) -> bool {
+        // SAFETY: By the type invariant `old` lives as long as this.
+        let caller = unsafe { (*self.old).fsuid };
+        caller.val == self.fs_ids().0.val
+    }
 }
 
 /// Where the current task keeps its subjective credentials.

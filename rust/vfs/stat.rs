@@ -175,6 +175,19 @@ impl Stat {
         self.0.mode
     }
 
+    /// Sets type and permission bits.
+    #[inline]
+    pub fn set_mode(&mut self, mode: u16) {
+        self.0.mode = mode;
+    }
+
+    /// Whether it has an owner and a group: an id-mapped mount shows of somebody without a mapping that he is
+    /// nobody.
+    #[inline]
+    pub fn has_owner(&self) -> bool {
+        self.0.uid.val != u32::MAX && self.0.gid.val != u32::MAX
+    }
+
     /// The device number of a device node.
     #[inline]
     pub fn rdev(&self) -> u32 {

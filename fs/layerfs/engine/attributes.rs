@@ -83,6 +83,7 @@ pub(crate) fn copy_xattrs(
     from: Path<'_>,
     to: &Real,
     write: &Write<'_>,
+    rights: Rights,
 ) -> Result {
     let mut room = [0u8; 256];
     let list;
@@ -96,16 +97,26 @@ pub(crate) fn copy_xattrs(
         Err(e) => return Err(e),
     };
     let mut names = names.split_inclusive(|b| *b == 0);
-    let mut batch = Batch::default();
+    let mut batch = Batch::of(rights);
     while batch.collect(instance, c, from, &mut names)? {
         write.with(|writing| batch.write(c, writing, to))?;
     }
     Ok(())
 }
 
+/// What becomes of capabilities and access control lists.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rights {
+    /// They are copied.
+    Copied,
+    /// The copy has another owner: what was given of the old one's is not the new one's to give. That there are none
+    /// was asked before; these were added since.
+    LeftBehind,
+}
+
 /// Attributes that were read, and are to be written.
-#[derive(Default)]
 struct Batch<'n> {
+    rights: Rights,
     /// Values, one behind the other; what is behind `used` is room.
     bytes: KVVec<u8>,
     used: usize,
@@ -120,6 +131,15 @@ enum Value {
 }
 
 impl<'n> Batch<'n> {
+    fn of(rights: Rights) -> Self {
+        Self {
+            rights,
+            bytes: KVVec::new(),
+            used: 0,
+            attributes: KVVec::new(),
+        }
+    }
+
     /// Reads the values of the next names, in the place of those before; whether there are any. This asks
     /// the layer that `from` is in.
     fn collect(
@@ -141,6 +161,10 @@ impl<'n> Batch<'n> {
             // would name others where these are not the same, and bring an old one back where another filesystem
             // has the value as an attribute like any other.
             if Acl::is_raw(name) {
+                continue;
+            }
+            let gives_rights = name == CAPABILITY || Acl::kind_of(name).is_some();
+            if gives_rights && self.rights == Rights::LeftBehind {
                 continue;
             }
             if !xattr::is_to_be_copied_up(from.dentry(), name)? {

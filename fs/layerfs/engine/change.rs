@@ -359,7 +359,8 @@ impl Job<'_> {
         let what = What::Directory(stat.mode());
         let empty = self.make_in_work(&what)?;
         let write = Write::Held(self.writing);
-        attributes::copy_xattrs(self.instance, self.c, old, &empty, &write)?;
+        let rights = attributes::Rights::Copied;
+        attributes::copy_xattrs(self.instance, self.c, old, &empty, &write, rights)?;
         self.mark(&empty, Mark::Opaque, b"y", EIO)?;
         attributes::set_attributes(self.c, self.writing, &empty, stat)?;
         let renaming = Renaming::begin(

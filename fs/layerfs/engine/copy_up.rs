@@ -10,7 +10,9 @@
 
 #![forbid(unsafe_code)]
 
+use super::adopt;
 use super::attributes;
+use super::attributes::Rights;
 use super::change;
 use super::data;
 use super::inode;
@@ -37,7 +39,6 @@ use kernel::str::CString;
 use kernel::sync::aref::ARef;
 use vfs::change::Change;
 use vfs::copy::Copied;
-use vfs::cred;
 use vfs::dir_op::Creating;
 use vfs::dir_op::Ends;
 use vfs::dir_op::RenameFlags;
@@ -80,7 +81,7 @@ fn is_done(dentry: &Positive, need: Need) -> bool {
 ///
 /// # Errors
 ///
-/// `EROFS`: there is nothing to copy to. `EOVERFLOW`: its owner means nothing to the mounter. `EINTR`: the
+/// `EROFS`: there is nothing to copy to. `EOVERFLOW`: its owner means nothing to the mounter, who can't have a copy of his own. `EINTR`: the
 /// task is being killed. `ENOSPC`, `EDQUOT`, `EIO`, …
 #[inline]
 pub(crate) fn copy_up(instance: &Instance, dentry: &Positive, need: Need) -> Result {
@@ -134,6 +135,8 @@ struct Job<'a> {
     /// Where it gets its name; `None`: it was removed, and has none.
     place: Option<Place<'a>>,
     stat: &'a Stat,
+    /// It belongs to the mounter from now on, as its owner means nothing to him.
+    is_adopted: bool,
     /// Whether the lower object is found by the origin that was written on the copy.
     leads_to_lower: Cell<bool>,
 }
@@ -177,9 +180,7 @@ fn copy_up_by(
     };
     let mut room = Room::new();
     let stat = room.fill_checked(c, lower, Request::BASIC)?;
-    if !cred::can_own(c, stat) {
-        return Err(EOVERFLOW);
-    }
+    let is_adopted = adopt::adopt(instance, c, dentry, lower, stat)?;
     let dir = match parent {
         Some(parent) => {
             let upper_dir = Now::of(parent.inode().held())
@@ -220,6 +221,7 @@ fn copy_up_by(
             lower,
             place,
             stat,
+            is_adopted,
             leads_to_lower: Cell::new(false),
         };
         if claim.now().in_upper() {
@@ -286,6 +288,9 @@ impl Job<'_> {
         self.claim
             .show_in_upper(PinnedDentry::new(made, UPPER), inode.is_dir());
         vfs::pause::at(c"copy_up_shown");
+        if self.is_adopted {
+            inode::refresh(self.instance, inode);
+        }
         if let Some(listing) = object.listing() {
             listing.outdate();
         }
@@ -439,7 +444,12 @@ impl Job<'_> {
         let c = self.c;
         let to = self.in_upper(temp)?;
         let write = Write::Start(&self.access);
-        attributes::copy_xattrs(self.instance, c, self.lower, temp, &write)?;
+        let rights = if self.is_adopted {
+            Rights::LeftBehind
+        } else {
+            Rights::Copied
+        };
+        attributes::copy_xattrs(self.instance, c, self.lower, temp, &write, rights)?;
         if self.dentry.inode().is_regular() || self.dentry.inode().is_dir() {
             self.copy_fileattr(to)?;
         }

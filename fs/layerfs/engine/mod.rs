@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod adopt;
 pub(crate) mod attributes;
 pub(crate) mod change;
 pub(crate) mod copy_up;
