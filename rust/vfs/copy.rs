@@ -171,6 +171,7 @@ impl OwnedFile {
     fn copy_piece(&self, from: &Self, piece: Piece) -> Result<bool> {
         let mut at = piece.start;
         while at < piece.end {
+            crate::pause::at(c"copy_piece");
             crate::task::check_killed()?;
             let mut to = at;
             // SAFETY: Both files are open, the positions are ours.

@@ -432,12 +432,6 @@ impl<F: FileSystem> Inode<F> {
         unsafe { (&raw const (*self.as_ptr()).i_flags).read_volatile() & COPIED_FLAGS != 0 }
     }
 
-    /// Whether the current task owns it, as it sees it, or may act as if (wraps `inode_owner_or_capable()`).
-    pub fn is_owned(&self, viewed: Viewed<'_>) -> bool {
-        // SAFETY: The inode and the mapping are valid.
-        unsafe { bindings::inode_owner_or_capable(viewed.as_ptr(), self.as_ptr()) }
-    }
-
     /// Whether changing its permissions as the current task, which is asked about the group that it sees, takes
     /// the set-group-ID bit away.
     pub fn loses_set_group_id(&self, viewed: Viewed<'_>) -> bool {

@@ -12,8 +12,8 @@ use vfs::Inode;
 pub fn example<F: FileSystem>(inode: &Inode<F>, layer: &Idmap, viewed: Viewed<'_>) -> bool {
     let _ = (layer, viewed);
     #[cfg(misuse)]
-    let owned = inode.is_owned(layer);
+    let loses = inode.loses_set_group_id(layer);
     #[cfg(not(misuse))]
-    let owned = inode.is_owned(viewed);
-    owned
+    let loses = inode.loses_set_group_id(viewed);
+    loses
 }

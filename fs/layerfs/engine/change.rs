@@ -590,6 +590,7 @@ pub(crate) fn remove(
             removed => break removed?,
         }
     }
+    vfs::pause::at(c"removed");
     lost_name(object);
     if Now::of(inode.data()).in_upper() {
         inode::refresh(instance, inode);
@@ -597,14 +598,11 @@ pub(crate) fn remove(
     Ok(())
 }
 
-/// Whether something would come to light in the lower layers if a name were gone from upper.
+/// Whether something would come to light in the lower layers if the name of an object were gone from upper.
 fn is_lower_positive(instance: &Instance, name: Named<'_, LayerFs>) -> bool {
-    match name.dentry().positive() {
-        None => hides_lower(&name),
-        Some(_) if !is_in_upper(&name) => true,
-        Some(_) => {
-            let parent = name.directory().inode().held();
-            instance.as_mounter(|c| lookup::is_in_lower(instance, c, parent, name.name()))
-        }
+    if !is_in_upper(&name) {
+        return true;
     }
+    let parent = name.directory().inode().held();
+    instance.as_mounter(|c| lookup::is_in_lower(instance, c, parent, name.name()))
 }

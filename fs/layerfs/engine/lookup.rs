@@ -95,9 +95,6 @@ pub(crate) fn lookup(
         walk.at_last_layer = !follows && parent.lower_depth() == 0;
         upper = walk.search(None, dir.dentry())?;
         if let Some(found) = &upper {
-            if found.is_stacked() {
-                return Err(EREMOTE);
-            }
             if !walk.is_dir {
                 let path = Path::new(instance.upper()?.mount.get(), found)?;
                 origin = origin::find(instance, c, path)?;
@@ -282,7 +279,8 @@ struct Walk<'a> {
     is_dir: bool,
     /// Nothing below is of interest.
     stop: bool,
-    /// ... because a whiteout or an opaque directory says so.
+    /// ... because a whiteout or an opaque directory says so. That counts in upper alone, where a name is looked for
+    /// and never a path: so it is of the name itself, not of a directory on the way.
     hidden: bool,
     /// What was found last is a metacopy file: its data is of interest.
     metacopy: bool,
@@ -437,7 +435,7 @@ impl Walk<'_> {
                 }
                 DirMark::Opaque => {
                     self.stop = true;
-                    self.hidden |= is_last;
+                    self.hidden = true;
                     return Ok(Some(found));
                 }
                 _ => {}

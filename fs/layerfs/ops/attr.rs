@@ -221,12 +221,6 @@ impl AttrOps<LayerFs> for Attr {
         if !now.get().real()?.inode().has_acls() {
             return Err(EOPNOTSUPP);
         }
-        if kind == acl::Kind::Default && !inode.is_dir() {
-            return if acl.is_some() { Err(EACCES) } else { Ok(()) };
-        }
-        if !inode.is_owned(viewed) {
-            return Err(EPERM);
-        }
         // What is done as the mounter does not take the bit away.
         if kind == acl::Kind::Access && inode.loses_set_group_id(viewed) {
             change::Request::with_lost_set_group_id(viewed, |request| {

@@ -197,7 +197,8 @@ pub trait AttrOps<F: FileSystem> {
     fn setattr(dentry: VfsLocked<'_, F>, request: change::Request<'_>) -> Result;
 
     /// Sets an access control list, or removes it. The inode is locked. The ids in the list are those of the
-    /// inode already; who asks is still to be asked about what he sees.
+    /// inode already; who asks is still to be asked about what he sees. That he owns the inode, and that a default
+    /// list is for a directory, was checked by `set_posix_acl()`, through which all callers come.
     ///
     /// # Errors
     ///
