@@ -5,6 +5,9 @@
 
 mod engine;
 mod marks;
+#[cfg(vfs_pause)]
+#[path = "../../tests/misuse/misuse.rs"]
+mod misuse;
 mod mount;
 mod ops;
 mod state;

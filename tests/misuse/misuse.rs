@@ -45,7 +45,7 @@ use vfs::PinnedDentry;
 use vfs::SuperBlock;
 
 /// The filesystem.
-pub struct Misuse;
+pub(crate) struct Misuse;
 
 /// The root of a super block that was mounted with `case=keep`.
 static KEPT: SetOnce<Locked<Option<ARef<Inode<Misuse>>>>> = SetOnce::new();
@@ -79,7 +79,7 @@ impl FileSystem for Misuse {
 /// # Errors
 ///
 /// `ENOMEM`; `EBUSY`: the name is taken.
-pub fn register(module: &'static ThisModule) -> Result<Registration<Misuse>> {
+pub(crate) fn register(module: &'static ThisModule) -> Result<Registration<Misuse>> {
     KEPT.populate(Locked::new(None, 1)?);
     Registration::new(module)
 }
@@ -99,7 +99,7 @@ fn keep(inode: Option<ARef<Inode<Misuse>>>) -> Result {
 }
 
 /// Private data of a super block.
-pub struct Data {
+pub(crate) struct Data {
     mount: PrivateMount,
 }
 
@@ -111,7 +111,7 @@ impl SuperData for Data {
 
 /// Private data of an inode.
 #[derive(Default)]
-pub struct Object {
+pub(crate) struct Object {
     pins: Option<PinnedDentry>,
 }
 
@@ -125,7 +125,7 @@ impl InodeData for Object {
 
 /// A mount that is being configured.
 #[derive(Default)]
-pub struct Setup {
+pub(crate) struct Setup {
     dir: Option<CString>,
     file: Option<CString>,
     other: Option<CString>,
@@ -133,7 +133,7 @@ pub struct Setup {
 }
 
 /// What is to be mounted.
-pub struct Tree {
+pub(crate) struct Tree {
     case: CString,
     parts: SuperParts<Misuse>,
 }

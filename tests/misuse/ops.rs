@@ -35,7 +35,7 @@ use vfs::RcuInode;
 use vfs::SuperBlock;
 
 /// All operations.
-pub struct Ops;
+pub(crate) struct Ops;
 
 #[vtable]
 impl AttrOps<Misuse> for Ops {

@@ -53,7 +53,7 @@ pub(crate) struct Module {
     _registration: Registration<LayerFs>,
     /// Of the tests (`tests/misuse`).
     #[cfg(vfs_pause)]
-    _misuse: Registration<misuse::Misuse>,
+    _misuse: Registration<crate::misuse::Misuse>,
 }
 
 impl kernel::Module for Module {
@@ -61,7 +61,7 @@ impl kernel::Module for Module {
         Ok(Self {
             _registration: Registration::new(module)?,
             #[cfg(vfs_pause)]
-            _misuse: misuse::register(module)?,
+            _misuse: crate::misuse::register(module)?,
         })
     }
 }
