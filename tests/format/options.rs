@@ -5,9 +5,9 @@
 use crate::{bytes, config, made_of};
 use checks::{model, properties};
 use format::options::{
-    parse_switch, split_lowerdirs, split_monolithic, switch_name, unescape, unescape_cstr, BadPath,
-    Fsync, Key, LowerItem, LowerdirError, RawOption, RedirectDir, Takes, Uuid, Verity, Xino,
-    MAX_LAYERS,
+    is_whole, parse_switch, split_lowerdirs, split_monolithic, switch_name, unescape,
+    unescape_cstr, BadPath, Fsync, Key, LowerItem, LowerdirError, RawOption, RedirectDir, Takes,
+    Uuid, Verity, Xino, MAX_LAYERS,
 };
 use proptest::prelude::*;
 
@@ -116,12 +116,16 @@ fn what_is_no_list_of_layers_is_told_by_name() {
         (b"::a", LowerdirError::LeadingColon),
         (b"a:", LowerdirError::TrailingColon),
         (b"a::", LowerdirError::TrailingColon),
-        (br"a:\", LowerdirError::TrailingColon),
+        (br"a:\", LowerdirError::TrailingBackslash),
+        (br"a\", LowerdirError::TrailingBackslash),
+        (br"a\\\", LowerdirError::TrailingBackslash),
+        (br"a:b\", LowerdirError::TrailingBackslash),
+        (br"a::b\", LowerdirError::TrailingBackslash),
         (b"a:::", LowerdirError::ThreeColons),
         (b"a:::b", LowerdirError::ThreeColons),
         (b"a::::b:", LowerdirError::ThreeColons),
         (b"a::b:c", LowerdirError::RegularAfterData),
-        (br"\", LowerdirError::Empty),
+        (br"\", LowerdirError::TrailingBackslash),
     ];
     for (value, expected) in table {
         assert_eq!(layers(value), Err(*expected), "{value:?}");
@@ -163,6 +167,16 @@ fn there_are_five_hundred_layers_at_most() {
     assert!(layers(data.as_bytes()).is_ok());
     let data = list(MAX_LAYERS) + "::/d";
     assert_eq!(layers(data.as_bytes()), Err(LowerdirError::TooMany));
+}
+
+#[test]
+fn a_value_without_escapes_is_whole_where_no_comma_ends_it() {
+    for value in [&b""[..], b"/a", b"/a:b", br"/a\\", br"/a\,b", br"\\\,"] {
+        assert!(is_whole(value), "{value:?}");
+    }
+    for value in [&b","[..], b"/a,b", br"/a\", br"/a\\,b", br"\\\"] {
+        assert!(!is_whole(value), "{value:?}");
+    }
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn bad_options_are_told_apart() {
             L::ThreeColons.reason(),
             L::TooMany.reason(),
             L::RegularAfterData.reason(),
-            L::Empty.reason(),
+            L::TrailingBackslash.reason(),
         ],
     );
     check(

@@ -60,14 +60,17 @@ pub fn split_monolithic(data: &[u8]) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
     options
 }
 
+/// Whether a text ends in a backslash that nothing follows.
+fn dangling(text: &[u8]) -> bool {
+    let backslashes = text.iter().rev().take_while(|byte| **byte == b'\\');
+    backslashes.count() % 2 == 1
+}
+
 /// The layers in a list, each with its path without escapes and whether it is data-only; and what is
 /// wrong after those, if anything is.
 pub fn split_lowerdirs(value: &[u8]) -> (Vec<(Vec<u8>, bool)>, Option<LowerdirError>) {
     if value.is_empty() {
         return (Vec::new(), None);
-    }
-    if value == b"\\" {
-        return (Vec::new(), Some(LowerdirError::Empty));
     }
     let chars = read(value);
     let colon: Char = (b':', false);
@@ -96,6 +99,9 @@ pub fn split_lowerdirs(value: &[u8]) -> (Vec<(Vec<u8>, bool)>, Option<LowerdirEr
     }
     if too_many_in_a_row {
         return (Vec::new(), Some(LowerdirError::ThreeColons));
+    }
+    if dangling(value) {
+        return (Vec::new(), Some(LowerdirError::TrailingBackslash));
     }
     if colons > 0 {
         return (Vec::new(), Some(LowerdirError::TrailingColon));

@@ -11,8 +11,8 @@ use format::metacopy::{BadMetacopy, Metacopy};
 use format::nlink::Nlink;
 use format::opaque::DirMark;
 use format::options::{
-    split_lowerdirs, split_monolithic, unescape, Features, Fsync, Given, RedirectDir, Uuid, Verity,
-    Xino,
+    split_lowerdirs, split_monolithic, unescape, Features, Fsync, Given, LowerdirError,
+    RedirectDir, Uuid, Verity, Xino,
 };
 use format::protattr::Protattr;
 use format::redirect::{BadRedirect, Progress, Redirect};
@@ -175,8 +175,13 @@ fn layers(random: &mut Random) {
             Err(error) => wrong = Some(error),
         }
     }
-    assert_eq!(ours, theirs, "layers of {name:?}");
+    // Before 7.3 overlayfs passes over a backslash that nothing follows.
+    let passed_over = wrong == Some(LowerdirError::TrailingBackslash) && !refuses_backslash();
+    if !passed_over {
+        assert_eq!(ours, theirs, "layers of {name:?}");
+    }
     match wrong {
+        Some(_) if passed_over => {}
         None => assert_eq!(result, 0, "{name:?}"),
         Some(_) => assert_eq!(result, EINVAL, "{name:?} {wrong:?}"),
     }
@@ -190,6 +195,13 @@ fn layers(random: &mut Random) {
         text_of(plain.as_ptr().cast()),
         "{name:?}"
     );
+}
+
+/// Whether their list of layers may not end in a backslash that nothing follows.
+fn refuses_backslash() -> bool {
+    let (mut count, mut data) = (0, 0);
+    set_value(b"");
+    c!(ref_lowerdirs(c"a\\".as_ptr(), &mut count, &mut data)) == EINVAL
 }
 
 /// Every setting in every state, with every mount: all of them, not some.

@@ -299,7 +299,7 @@ unsigned int ref_nlink(unsigned int lower_nlink, unsigned int upper_nlink)
 	struct dentry lower = { .d_inode = &lower_inode }, upper = { .d_inode = &upper_inode };
 
 	/* No link count is 0. */
-	return ovl_get_nlink(&ofs, &lower, &upper, 0);
+	return ovl_get_nlink(&ofs, &lower, &upper, REF_NOT_INDEXED 0);
 }
 
 /* The flags in bits 0 and 1; 4 where there was a warning. */

@@ -37,8 +37,8 @@ pub enum LowerdirError {
     TooMany,
     /// A layer after `:` when one after `::` came before it.
     RegularAfterData,
-    /// A path of no characters (a backslash at the end, and nothing else).
-    Empty,
+    /// A backslash at the end, which has no character to take the meaning from.
+    TrailingBackslash,
 }
 
 impl LowerdirError {
@@ -58,7 +58,9 @@ impl LowerdirError {
             Self::RegularAfterData => {
                 "lowerdir names a regular layer after a data-only one: data-only layers come last"
             }
-            Self::Empty => "lowerdir names a layer with an empty path",
+            Self::TrailingBackslash => {
+                "lowerdir ends in a backslash: remove it, or write '\\\\' if it belongs to the name"
+            }
         }
     }
 }
@@ -77,8 +79,8 @@ pub struct Lowerdirs<'a> {
 /// Cuts the value of `lowerdir` into layers, topmost first.
 ///
 /// What is wrong with the shape of the list comes as the only item, before any layer. A regular layer
-/// after a data-only one, and an empty path, come as an error in their place, and end the list. An
-/// empty value is a list of none: it takes back the layers that were given before.
+/// after a data-only one comes as an error in its place, and ends the list. An empty value is a list of
+/// none: it takes back the layers that were given before.
 pub fn split_lowerdirs(value: &[u8]) -> Lowerdirs<'_> {
     let mut list = Lowerdirs {
         rest: Some(value),
@@ -125,8 +127,7 @@ fn count(value: &[u8]) -> Result<usize, LowerdirError> {
                     layers = layers.saturating_add(1);
                 }
             }
-            // A backslash that nothing follows is nothing, so that colons before it are at the end.
-            b'\\' if bytes.next().is_none() => break,
+            b'\\' if bytes.next().is_none() => return Err(LowerdirError::TrailingBackslash),
             _ => colons = 0,
         }
     }
@@ -155,10 +156,6 @@ impl<'a> Iterator for Lowerdirs<'a> {
             data: self.data,
         };
 
-        if path == b"\\" {
-            self.rest = None;
-            return Some(Err(LowerdirError::Empty));
-        }
         if self.seen_data && !self.data {
             self.rest = None;
             return Some(Err(LowerdirError::RegularAfterData));
