@@ -319,6 +319,12 @@ impl RcuInode<Foreign> {
         unsafe { (*(*self.as_ptr()).i_sb).s_flags & bindings::SB_POSIXACL != 0 }
     }
 
+    /// Whether its filesystem has extended attributes at all.
+    pub fn has_xattrs(&self) -> bool {
+        // SAFETY: The super block is as valid as the inode; the word is constant once it is mounted.
+        unsafe { !(*(*self.as_ptr()).i_sb).s_xattr.is_null() }
+    }
+
     /// Whether its filesystem, as it is mounted, has access control lists that can be set.
     pub fn has_acls(&self) -> bool {
         // SAFETY: Words that may be read at any time; operations are constant.

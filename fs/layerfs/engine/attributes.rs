@@ -233,9 +233,7 @@ impl<'n> Batch<'n> {
                     let value = self.bytes.get(range.clone()).ok_or(EIO)?;
                     match xattr::set(c, writing, to, name, value, 0) {
                         Err(e) if e == EINVAL && *name == CAPABILITY => warn_invalid(to, e),
-                        // Who set it may do without; but not without what decides on access.
-                        Err(e) if e == EOPNOTSUPP && !name.to_bytes().starts_with(b"security.") => {
-                        }
+                        Err(e) if e == EOPNOTSUPP => left_behind(to, name)?,
                         result => result?,
                     }
                 }
@@ -243,6 +241,25 @@ impl<'n> Batch<'n> {
         }
         Ok(())
     }
+}
+
+/// What it means that upper does not take an attribute. Who set it may do without; but not without what decides on
+/// access, except where upper has no attributes at all: there every object is without, and a program has fewer rights
+/// than it had.
+fn left_behind(to: &Real, name: &CStr) -> Result {
+    if !name.to_bytes().starts_with(b"security.") {
+        return Ok(());
+    }
+    if to.inode().has_xattrs() {
+        return Err(EOPNOTSUPP);
+    }
+    vfs::warn_limited!(
+        "'{}': upper's filesystem has no extended attributes, so {} is not copied up: take one that has them for \
+         upperdir if it is to be kept\n",
+        &**to,
+        name
+    );
+    Ok(())
 }
 
 /// What it means that the value of an attribute that was listed can't be read.
