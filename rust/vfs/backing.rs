@@ -80,8 +80,7 @@ impl Backing {
     /// `file` must be what `backing_file_open()` or `backing_tmpfile_open()` gave, and stay open for `'a`.
     #[inline]
     pub(crate) unsafe fn from_raw<'a>(file: *mut bindings::file) -> &'a Self {
-        // INVARIANT: By the requirement.
-        // SAFETY: By the requirement; the type is transparent over it.
+        // INVARIANT: By the requirement. SAFETY: By the requirement; the type is transparent over it.
         unsafe { &*file.cast() }
     }
 }
@@ -105,9 +104,8 @@ impl Deref for BackingFile {
 }
 
 impl BackingFile {
-    /// Opens what `path` names as the real file of `user`, with its flags (wraps
-    /// `backing_file_open()`, after `inode_permission()`). Flags that are for opening alone (`O_CREAT`,
-    /// `O_TRUNC`, …) are not passed on.
+    /// Opens what `path` names as the real file of `user`, with its flags (wraps `backing_file_open()`, after
+    /// `inode_permission()`). Flags that are for opening alone (`O_CREAT`, `O_TRUNC`, …) are not passed on.
     ///
     /// # Errors
     ///
@@ -140,8 +138,7 @@ impl BackingFile {
                 (*file).f_mode = (*file).f_mode & !MASK | bindings::FMODE_NONOTIFY;
             }
         }
-        // SAFETY: The reference is ours.
-        // INVARIANT: It is a backing file.
+        // SAFETY: The reference is ours. INVARIANT: It is a backing file.
         Ok(Self(unsafe {
             OwnedFile::from_raw(NonNull::new(file).ok_or(EIO)?)
         }))

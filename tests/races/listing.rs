@@ -74,11 +74,11 @@ fn shown(listing: &Listing) -> u64 {
     listing.iter_from(0).map(|(entry, _)| entry.ino).sum()
 }
 
-#[test]
-fn it_goes_with_the_last() {
-    explore(Limits::default(), |tasks| {
+/// So many tasks take part once, and leave.
+fn all_come_and_go(limits: Limits, count: usize) {
+    explore(limits, |tasks| {
         let directory = Directory::new();
-        for _ in 0..2 {
+        for _ in 0..count {
             let directory = directory.clone();
             tasks.add(move || {
                 drop(directory.join());
@@ -90,22 +90,17 @@ fn it_goes_with_the_last() {
 }
 
 #[test]
+fn it_goes_with_the_last() {
+    all_come_and_go(Limits::default(), 2);
+}
+
+#[test]
 fn it_goes_with_the_last_of_three() {
     let limits = Limits {
         preemptions: 2,
         ..Limits::default()
     };
-    explore(limits, |tasks| {
-        let directory = Directory::new();
-        for _ in 0..3 {
-            let directory = directory.clone();
-            tasks.add(move || {
-                drop(directory.join());
-                directory.shared.leave();
-            });
-        }
-        Box::new(move || directory.assert_gone())
-    });
+    all_come_and_go(limits, 3);
 }
 
 #[test]

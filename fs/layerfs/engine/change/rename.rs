@@ -45,6 +45,13 @@ use vfs::named::Named;
 use vfs::Path;
 use vfs::PinnedDentry;
 
+/// Whether an object can be renamed: a directory tree is not copied up to be moved.
+fn can_move(instance: &Instance, dentry: &Positive) -> bool {
+    instance.config.features.redirect_dir == RedirectDir::On
+        || !dentry.inode().is_dir()
+        || !is_merged_or_lower(dentry.inode())
+}
+
 /// Renames.
 ///
 /// # Errors
@@ -67,18 +74,12 @@ pub(crate) fn rename(
     let old_inode = old.dentry().positive().ok_or(ENOENT)?;
     let new_inode = new.dentry().positive();
 
-    // A directory tree is not copied up to be moved.
-    let can_move = |dentry: &Positive| {
-        instance.config.features.redirect_dir == RedirectDir::On
-            || !dentry.inode().is_dir()
-            || !is_merged_or_lower(dentry.inode())
-    };
-    if !can_move(old_inode) {
+    if !can_move(instance, old_inode) {
         return Err(EXDEV);
     }
     let mut hidden = Hidden::default();
     if let Some(new_inode) = new_inode {
-        if !overwrites && !can_move(new_inode) {
+        if !overwrites && !can_move(instance, new_inode) {
             return Err(EXDEV);
         }
         let inode = new_inode.inode();
