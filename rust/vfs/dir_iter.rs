@@ -29,6 +29,12 @@ impl Type {
     /// The filesystem does not say.
     pub const UNKNOWN: Self = Self(bindings::DT_UNKNOWN as u8);
 
+    /// That of an entry as an actor gets it, which may have flags beside the type.
+    #[inline]
+    fn of(kind: u32) -> Self {
+        Self((kind & bindings::S_DT_MASK) as u8)
+    }
+
     /// From one byte as [`Type::as_byte`] gives it.
     #[inline]
     pub fn from_byte(byte: u8) -> Self {
@@ -122,7 +128,7 @@ unsafe extern "C" fn actor(
         )
     };
     closure.seen = closure.seen.saturating_add(1);
-    let kind = Type((kind & bindings::S_DT_MASK) as u8);
+    let kind = Type::of(kind);
     (closure.each)(Entry { name, ino, kind }, offset) == Next::Continue
 }
 
@@ -313,15 +319,19 @@ impl Emitter<'_> {
         asked: Types,
         mut each: impl FnMut(&Entry<'_>) -> Passage,
     ) -> Result<usize> {
+        let pass = self.0.actor.ok_or(EIO)?;
         let mut sieve = Sieve {
             ctx: bindings::dir_context {
                 actor: Some(sift),
                 count: self.0.count,
+                // What flags the user's actor takes it gets.
+                dt_flags_mask: self.0.dt_flags_mask,
                 ..pin_init::zeroed()
             },
             seen: 0,
-            user: self.0,
             asked,
+            user: self.0,
+            pass,
             each: &mut each,
         };
         about_to_ask(dir.inode().super_block());
@@ -330,54 +340,93 @@ impl Emitter<'_> {
         let seen = unsafe {
             let sieve = &raw mut sieve;
             to_result(bindings::iterate_dir(dir.as_ptr(), &raw mut (*sieve).ctx))?;
-            (*sieve).user.pos = (*sieve).ctx.pos;
+            (*(*sieve).user).pos = (*sieve).ctx.pos;
             (*sieve).seen
         };
         Ok(seen)
     }
 }
 
+/// What the VFS and filesystems give entries to.
+type Actor = unsafe extern "C" fn(
+    *mut bindings::dir_context,
+    *const ffi::c_char,
+    i32,
+    i64,
+    u64,
+    u32,
+) -> bool;
+
 /// A `dir_context` that passes entries on to another.
 #[repr(C)]
 struct Sieve<'a> {
     ctx: bindings::dir_context,
     seen: usize,
-    user: &'a mut bindings::dir_context,
     asked: Types,
+    user: *mut bindings::dir_context,
+    /// The actor of `user`.
+    pass: Actor,
     each: &'a mut dyn FnMut(&Entry<'_>) -> Passage,
 }
 
+/// Most entries are of types that nobody asks about. They go to the user's actor as they came, by a jump: there is
+/// nothing on the stack to come back to. What is asked about is left to [`look`], which needs a stack.
 unsafe extern "C" fn sift(
     ctx: *mut bindings::dir_context,
     name: *const ffi::c_char,
     len: i32,
     offset: i64,
-    mut ino: u64,
+    ino: u64,
     kind: u32,
 ) -> bool {
-    // SAFETY: `ctx` is the first field of the `Sieve` that `forward_each` made.
-    let sieve = unsafe {
-        &mut *ctx
+    // SAFETY: `ctx` is the first field of the `Sieve` that `forward_each` made, and `look` is called with what we were.
+    // The actor belongs to the context `user`; the name is the one that was passed to us.
+    unsafe {
+        let sieve = &mut *ctx
             .wrapping_byte_sub(offset_of!(Sieve<'_>, ctx))
-            .cast::<Sieve<'_>>()
-    };
-    sieve.seen = sieve.seen.saturating_add(1);
-    let type_ = Type((kind & bindings::S_DT_MASK) as u8);
-    if sieve.asked.contains(type_) {
-        // SAFETY: The name is as long as said for the time of the call.
-        let name = unsafe {
-            core::slice::from_raw_parts(name.cast::<u8>(), usize::try_from(len).unwrap_or(0))
-        };
-        let kind = type_;
-        match (sieve.each)(&Entry { name, ino, kind }) {
-            Passage::Show(number) => ino = number,
-            Passage::Skip => return true,
-            Passage::Hold => return false,
+            .cast::<Sieve<'_>>();
+        sieve.seen = sieve.seen.wrapping_add(1);
+        if sieve.asked.contains(Type::of(kind)) {
+            return look(ctx, name, len, offset, ino, kind);
         }
+        (sieve.pass)(sieve.user, name, len, offset, ino, kind)
     }
-    let Some(actor) = sieve.user.actor else {
-        return false;
+}
+
+/// An entry that is asked about.
+///
+/// # Safety
+///
+/// As for [`sift`].
+#[inline(never)]
+unsafe extern "C" fn look(
+    ctx: *mut bindings::dir_context,
+    name: *const ffi::c_char,
+    len: i32,
+    offset: i64,
+    ino: u64,
+    kind: u32,
+) -> bool {
+    // SAFETY: As in `sift`. The name is as long as said for the time of the call.
+    let (sieve, bytes) = unsafe {
+        (
+            &mut *ctx
+                .wrapping_byte_sub(offset_of!(Sieve<'_>, ctx))
+                .cast::<Sieve<'_>>(),
+            core::slice::from_raw_parts(name.cast::<u8>(), usize::try_from(len).unwrap_or(0)),
+        )
     };
-    // SAFETY: The actor belongs to this context; the name is the one that was passed to us.
-    unsafe { actor(sieve.user, name, len, offset, ino, type_.0.into()) }
+    let entry = Entry {
+        name: bytes,
+        ino,
+        kind: Type::of(kind),
+    };
+    match (sieve.each)(&entry) {
+        // SAFETY: The actor belongs to the context `user`; the name is the one that was passed to us.
+        Passage::Show(number) => unsafe {
+            (sieve.pass)(sieve.user, name, len, offset, number, kind)
+        },
+        Passage::Skip => true,
+        Passage::Hold => false,
+    }
 }

@@ -92,6 +92,21 @@ impl SuperBlock<Foreign> {
         }
     }
 
+    /// Whether it is known that all objects are in [`main_part`](Self::main_part), so that none need be asked.
+    pub fn is_of_one_part(&self) -> bool {
+        // What these say of any object (`->getattr`) is the device of the super block, and no subvolume. The kernel gives
+        // a number to one type of filesystem; that of FUSE is not the daemon's choice.
+        // SAFETY: Constant once it is mounted.
+        let magic = unsafe { (*self.as_ptr()).s_magic };
+        [
+            bindings::TMPFS_MAGIC,
+            bindings::EXT4_SUPER_MAGIC,
+            bindings::XFS_SUPER_MAGIC,
+        ]
+        .iter()
+        .any(|one_part| *one_part as usize == magic as usize)
+    }
+
     /// Whether it is known that objects may be in other parts than the one that its root is in.
     pub fn has_parts(&self) -> bool {
         // What stands on others may show a device number for each of them. Snapshots of ceph have their own.

@@ -151,7 +151,11 @@ impl<'a> Merge<'a> {
                 numbers: instance.is_numbered_by(c, path, fsid).then_some(fsid),
                 marked: now.has(Trait::XATTR_WHITEOUTS)
                     && !in_upper
-                    && instance.lower_of(pin.get())?.expects_xattr_whiteouts(),
+                    && marks::expects_xattr_whiteouts(
+                        &instance.config,
+                        c,
+                        instance.lower_of(pin.get())?,
+                    ),
                 is_lowest: i + 1 == depth,
             };
             let open = open.as_deref_mut().filter(|dir| dir.inode().key() == key);

@@ -7,6 +7,7 @@
 
 use crate::state::config::Config;
 use crate::state::instance::Instance;
+use crate::state::layer::Layer;
 use crate::state::Real;
 use format::metacopy::Metacopy;
 use format::opaque::DirMark;
@@ -32,6 +33,14 @@ pub(crate) fn dir_mark(config: &Config, c: &Override<'_>, path: Path<'_>) -> Dir
         Ok(len) => DirMark::decode(value.get(..len)),
         Err(_) => DirMark::None,
     }
+}
+
+/// Whether whiteouts in the form of extended attributes are to be expected in a lower layer. Its root is asked when
+/// that is first of interest.
+pub(crate) fn expects_xattr_whiteouts(config: &Config, c: &Override<'_>, layer: &Layer) -> bool {
+    layer.expects_xattr_whiteouts(|| {
+        dir_mark(config, c, layer.mount.get().root_path()) == DirMark::HasWhiteouts
+    })
 }
 
 /// Whether an object is a whiteout: a character device 0/0, or an empty regular file with a mark.

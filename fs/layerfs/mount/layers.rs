@@ -23,7 +23,6 @@ use crate::state::LayerFs;
 use crate::state::SuperBlock;
 use core::sync::atomic::AtomicU64;
 use format::ino::XinoBits;
-use format::opaque::DirMark;
 use format::options;
 use kernel::cred::Credential;
 use kernel::prelude::*;
@@ -284,10 +283,14 @@ fn first_filesystem(c: &Override<'_>, path: Option<Path<'_>>) -> Result<Filesyst
 
 /// Which part of its filesystem the root of a layer is in.
 pub(super) fn part_at(c: &Override<'_>, path: Path<'_>) -> Part {
+    let sb = path.dentry().super_block();
+    if sb.is_of_one_part() {
+        return sb.main_part();
+    }
     let part = Room::new()
         .fill(c, path, Request::IDENTITY)
         .map(|stat| stat.part());
-    part.unwrap_or_else(|_| path.dentry().super_block().main_part())
+    part.unwrap_or_else(|_| sb.main_part())
 }
 
 /// The index in inode numbers of the filesystem, or part of one, that the root of a layer is in; 0 is upper's.
@@ -415,10 +418,9 @@ pub(super) fn root_parts(instance: &Instance, c: &Override<'_>) -> Result<RootPa
     for (i, layer) in instance.layers.iter().enumerate().take(instance.merged) {
         let dentry = root_of(layer);
         weak |= dentry.needs_revalidation();
-        let path = Path::new(layer.mount.get(), dentry)?;
-        if marks::dir_mark(&instance.config, c, path) == DirMark::HasWhiteouts {
-            layer.expect_xattr_whiteouts();
-            xattr_whiteouts |= i < lowermost;
+        // The lowermost is asked when one of its directories is read: few stacks ever care.
+        if i < lowermost {
+            xattr_whiteouts |= marks::expects_xattr_whiteouts(&instance.config, c, layer);
         }
         let place = (ARef::from(dentry), i as u32);
         if top.is_none() {

@@ -477,15 +477,21 @@ fn ask_number(
 /// interest: in one that has whiteouts in the form of extended attributes they don't show either. A layer that has any
 /// is known by its root, or by a directory that was looked at.
 fn look_for_mark(instance: &Instance, now: Now<Held<'_, Object>>) {
-    let layer = now.get().real().and_then(|pin| instance.lower_of(pin));
-    if !layer.is_ok_and(|layer| layer.expects_xattr_whiteouts()) {
+    let Ok(layer) = now.get().real().and_then(|pin| instance.lower_of(pin)) else {
+        return;
+    };
+    if layer.is_known_without_xattr_whiteouts() {
         return;
     }
     let Ok(path) = now.real_path(instance) else {
         return;
     };
-    if instance.as_mounter(|c| marks::dir_mark(&instance.config, c, path)) == DirMark::HasWhiteouts
-    {
+    let config = &instance.config;
+    let is_marked = instance.as_mounter(|c| {
+        marks::expects_xattr_whiteouts(config, c, layer)
+            && marks::dir_mark(config, c, path) == DirMark::HasWhiteouts
+    });
+    if is_marked {
         now.object().get().set_has_whiteouts(true);
     }
 }

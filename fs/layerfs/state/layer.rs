@@ -7,6 +7,7 @@
 use super::Real;
 use core::sync::atomic::AtomicBool;
 use core::sync::atomic::AtomicU32;
+use core::sync::atomic::AtomicU8;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::str::CString;
@@ -196,9 +197,16 @@ pub(crate) struct Layer {
     /// The index of its filesystem in inode numbers; 0 is upper's. (A data-only layer has 0 too: nothing
     /// that can be seen is numbered by it.)
     pub(crate) fsid: u32,
-    /// Whether a directory with whiteouts in the form of extended attributes was met in it.
-    has_xattr_whiteouts: AtomicBool,
+    /// What is known of whiteouts in the form of extended attributes in it: [`UNASKED`], [`NONE_KNOWN`], [`EXPECTED`].
+    xattr_whiteouts: AtomicU8,
 }
+
+/// Nothing: the mark of its root was not read.
+const UNASKED: u8 = 0;
+/// Its root has no mark, and no directory with a mark was met.
+const NONE_KNOWN: u8 = 1;
+/// Its root, or a directory that was met, says that there are some.
+const EXPECTED: u8 = 2;
 
 impl Layer {
     /// A layer nothing is known of yet.
@@ -208,17 +216,34 @@ impl Layer {
             root,
             name,
             fsid,
-            has_xattr_whiteouts: AtomicBool::new(false),
+            xattr_whiteouts: AtomicU8::new(UNASKED),
         }
     }
 
     /// Remembers that whiteouts in the form of extended attributes are to be expected.
     pub(crate) fn expect_xattr_whiteouts(&self) {
-        self.has_xattr_whiteouts.store(true, Ordering::Relaxed);
+        self.xattr_whiteouts.store(EXPECTED, Ordering::Relaxed);
     }
 
-    /// Whether whiteouts in the form of extended attributes are to be expected.
-    pub(crate) fn expects_xattr_whiteouts(&self) -> bool {
-        self.has_xattr_whiteouts.load(Ordering::Relaxed)
+    /// Whether that was asked, and they are not.
+    #[inline]
+    pub(crate) fn is_known_without_xattr_whiteouts(&self) -> bool {
+        self.xattr_whiteouts.load(Ordering::Relaxed) == NONE_KNOWN
+    }
+
+    /// Whether whiteouts in the form of extended attributes are to be expected. `root_says`, whether the root is marked
+    /// to have some, is asked the first time only: what a layer says is not changed while it is one.
+    pub(crate) fn expects_xattr_whiteouts(&self, root_says: impl FnOnce() -> bool) -> bool {
+        match self.xattr_whiteouts.load(Ordering::Relaxed) {
+            UNASKED => {
+                let known = if root_says() { EXPECTED } else { NONE_KNOWN };
+                // Somebody may have met a directory with a mark meanwhile, and that stays: the larger is known.
+                self.xattr_whiteouts
+                    .fetch_max(known, Ordering::Relaxed)
+                    .max(known)
+                    == EXPECTED
+            }
+            known => known == EXPECTED,
+        }
     }
 }
