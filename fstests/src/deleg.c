@@ -4,6 +4,9 @@
  * asked to, while a program does something that the delegation is in the way of.
  *
  *   deleg PATH... -- PROGRAM [ARGUMENT...]	delegations of PATH...; says whether they were asked for
+ *
+ * DELEG_WAIT=SECONDS: so long it takes to give them back. Who wants them back is to sleep meanwhile, and not to ask
+ * again and again, which is said.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -13,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,6 +41,8 @@ static int set(int fd, int type)
 int main(int argc, char **argv)
 {
 	int fds[MAX], count = 0, asked = 0, status, i;
+	const char *seconds = getenv("DELEG_WAIT");
+	struct rusage used;
 	sigset_t signals;
 	pid_t child;
 
@@ -66,6 +72,8 @@ int main(int argc, char **argv)
 		if (sigwaitinfo(&signals, NULL) != SIGIO)
 			continue;
 		asked = 1;
+		if (seconds)
+			sleep((unsigned int)atoi(seconds));
 		/* Which one it is about is not said. */
 		for (i = 0; i < count; i++)
 			set(fds[i], F_UNLCK);
@@ -74,5 +82,8 @@ int main(int argc, char **argv)
 	while (sigtimedwait(&signals, NULL, &(struct timespec){ 0 }) == SIGIO)
 		asked = 1;
 	puts(asked ? "asked to give it back" : "not asked");
+	getrusage(RUSAGE_CHILDREN, &used);
+	if (seconds && used.ru_stime.tv_sec + used.ru_utime.tv_sec >= atoi(seconds) - 1)
+		puts("busy while it waited");
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

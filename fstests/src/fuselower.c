@@ -21,7 +21,7 @@
  *     control=FILE	what is asked of it meanwhile, read at each request (below)
  *
  * Lines of the control file. OPERATION is lookup, getattr, open, read, opendir, readdir, readlink,
- * getxattr, listxattr, statfs, lseek, ioctl (asked for the flags of files, after open) or all; with
+ * getxattr, listxattr, statfs, flush, lseek, ioctl (asked for the flags of files, after open) or all; with
  * NAME only what asks about an object of that name is meant (lookup: the name looked up).
  *
  *   OPERATION ERRNO [NAME]

@@ -86,6 +86,7 @@ static const char *operation(const struct fuse_in_header *in)
 	case FUSE_GETXATTR: return "getxattr";
 	case FUSE_LISTXATTR: return "listxattr";
 	case FUSE_STATFS: return "statfs";
+	case FUSE_FLUSH: return "flush";
 	case FUSE_LSEEK: return "lseek";
 	case FUSE_IOCTL: return "ioctl";
 	default: return "other";
