@@ -232,18 +232,20 @@ impl<'a> Merge<'a> {
     /// Takes an entry of the layer that is being read.
     #[inline]
     fn add(&mut self, entry: Entry<'_>, layer: &LayerDir<'_>) -> Result {
-        // Of the lowest layer nothing need be remembered: its names are all different.
+        // Of the lowest layer nothing need be remembered: its names are all different. So those that can't be among
+        // the names that were met need no hash.
         let remembers = !layer.is_lowest;
-        let hash = if remembers || !self.met.is_empty() {
-            self.met.hash(entry.name)
+        let (hash, met) = if remembers || self.met.may_have(entry.name) {
+            let hash = self.met.hash(entry.name);
+            (hash, self.met.find(&self.arena, hash, entry.name))
         } else {
-            0
+            (0, None)
         };
-        if let Some(met) = self.met.find(&self.arena, hash, entry.name) {
+        if let Some(met) = met {
             // It is shown as it was met, in the place it has in the lowest layer.
             if layer.is_lowest && self.arena.fate(met) == Fate::Behind {
                 self.arena.set_fate(met, Fate::Lowest);
-                self.lowest.push(met, charged())?;
+                append(&mut self.lowest, met)?;
             }
             if met < self.end_of_upper && entry.kind == Type::DIRECTORY {
                 self.arena.set_merged(met);
@@ -257,10 +259,10 @@ impl<'a> Merge<'a> {
         };
         let record = self.arena.push(entry, fate)?;
         if layer.is_lowest {
-            self.lowest.push(record, charged())?;
+            append(&mut self.lowest, record)?;
         }
         if remembers {
-            self.met.insert(hash, record)?;
+            self.met.insert(entry.name, hash, record)?;
         }
         if whiteout::must_look(whiteout_type(entry.kind), layer.marked) {
             if self.suspects.capacity() == 0 {
@@ -300,6 +302,15 @@ impl<'a> Merge<'a> {
         }
         Listing::new(arena, order, ask, remembered)
     }
+}
+
+/// Adds a record, with the check of the room inline: this is done for each name.
+#[inline]
+fn append(records: &mut KVVec<u32>, record: u32) -> Result {
+    if records.len() == records.capacity() {
+        return Ok(records.push(record, charged())?);
+    }
+    Ok(records.push_within_capacity(record)?)
 }
 
 /// What an entry of this type may be.
@@ -347,6 +358,8 @@ struct NameTable<'a> {
     /// The hash of a name, and the offset of its record plus one; 0 where there is none.
     slots: KVVec<(u32, u32)>,
     used: usize,
+    /// The kinds of the names ([`NameTable::kind`]), a bit each.
+    kinds: [u64; 4],
     /// Slots of the first table, for half as many names: a power of two.
     initial: usize,
     key: &'a HashKey,
@@ -358,6 +371,7 @@ impl<'a> NameTable<'a> {
         Self {
             slots: KVVec::new(),
             used: 0,
+            kinds: [0; 4],
             initial: names.max(1).saturating_mul(2).next_power_of_two(),
             key,
         }
@@ -366,6 +380,24 @@ impl<'a> NameTable<'a> {
     #[inline]
     fn is_empty(&self) -> bool {
         self.used == 0
+    }
+
+    /// Something of a name that is told faster than its hash: the word and the bit in `kinds`. Names of different
+    /// kinds are different. Who makes names can choose their kinds, and wins nothing by it: the hash of those is asked.
+    #[inline]
+    fn kind(name: &[u8]) -> (usize, u64) {
+        let first = name.first().copied().unwrap_or(0);
+        let last = name.last().copied().unwrap_or(0);
+        let len = name.len() as u8;
+        let kind = (first ^ len.wrapping_mul(8)).wrapping_add(last.wrapping_mul(5));
+        (usize::from(kind >> 6), 1 << (kind & 63))
+    }
+
+    /// Whether a name can be among those that were added.
+    #[inline]
+    fn may_have(&self, name: &[u8]) -> bool {
+        let (word, bit) = Self::kind(name);
+        self.kinds.get(word).is_none_or(|known| known & bit != 0)
     }
 
     #[inline]
@@ -400,7 +432,11 @@ impl<'a> NameTable<'a> {
 
     /// Adds a name that is not there.
     #[inline]
-    fn insert(&mut self, hash: u32, record: u32) -> Result {
+    fn insert(&mut self, name: &[u8], hash: u32, record: u32) -> Result {
+        let (word, bit) = Self::kind(name);
+        if let Some(known) = self.kinds.get_mut(word) {
+            *known |= bit;
+        }
         if self.used.saturating_mul(2).saturating_add(2) > self.slots.len() {
             self.grow()?;
         }

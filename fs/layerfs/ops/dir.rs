@@ -525,12 +525,23 @@ fn pass_on(
             .and_then(|fsid| ino::compose(entry.ino, fsid, instance.xino))
             .unwrap_or(entry.ino),
     };
-    let asked = if keeps_numbers {
-        MAY_BE_WHITEOUTS
-    } else {
-        Types::ALL
-    };
-    let seen = instance.as_mounter(|c| sift(instance, c, now, reading, emitter, asked, number))?;
+    let seen = instance.as_mounter(|c| {
+        if !keeps_numbers {
+            return sift(instance, c, now, reading, emitter, Types::ALL, &number);
+        }
+        match pass_on_until_suspect(c, reading, emitter)? {
+            (seen, false) => Ok(seen),
+            (_, true) => sift(
+                instance,
+                c,
+                now,
+                reading,
+                emitter,
+                MAY_BE_WHITEOUTS,
+                &number,
+            ),
+        }
+    })?;
     if seen == 0 && reading.is_clean && !is_revalidated_dir(now) {
         now.object().get().set_no_whiteouts();
     }
@@ -548,8 +559,24 @@ const MOST_HELD: u32 = 16;
 /// Types of entries for which [`whiteout::must_look`] where files are no whiteouts.
 const MAY_BE_WHITEOUTS: Types = Types::of(&[Type::CHAR_DEVICE, Type::UNKNOWN]);
 
+/// Passes on entries as they are, up to the first that may be a whiteout, which comes first the next time; gives how many
+/// there were, and whether one may be. Few directories have such: they alone pay for what [`sift`] keeps in mind.
+fn pass_on_until_suspect(
+    c: &Override<'_>,
+    reading: &mut Reading,
+    emitter: &mut Emitter<'_>,
+) -> Result<(usize, bool)> {
+    let mut is_held = false;
+    let seen = emitter.forward_each(c, &mut reading.real, MAY_BE_WHITEOUTS, |_| {
+        is_held = true;
+        Passage::Hold
+    })?;
+    Ok((seen, is_held))
+}
+
 /// Passes on the entries that are no whiteouts, those of the types `asked` numbered by `number`; gives how many entries there were. One that may
 /// be a whiteout is held until it was looked at, which can't be done while the directory is read.
+#[inline(never)]
 fn sift(
     instance: &Instance,
     c: &Override<'_>,
@@ -557,7 +584,7 @@ fn sift(
     reading: &mut Reading,
     emitter: &mut Emitter<'_>,
     asked: Types,
-    number: impl Fn(&Entry<'_>) -> u64,
+    number: &dyn Fn(&Entry<'_>) -> u64,
 ) -> Result<usize> {
     // The name that was looked at last, and whether it is that of a whiteout.
     let mut last: Option<(KVec<u8>, bool)> = None;
