@@ -15,8 +15,8 @@ use crate::inode::RcuInode;
 use crate::path::Path;
 use crate::waited_for::about_to_ask;
 use crate::write::Writing;
-use crate::FileSystem;
 use crate::Foreign;
+use crate::Ours;
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
@@ -152,7 +152,7 @@ impl Acl {
     /// # Errors
     ///
     /// `ENOMEM`; those of reading the directory's list.
-    pub fn inherited<F: FileSystem>(
+    pub fn inherited<F: Ours>(
         dir: &Inode<F>,
         mode: &mut u16,
     ) -> Result<(Option<Self>, Option<Self>)> {

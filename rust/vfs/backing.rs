@@ -19,7 +19,7 @@ use crate::inode::RcuInode;
 use crate::inode::Rights;
 use crate::lock::Exclusive;
 use crate::path::Path;
-use crate::FileSystem;
+use crate::Ours;
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
@@ -116,7 +116,7 @@ impl BackingFile {
     ///
     /// May sleep. `user` is being opened, or is open.
     #[inline]
-    pub fn open<F: FileSystem>(c: &Override<'_>, user: &File<F>, path: Path<'_>) -> Result<Self> {
+    pub fn open<F: Ours>(c: &Override<'_>, user: &File<F>, path: Path<'_>) -> Result<Self> {
         let inode = path.dentry().inode();
         let idmap = path.mount().idmap();
         let mut flags = user.flags() & !FOR_OPENING | bindings::O_NOATIME;
@@ -154,7 +154,7 @@ impl BackingFile {
     /// # Context
     ///
     /// May sleep.
-    pub fn make_nameless<F: FileSystem>(
+    pub fn make_nameless<F: Ours>(
         c: &Override<'_>,
         user: &Opening<'_, F>,
         dir: Path<'_>,
@@ -193,7 +193,7 @@ impl BackingFile {
 ///
 /// `EPERM`: the append flag of an append-only file. `EINVAL`: direct I/O is not possible.
 #[inline]
-pub fn follow_flags<F: FileSystem>(real: &File<crate::Foreign>, user: &File<F>) -> Result {
+pub fn follow_flags<F: Ours>(real: &File<crate::Foreign>, user: &File<F>) -> Result {
     if (user.flags() ^ real.flags()) & FOLLOWED == 0 {
         return Ok(());
     }
@@ -334,12 +334,12 @@ impl SpliceRead<'_> {
 }
 
 /// What a write has to do with our inode when it has ended, perhaps asynchronously.
-pub trait WriteEnd<F: FileSystem> {
+pub trait WriteEnd<F: Ours> {
     /// The real file was written to: `file` shall show it.
     fn written(file: &File<F>);
 }
 
-unsafe extern "C" fn end_write<F: FileSystem, E: WriteEnd<F>>(
+unsafe extern "C" fn end_write<F: Ours, E: WriteEnd<F>>(
     iocb: *mut bindings::kiocb,
     _result: isize,
 ) {
@@ -347,7 +347,7 @@ unsafe extern "C" fn end_write<F: FileSystem, E: WriteEnd<F>>(
     E::written(unsafe { File::from_raw((*iocb).ki_filp) });
 }
 
-fn writing_context<F: FileSystem, E: WriteEnd<F>>(cred: &Credential) -> bindings::backing_file_ctx {
+fn writing_context<F: Ours, E: WriteEnd<F>>(cred: &Credential) -> bindings::backing_file_ctx {
     bindings::backing_file_ctx {
         end_write: Some(end_write::<F, E>),
         ..context(cred)
@@ -359,13 +359,13 @@ fn writing_context<F: FileSystem, E: WriteEnd<F>>(cred: &Credential) -> bindings
 /// # Invariants
 ///
 /// Both pointers are what the VFS passed to `->write_iter()` for a file of `F`, during that call.
-pub struct Write<'a, F: FileSystem> {
+pub struct Write<'a, F: Ours> {
     iocb: *mut bindings::kiocb,
     iter: *mut bindings::iov_iter,
     _call: PhantomData<&'a File<F>>,
 }
 
-impl<F: FileSystem> Write<'_, F> {
+impl<F: Ours> Write<'_, F> {
     /// # Safety
     ///
     /// See the type invariant.
@@ -436,7 +436,7 @@ impl<F: FileSystem> Write<'_, F> {
 /// # Invariants
 ///
 /// All pointers are what the VFS passed to `->splice_write()` for a file of `F`, during that call.
-pub struct SpliceWrite<'a, F: FileSystem> {
+pub struct SpliceWrite<'a, F: Ours> {
     pub(crate) _file: PhantomData<&'a File<F>>,
     pub(crate) file: *mut bindings::file,
     pub(crate) position: &'a mut i64,
@@ -445,7 +445,7 @@ pub struct SpliceWrite<'a, F: FileSystem> {
     pub(crate) flags: u32,
 }
 
-impl<F: FileSystem> SpliceWrite<'_, F> {
+impl<F: Ours> SpliceWrite<'_, F> {
     /// Passes it down (wraps `backing_file_splice_write()`, which takes privileges away of the user's file,
     /// and so wants its inode locked); gives the number of bytes.
     ///
@@ -482,7 +482,7 @@ impl<F: FileSystem> SpliceWrite<'_, F> {
 
 /// Whether `lock` is that of the inode of `file`.
 #[inline]
-fn check_lock<F: FileSystem>(file: &File<F>, lock: &Exclusive<'_, F>) -> Result {
+fn check_lock<F: Ours>(file: &File<F>, lock: &Exclusive<'_, F>) -> Result {
     if lock.is_of(file.inode()) {
         Ok(())
     } else {
@@ -496,7 +496,7 @@ fn check_lock<F: FileSystem>(file: &File<F>, lock: &Exclusive<'_, F>) -> Result 
 /// # Context
 ///
 /// May sleep.
-pub fn note_access<F: FileSystem>(file: &File<F>) {
+pub fn note_access<F: Ours>(file: &File<F>) {
     if file.flags() & bindings::O_NOATIME == 0 {
         // SAFETY: The path of an open file is constant.
         unsafe { bindings::touch_atime(&raw const (*file.as_ptr()).__bindgen_anon_1.f_path) };
@@ -513,7 +513,7 @@ pub fn note_access<F: FileSystem>(file: &File<F>) {
 /// # Context
 ///
 /// May sleep.
-pub fn remove_privileges<F: FileSystem>(file: &File<F>, lock: &Exclusive<'_, F>) -> Result {
+pub fn remove_privileges<F: Ours>(file: &File<F>, lock: &Exclusive<'_, F>) -> Result {
     check_lock(file, lock)?;
     // SAFETY: The file is open, its inode locked.
     to_result(unsafe { bindings::vfs_helper_file_remove_privs(file.as_ptr()) })

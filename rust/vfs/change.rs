@@ -14,8 +14,8 @@ use crate::inode::Inode;
 use crate::lock::VfsLocked;
 use crate::stat::Stat;
 use crate::write::Writing;
-use crate::FileSystem;
 use crate::Foreign;
+use crate::Ours;
 use kernel::prelude::*;
 
 /// Attributes to change (`struct iattr`).
@@ -161,7 +161,7 @@ impl<'a> Request<'a> {
     /// # Errors
     ///
     /// `EPERM`, `EFBIG`, `ETXTBSY`, …
-    pub fn prepare<F: FileSystem>(self, dentry: VfsLocked<'_, F>) -> Result<Prepared<'a>> {
+    pub fn prepare<F: Ours>(self, dentry: VfsLocked<'_, F>) -> Result<Prepared<'a>> {
         let Self(attr, viewed) = self;
         // SAFETY: Everything is valid for the call, and the inode is locked.
         to_result(unsafe { bindings::setattr_prepare(viewed.as_ptr(), dentry.as_ptr(), attr) })?;

@@ -199,7 +199,7 @@ impl Override<'_> {
     /// # Context
     ///
     /// May sleep.
-    pub fn to_create<F: crate::FileSystem, R>(
+    pub fn to_create<F: crate::Ours, R>(
         &self,
         name: &crate::named::Named<'_, F>,
         owner: &crate::inode::NewOwner,
@@ -234,7 +234,7 @@ impl Override<'_> {
     /// # Context
     ///
     /// May sleep.
-    pub fn to_copy_up<F: crate::FileSystem, R>(
+    pub fn to_copy_up<F: crate::Ours, R>(
         &self,
         dentry: &crate::Positive<F>,
         f: impl FnOnce(&Override<'_>) -> Result<R>,

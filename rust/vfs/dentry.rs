@@ -11,8 +11,8 @@ use crate::inode::Inode;
 use crate::mount::Mount;
 use crate::super_block::SuperBlock;
 use crate::waited_for::about_to_ask;
-use crate::FileSystem;
 use crate::Foreign;
+use crate::Ours;
 use crate::Owner;
 use core::marker::PhantomData;
 use core::ops::Deref;
@@ -446,7 +446,7 @@ pub(crate) fn qstr(name: &[u8]) -> bindings::qstr {
     q
 }
 
-impl<F: FileSystem> Dentry<F> {
+impl<F: Ours> Dentry<F> {
     /// A word of the filesystem's own that a dentry of it carries, 0 in a new one (`d_fsdata`).
     #[inline]
     pub fn word(&self) -> &AtomicUsize {

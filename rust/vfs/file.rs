@@ -15,8 +15,8 @@ use crate::errno::to_position;
 use crate::inode::Inode;
 use crate::inode::Rights;
 use crate::path::Path;
-use crate::FileSystem;
 use crate::Foreign;
+use crate::Ours;
 use crate::Owner;
 use core::marker::PhantomData;
 use core::ops::Deref;
@@ -95,7 +95,7 @@ impl<F: Owner> File<F> {
     }
 }
 
-impl<F: FileSystem> File<F> {
+impl<F: Ours> File<F> {
     /// Where the private data of the open file is.
     #[inline]
     pub(crate) fn data_slot<D>(file: *mut bindings::file) -> *mut D {
@@ -123,12 +123,12 @@ impl<F: FileSystem> File<F> {
 /// # Invariants
 ///
 /// `file` is what the VFS passed to `->tmpfile()`, during that call.
-pub struct Opening<'a, F: FileSystem> {
+pub struct Opening<'a, F: Ours> {
     file: *mut bindings::file,
     _call: PhantomData<&'a F>,
 }
 
-impl<F: FileSystem> Opening<'_, F> {
+impl<F: Ours> Opening<'_, F> {
     /// # Safety
     ///
     /// See the type invariant.
@@ -184,7 +184,7 @@ impl File<Foreign> {
     }
 
     /// Puts it where `file` is: before a request that starts at the user's position.
-    pub fn take_position_of<F: FileSystem>(&self, file: &File<F>) {
+    pub fn take_position_of<F: Ours>(&self, file: &File<F>) {
         self.set_position(file.position());
     }
 }

@@ -13,7 +13,7 @@ use crate::inode::RcuInode;
 use crate::path::Path;
 use crate::waited_for::about_to_ask;
 use crate::write::Writing;
-use crate::FileSystem;
+use crate::Ours;
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
@@ -134,7 +134,7 @@ impl FileAttr<'_> {
     }
 
     /// Adds the immutable and append-only flags that `inode` has.
-    pub fn show_protection_of<F: FileSystem>(&mut self, inode: &RcuInode<F>) {
+    pub fn show_protection_of<F: Ours>(&mut self, inode: &RcuInode<F>) {
         // SAFETY: A word that may be read at any time.
         let flags = unsafe { (&raw const (*inode.as_ptr()).i_flags).read_volatile() };
         if flags & bindings::S_APPEND != 0 {

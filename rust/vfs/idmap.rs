@@ -6,8 +6,8 @@
 
 use crate::bindings;
 use crate::inode::RcuInode;
-use crate::FileSystem;
 use crate::Foreign;
+use crate::Ours;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use kernel::sync::aref::AlwaysRefCounted;
@@ -135,7 +135,7 @@ impl Viewed<'_> {
     /// The ids that a user sees for those that an inode of ours has (does what `i_uid_into_vfsuid()` and
     /// `vfsuid_into_kuid()` do): invalid ones, for which the overflow ids are shown, where there is no mapping.
     #[inline]
-    pub(crate) fn shown<F: FileSystem>(
+    pub(crate) fn shown<F: Ours>(
         self,
         inode: &RcuInode<F>,
         ids: (bindings::kuid_t, bindings::kgid_t),
@@ -160,7 +160,7 @@ impl Viewed<'_> {
     /// The ids that an inode of ours has where a user says these (wraps `from_vfsuid()` and `from_vfsgid()`):
     /// invalid ones, with which the real filesystem makes nothing, where there is no mapping.
     #[inline]
-    pub(crate) fn meant<F: FileSystem>(
+    pub(crate) fn meant<F: Ours>(
         self,
         inode: &RcuInode<F>,
         ids: (bindings::vfsuid_t, bindings::vfsgid_t),

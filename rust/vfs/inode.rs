@@ -14,8 +14,8 @@ use crate::pinned::Held;
 use crate::super_block::RcuSuperBlock;
 use crate::super_block::SuperBlock;
 use crate::waited_for::about_to_ask;
-use crate::FileSystem;
 use crate::Foreign;
+use crate::Ours;
 use crate::Owner;
 use core::marker::PhantomData;
 use core::ops::Deref;
@@ -387,6 +387,18 @@ impl<F: Owner> Inode<F> {
     }
 }
 
+impl RcuInode<Foreign> {
+    /// Whether it has a `->readlink` of its own, so that its `->get_link` is not for us.
+    pub(crate) fn is_magic_link(&self) -> bool {
+        let ptr = self.as_ptr();
+        // SAFETY: The inode is valid; its operations and its super block are constant.
+        let (readlink, magic) = unsafe { ((*(*ptr).i_op).readlink, (*(*ptr).i_sb).s_magic) };
+        // AFS has one for its mount points, which are directories, and gives it to its links as well; those
+        // are followed by their text.
+        readlink.is_some() && magic != bindings::AFS_FS_MAGIC as _
+    }
+}
+
 impl Inode<Foreign> {
     /// Checks rights as its own filesystem and the LSMs see them, under the credentials in force (wraps
     /// `inode_permission()`).
@@ -408,7 +420,7 @@ impl Inode<Foreign> {
     }
 }
 
-impl<F: FileSystem> Inode<F> {
+impl<F: Ours> Inode<F> {
     /// Shows what the real inode shows now: mode, owner, times and size.
     ///
     /// All of it is read under the spin lock: of two who do this at once (a change of the owner under the inode's
@@ -525,7 +537,7 @@ pub struct NewOwner {
     pub mode: u16,
 }
 
-impl<F: FileSystem> Inode<F> {
+impl<F: Ours> Inode<F> {
     /// Whose an object will be that the current task makes in this directory (does what
     /// `inode_init_owner()` does): the task's own, as the mount it came by maps its ids; in a directory with the
     /// set-group-ID bit it belongs to the group of the directory, and directories inherit the bit.

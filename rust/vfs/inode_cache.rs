@@ -17,14 +17,11 @@ use crate::inode::Inode;
 use crate::inode::Protection;
 use crate::inode::RcuInode;
 use crate::inode::COPIED_FLAGS;
-use crate::ops::tables;
-use crate::ops::AttrOps;
 use crate::pinned;
 use crate::pinned::PinSet;
 use crate::super_block::SuperBlock;
-use crate::symlink;
-use crate::FileSystem;
 use crate::Foreign;
+use crate::Ours;
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::mem::offset_of;
@@ -46,7 +43,7 @@ impl RcuInode<Foreign> {
     }
 }
 
-impl<F: FileSystem> Inode<F> {
+impl<F: Ours> Inode<F> {
     /// Makes it found by `key` from now on, and no more by another, if there was one (wraps
     /// `remove_inode_hash()` and `__insert_inode_hash()`). Whoever looks for the old key meanwhile finds
     /// either this inode or none.
@@ -91,12 +88,12 @@ pub trait InodeData: Default + Send + Sync {
 }
 
 /// An inode of ours in memory.
-pub(crate) struct Slot<F: FileSystem> {
+pub(crate) struct Slot<F: Ours> {
     data: UnsafeCell<F::InodeData>,
     inode: Opaque<bindings::inode>,
 }
 
-impl<F: FileSystem> Slot<F> {
+impl<F: Ours> Slot<F> {
     #[inline]
     fn of(inode: *mut bindings::inode) -> *mut Self {
         inode
@@ -166,7 +163,7 @@ impl<F: FileSystem> Slot<F> {
     }
 }
 
-impl<F: FileSystem> RcuInode<F> {
+impl<F: Ours> RcuInode<F> {
     /// The private data. What it pins may have been released already: only [`Inode::held`] lets one
     /// use the dentries.
     #[inline]
@@ -184,21 +181,21 @@ impl<F: FileSystem> RcuInode<F> {
 /// # Invariants
 ///
 /// We hold the only count; `hashed` tells whether it is in the inode cache, locked as new.
-pub struct New<F: FileSystem> {
+pub struct New<F: Ours> {
     inode: NonNull<bindings::inode>,
     hashed: bool,
     _owner: PhantomData<F>,
 }
 
 /// What the inode cache has for a key.
-pub enum Cached<F: FileSystem> {
+pub enum Cached<F: Ours> {
     /// An inode in use.
     Found(ARef<Inode<F>>),
     /// A fresh one for us to set up.
     New(New<F>),
 }
 
-impl<F: FileSystem> SuperBlock<F> {
+impl<F: Ours> SuperBlock<F> {
     /// The inode cached for `key`, or a new one under that key (wraps `iget5_locked()`).
     ///
     /// # Errors
@@ -285,7 +282,7 @@ unsafe extern "C" fn set_key(inode: *mut bindings::inode, key: *mut ffi::c_void)
 const ACL_DONT_CACHE: *mut kernel::bindings::posix_acl =
     -3isize as *mut kernel::bindings::posix_acl;
 
-impl<F: FileSystem> New<F> {
+impl<F: Ours> New<F> {
     /// Makes it a copy of `real` seen through `idmap`: type, mode, owner, times, size, links and
     /// flags; with number `ino`, `protection` beside that of the flags, and private `data`. From
     /// here on everybody may see it.
@@ -310,7 +307,7 @@ impl<F: FileSystem> New<F> {
             (*ptr).i_ino = ino;
             (*ptr).i_flags |=
                 bindings::S_NOCMTIME | ((*from).i_flags & COPIED_FLAGS) | protection.flags();
-            if <F::Attr as AttrOps<F>>::HAS_ACL_FOR_CHECK && mode & mode::FORMAT != mode::SYMLINK {
+            if F::HAS_ACL_FOR_CHECK && mode & mode::FORMAT != mode::SYMLINK {
                 // In RCU-walk the VFS calls the operation without asking whether it is there.
                 (*ptr).i_acl = ACL_DONT_CACHE;
                 (*ptr).i_default_acl = ACL_DONT_CACHE;
@@ -323,20 +320,20 @@ impl<F: FileSystem> New<F> {
             bindings::set_nlink(ptr, if real.is_dir() { 1 } else { real.nlink() });
             match mode & mode::FORMAT {
                 mode::DIRECTORY => {
-                    (*ptr).i_op = tables::dir_inode_operations::<F>();
-                    (*ptr).__bindgen_anon_3.i_fop = tables::dir_file_operations::<F>();
+                    (*ptr).i_op = F::DIR_INODE;
+                    (*ptr).__bindgen_anon_3.i_fop = F::DIR_FILE;
                 }
                 mode::REGULAR => {
-                    (*ptr).i_op = tables::regular_inode_operations::<F>();
-                    (*ptr).__bindgen_anon_3.i_fop = tables::regular_file_operations::<F>();
-                    (*(*ptr).i_mapping).a_ops = tables::address_space_operations();
+                    (*ptr).i_op = F::REGULAR_INODE;
+                    (*ptr).__bindgen_anon_3.i_fop = F::REGULAR_FILE;
+                    (*(*ptr).i_mapping).a_ops = F::ADDRESS_SPACE;
                 }
-                mode::SYMLINK if symlink::is_magic(real) => {
-                    (*ptr).i_op = tables::magic_link_inode_operations::<F>();
+                mode::SYMLINK if real.is_magic_link() => {
+                    (*ptr).i_op = F::MAGIC_LINK_INODE;
                 }
-                mode::SYMLINK => (*ptr).i_op = tables::symlink_inode_operations::<F>(),
+                mode::SYMLINK => (*ptr).i_op = F::SYMLINK_INODE,
                 _ => {
-                    (*ptr).i_op = tables::special_inode_operations::<F>();
+                    (*ptr).i_op = F::SPECIAL_INODE;
                     bindings::init_special_inode(ptr, mode, real.rdev());
                 }
             }
@@ -349,7 +346,7 @@ impl<F: FileSystem> New<F> {
     }
 }
 
-impl<F: FileSystem> Drop for New<F> {
+impl<F: Ours> Drop for New<F> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant the count is ours, and the inode was never set up.
         unsafe {

@@ -12,8 +12,8 @@ use crate::inode::Inode;
 use crate::inode::Protection;
 use crate::inode::RcuInode;
 use crate::inode::COPIED_FLAGS;
-use crate::FileSystem;
 use crate::Foreign;
+use crate::Ours;
 use crate::Owner;
 use core::mem::ManuallyDrop;
 use core::ops::Deref;
@@ -143,18 +143,18 @@ impl<F: Owner> Exclusive<'_, F> {
 /// # Invariants
 ///
 /// `i_rwsem` of the inode is held for writing, on behalf of the current task, for `'a`.
-pub struct VfsLocked<'a, F: FileSystem>(&'a Positive<F>, NotThreadSafe);
+pub struct VfsLocked<'a, F: Ours>(&'a Positive<F>, NotThreadSafe);
 
-impl<F: FileSystem> Clone for VfsLocked<'_, F> {
+impl<F: Ours> Clone for VfsLocked<'_, F> {
     #[inline]
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<F: FileSystem> Copy for VfsLocked<'_, F> {}
+impl<F: Ours> Copy for VfsLocked<'_, F> {}
 
-impl<F: FileSystem> Deref for VfsLocked<'_, F> {
+impl<F: Ours> Deref for VfsLocked<'_, F> {
     type Target = Positive<F>;
 
     #[inline]
@@ -163,7 +163,7 @@ impl<F: FileSystem> Deref for VfsLocked<'_, F> {
     }
 }
 
-impl<'a, F: FileSystem> VfsLocked<'a, F> {
+impl<'a, F: Ours> VfsLocked<'a, F> {
     /// # Safety
     ///
     /// `ptr` must be a positive dentry, counted for `'a`; see also the type invariant.

@@ -12,7 +12,7 @@ use crate::dentry::Dentry;
 use crate::dentry::Positive;
 use crate::errno::from_err_ptr;
 use crate::inode::Inode;
-use crate::FileSystem;
+use crate::Ours;
 use crate::Owner;
 use core::ops::Deref;
 use core::ptr::NonNull;
@@ -24,17 +24,17 @@ use kernel::sync::aref::ARef;
 /// # Invariants
 ///
 /// The VFS is inside an operation on this name, and holds the lock of its parent.
-pub struct Named<'a, F: FileSystem>(&'a Dentry<F>);
+pub struct Named<'a, F: Ours>(&'a Dentry<F>);
 
-impl<F: FileSystem> Clone for Named<'_, F> {
+impl<F: Ours> Clone for Named<'_, F> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<F: FileSystem> Copy for Named<'_, F> {}
+impl<F: Ours> Copy for Named<'_, F> {}
 
-impl<F: FileSystem> Deref for Named<'_, F> {
+impl<F: Ours> Deref for Named<'_, F> {
     type Target = Dentry<F>;
 
     fn deref(&self) -> &Dentry<F> {
@@ -42,7 +42,7 @@ impl<F: FileSystem> Deref for Named<'_, F> {
     }
 }
 
-impl<'a, F: FileSystem> Named<'a, F> {
+impl<'a, F: Ours> Named<'a, F> {
     /// # Safety
     ///
     /// See the type invariant; `ptr` must be valid for `'a`.
@@ -74,9 +74,9 @@ impl<'a, F: FileSystem> Named<'a, F> {
 /// # Invariants
 ///
 /// As for [`Named`], and the dentry is negative.
-pub struct Vacant<'a, F: FileSystem>(Named<'a, F>);
+pub struct Vacant<'a, F: Ours>(Named<'a, F>);
 
-impl<'a, F: FileSystem> Vacant<'a, F> {
+impl<'a, F: Ours> Vacant<'a, F> {
     /// # Safety
     ///
     /// See the type invariant; `ptr` must be valid for `'a`.
@@ -113,7 +113,7 @@ impl<'a, F: FileSystem> Vacant<'a, F> {
 /// The VFS is inside `->lookup()` for this dentry: it is unhashed, its name and parent can't change.
 pub struct Unhashed<'a, F: Owner>(&'a Dentry<F>);
 
-impl<'a, F: FileSystem> Unhashed<'a, F> {
+impl<'a, F: Ours> Unhashed<'a, F> {
     /// # Safety
     ///
     /// `ptr` must be what the VFS passed to `->lookup()`, during that call.

@@ -7,56 +7,12 @@
 use crate::bindings;
 use crate::errno::to_result;
 use crate::inode_cache::Slot;
+use crate::object::fs_type::FsType;
 use crate::ops::context;
 use crate::super_block;
 use crate::FileSystem;
-use core::marker::PhantomData;
-use core::sync::atomic::AtomicPtr;
-use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::str::CString;
-use kernel::types::Opaque;
-
-/// A type of filesystem: a `static` of the filesystem's module (its lock classes are keyed by
-/// address, and the VFS links it into a list).
-///
-/// # Examples
-///
-/// ```ignore
-/// static TYPE: FsType<LayerFs> = FsType::new();
-/// let registration = Registration::new(module)?;
-/// ```
-pub struct FsType<F: FileSystem> {
-    raw: Opaque<bindings::file_system_type>,
-    cache: AtomicPtr<bindings::kmem_cache>,
-    _owner: PhantomData<F>,
-}
-
-// SAFETY: It is written by `Registration` alone, before the VFS sees it and after.
-unsafe impl<F: FileSystem> Sync for FsType<F> {}
-
-impl<F: FileSystem> FsType<F> {
-    /// An unregistered type.
-    pub const fn new() -> Self {
-        Self {
-            raw: Opaque::new(pin_init::zeroed()),
-            cache: AtomicPtr::new(core::ptr::null_mut()),
-            _owner: PhantomData,
-        }
-    }
-
-    /// Where its inodes come from; null unless registered.
-    #[inline]
-    pub(crate) fn cache(&self) -> *mut bindings::kmem_cache {
-        self.cache.load(Ordering::Relaxed)
-    }
-}
-
-impl<F: FileSystem> Default for FsType<F> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
 
 /// A registered filesystem; dropping it unregisters.
 ///
@@ -99,21 +55,12 @@ impl<F: FileSystem> Registration<F> {
         if cache.is_null() {
             return Err(ENOMEM);
         }
-        if fs_type
-            .cache
-            .compare_exchange(
-                core::ptr::null_mut(),
-                cache,
-                Ordering::Release,
-                Ordering::Relaxed,
-            )
-            .is_err()
-        {
+        if !fs_type.set_cache(cache) {
             // SAFETY: Nobody has seen the cache.
             unsafe { bindings::kmem_cache_destroy(cache) };
             return Err(EBUSY);
         }
-        let raw = fs_type.raw.get();
+        let raw = fs_type.as_ptr();
         // SAFETY: By the exchange above nobody else sets up this type, and the VFS does not see it
         // yet. It is static, so it may be linked into the VFS's list.
         let registered = unsafe {
@@ -143,7 +90,7 @@ impl<F: FileSystem> Registration<F> {
     ///
     /// No inode of the type may be left, not even one that waits for its grace period.
     unsafe fn destroy_cache(fs_type: &FsType<F>) {
-        let cache = fs_type.cache.swap(core::ptr::null_mut(), Ordering::AcqRel);
+        let cache = fs_type.take_cache();
         // SAFETY: By the requirement; the cache was taken from its place, so this happens once.
         unsafe { bindings::kmem_cache_destroy(cache) };
     }
@@ -156,7 +103,7 @@ impl<F: FileSystem> Drop for Registration<F> {
         // grace period are freed by callbacks, which run our code and give memory back to the cache: so
         // the barrier comes before the cache, and the module, go.
         unsafe {
-            bindings::unregister_filesystem(self.0.raw.get());
+            bindings::unregister_filesystem(self.0.as_ptr());
             bindings::rcu_barrier();
             Self::destroy_cache(self.0);
         }

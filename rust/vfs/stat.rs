@@ -13,8 +13,8 @@ use crate::inode::RcuInode;
 use crate::path::Path;
 use crate::super_block::SuperBlock;
 use crate::waited_for::about_to_ask;
-use crate::FileSystem;
 use crate::Foreign;
+use crate::Ours;
 use core::mem::MaybeUninit;
 use kernel::prelude::*;
 
@@ -139,13 +139,13 @@ impl Stat {
 
     /// Shows the owners as a user sees them, for those that `inode` has.
     #[inline]
-    pub fn show_owner_to<F: FileSystem>(&mut self, viewed: Viewed<'_>, inode: &RcuInode<F>) {
+    pub fn show_owner_to<F: Ours>(&mut self, viewed: Viewed<'_>, inode: &RcuInode<F>) {
         (self.0.uid, self.0.gid) = viewed.shown(inode, (self.0.uid, self.0.gid));
     }
 
     /// Shows the immutable and append-only flags of `inode` (wraps `generic_fill_statx_attr()`).
     #[inline]
-    pub fn show_flags_of<F: FileSystem>(&mut self, inode: &RcuInode<F>) {
+    pub fn show_flags_of<F: Ours>(&mut self, inode: &RcuInode<F>) {
         // SAFETY: The inode is valid, the buffer is ours.
         unsafe { bindings::generic_fill_statx_attr(inode.as_ptr(), &mut self.0) };
     }

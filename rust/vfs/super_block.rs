@@ -14,9 +14,8 @@ use crate::idmap::Idmap;
 use crate::inode::Inode;
 use crate::mount::Mount;
 use crate::mount::PrivateMount;
-use crate::ops::tables;
-use crate::FileSystem;
 use crate::Foreign;
+use crate::Ours;
 use crate::Owner;
 use core::marker::PhantomData;
 use core::ops::Deref;
@@ -31,7 +30,7 @@ use kernel::types::Opaque;
 /// # Invariants
 ///
 /// A reference to one implies that it is active, or that an RCU grace period is awaited before it
-/// is freed. For `F: FileSystem`, `s_fs_info` is a `Slot<F>` from before the first inode can
+/// is freed. For `F: Ours`, `s_fs_info` is a `Slot<F>` from before the first inode can
 /// be seen by others, until after a grace period after the last one.
 #[repr(transparent)]
 pub struct RcuSuperBlock<F: Owner>(Opaque<bindings::super_block>, PhantomData<F>);
@@ -301,7 +300,7 @@ impl InWalk {
 }
 
 /// What `s_fs_info` of a super block of `F` points to.
-struct Slot<F: FileSystem> {
+struct Slot<F: Ours> {
     in_walk: InWalk,
     data: F::SuperData,
 }
@@ -311,12 +310,12 @@ struct Slot<F: FileSystem> {
 /// # Invariants
 ///
 /// It stands on no more than [`MAX_STACK_DEPTH`] filesystems, itself counted.
-pub struct SuperParts<F: FileSystem> {
+pub struct SuperParts<F: Ours> {
     slot: KBox<Slot<F>>,
     properties: Properties,
 }
 
-impl<F: FileSystem> SuperParts<F> {
+impl<F: Ours> SuperParts<F> {
     /// `in_walk`: what of the data may be used in RCU-walk.
     ///
     /// # Errors
@@ -339,7 +338,7 @@ impl<F: FileSystem> SuperParts<F> {
     }
 }
 
-impl<F: FileSystem> RcuSuperBlock<F> {
+impl<F: Ours> RcuSuperBlock<F> {
     #[inline]
     fn slot(&self) -> &Slot<F> {
         // SAFETY: By the type invariant.
@@ -353,7 +352,7 @@ impl<F: FileSystem> RcuSuperBlock<F> {
     }
 }
 
-impl<F: FileSystem> SuperBlock<F> {
+impl<F: Ours> SuperBlock<F> {
     /// The private data.
     #[inline]
     pub fn data(&self) -> &F::SuperData {
@@ -394,9 +393,9 @@ pub struct Properties {
 /// # Invariants
 ///
 /// We are inside the callback that fills it; nobody else sees it; `s_fs_info` is null.
-pub struct NewSuper<'a, F: FileSystem>(&'a SuperBlock<F>);
+pub struct NewSuper<'a, F: Ours>(&'a SuperBlock<F>);
 
-impl<'a, F: FileSystem> NewSuper<'a, F> {
+impl<'a, F: Ours> NewSuper<'a, F> {
     /// # Safety
     ///
     /// See the type invariant.
@@ -420,10 +419,10 @@ impl<'a, F: FileSystem> NewSuper<'a, F> {
             // Whoever kills the super block drops it, see `kill`.
             (*sb).s_fs_info = KBox::into_raw(slot).cast();
             (*sb).s_magic = properties.magic as usize;
-            (*sb).s_op = tables::super_operations::<F>();
-            (*sb).s_xattr = tables::xattr_handlers::<F>();
+            (*sb).s_op = F::SUPER;
+            (*sb).s_xattr = F::XATTRS.as_ptr();
             if properties.has_handles {
-                (*sb).s_export_op = tables::export_operations::<F>().cast();
+                (*sb).s_export_op = (&raw const *F::EXPORT).cast();
             }
             (*sb).s_maxbytes = properties.max_bytes.max(0);
             (*sb).s_stack_depth = properties.stack_depth as i32;
@@ -445,7 +444,7 @@ impl<'a, F: FileSystem> NewSuper<'a, F> {
             (*sb).s_iflags |= (bindings::SB_I_SKIP_SYNC
                 | bindings::SB_I_NOUMASK
                 | bindings::SB_I_EVM_HMAC_UNSUPPORTED) as usize;
-            bindings::set_default_d_op(sb, tables::dentry_operations::<F>());
+            bindings::set_default_d_op(sb, F::DENTRY);
             // Dentries ask to be revalidated one by one, where what is below needs it.
             (*sb).s_d_flags &= !REVALIDATION;
         }
@@ -458,9 +457,9 @@ impl<'a, F: FileSystem> NewSuper<'a, F> {
 /// # Invariants
 ///
 /// A positive dentry made by `d_make_root()`, with a reference that is ours.
-pub struct Root<F: FileSystem>(ARef<Positive<F>>);
+pub struct Root<F: Ours>(ARef<Positive<F>>);
 
-impl<F: FileSystem> Root<F> {
+impl<F: Ours> Root<F> {
     /// Makes `inode` the root directory (wraps `d_make_root()`).
     ///
     /// # Errors
@@ -496,7 +495,7 @@ impl<F: FileSystem> Root<F> {
 /// # Safety
 ///
 /// Called by the VFS for a super block of `F`.
-pub(crate) unsafe extern "C" fn kill<F: FileSystem>(sb: *mut bindings::super_block) {
+pub(crate) unsafe extern "C" fn kill<F: Ours>(sb: *mut bindings::super_block) {
     // SAFETY: By the requirement. `kill_anon_super` evicts all inodes and dentries; the super block
     // itself is freed by our caller, later. `s_fs_info` is null or the box that `NewSuper::init` put
     // there. RCU-walk may still look at inodes that were evicted, and through them at the data; so it

@@ -16,7 +16,6 @@ use crate::dentry::Positive;
 use crate::errno::from_err_ptr;
 use crate::errno::from_number;
 use crate::errno::ELOOP;
-use crate::inode::RcuInode;
 use crate::inode::Rights;
 use crate::path::Path;
 use crate::waited_for::about_to_ask;
@@ -58,16 +57,6 @@ impl UserBuffer<'_> {
     }
 }
 
-/// Whether an inode has a `->readlink` of its own, so that its `->get_link` is not for us.
-pub(crate) fn is_magic(inode: &RcuInode<Foreign>) -> bool {
-    let ptr = inode.as_ptr();
-    // SAFETY: The inode is valid; its operations and its super block are constant.
-    let (readlink, magic) = unsafe { ((*(*ptr).i_op).readlink, (*(*ptr).i_sb).s_magic) };
-    // AFS has one for its mount points, which are directories, and gives it to its links as well; those
-    // are followed by their text.
-    readlink.is_some() && magic != bindings::AFS_FS_MAGIC as _
-}
-
 /// Writes where the link at `path` points to the memory of the task that asks, and gives the length (wraps
 /// `vfs_readlink()`). This is for magic links too: it asks their own `->readlink`.
 ///
@@ -105,7 +94,7 @@ pub fn target<'a>(
     dentry: &'a Positive<Foreign>,
     done: &mut Done<'_>,
 ) -> Result<Target<'a>> {
-    if is_magic(dentry.inode()) {
+    if dentry.inode().is_magic_link() {
         return Err(ELOOP);
     }
     about_to_ask(dentry.super_block());

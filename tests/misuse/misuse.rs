@@ -27,8 +27,8 @@ use vfs::inode_cache::Cached;
 use vfs::inode_cache::InodeData;
 use vfs::mount::PrivateMount;
 use vfs::mount::PrivateUse;
+use vfs::object::fs_type::FsType;
 use vfs::ops::ContextOps;
-use vfs::registration::FsType;
 use vfs::registration::Registration;
 use vfs::super_block::InWalk;
 use vfs::super_block::NewSuper;
@@ -40,6 +40,7 @@ use vfs::sync::Locked;
 use vfs::sync::SetOnce;
 use vfs::FileSystem;
 use vfs::Inode;
+use vfs::Ours;
 use vfs::Owner;
 use vfs::PinnedDentry;
 use vfs::SuperBlock;
@@ -54,12 +55,19 @@ static TYPE: FsType<Misuse> = FsType::new();
 
 impl Owner for Misuse {}
 
+impl Ours for Misuse {
+    type SuperData = Data;
+    type InodeData = Object;
+
+    fn fs_type() -> &'static FsType<Self> {
+        &TYPE
+    }
+}
+
 impl FileSystem for Misuse {
     const NAME: &'static CStr = c"misuse";
     const USERNS_MOUNT: bool = false;
 
-    type SuperData = Data;
-    type InodeData = Object;
     type Context = Setup;
     type Attr = ops::Ops;
     type Dir = ops::Ops;
@@ -68,10 +76,6 @@ impl FileSystem for Misuse {
     type Xattr = ops::Ops;
     type Dentry = ops::Ops;
     type Super = ops::Ops;
-
-    fn fs_type() -> &'static FsType<Self> {
-        &TYPE
-    }
 }
 
 /// Registers it, as long as what is returned is kept.

@@ -37,15 +37,16 @@ use vfs::cred::Capability;
 use vfs::cred::OverrideExt;
 use vfs::fs_context::FsContext;
 use vfs::fs_context::Value;
+use vfs::object::fs_type::FsType;
 use vfs::ops::ContextOps;
 use vfs::path::OwnedPath;
-use vfs::registration::FsType;
 use vfs::registration::Registration;
 use vfs::super_block::NewSuper;
 use vfs::super_block::Properties;
 use vfs::super_block::Root;
 use vfs::super_block::SuperParts;
 use vfs::FileSystem;
+use vfs::Ours;
 use vfs::Override;
 
 /// The loaded module: as long as it lives, the type can be mounted.
@@ -68,12 +69,19 @@ impl kernel::Module for Module {
 
 static TYPE: FsType<LayerFs> = FsType::new();
 
+impl Ours for LayerFs {
+    type SuperData = Instance;
+    type InodeData = crate::state::object::Object;
+
+    fn fs_type() -> &'static FsType<Self> {
+        &TYPE
+    }
+}
+
 impl FileSystem for LayerFs {
     const NAME: &'static CStr = c"layerfs";
     const USERNS_MOUNT: bool = true;
 
-    type SuperData = Instance;
-    type InodeData = crate::state::object::Object;
     type Context = Setup;
     type Attr = ops::attr::Attr;
     type Dir = ops::dir::Dir;
@@ -82,10 +90,6 @@ impl FileSystem for LayerFs {
     type Xattr = ops::xattr::Xattr;
     type Dentry = ops::dentry::Dentry;
     type Super = ops::super_block::Super;
-
-    fn fs_type() -> &'static FsType<Self> {
-        &TYPE
-    }
 }
 
 /// The name under which our overlay.ko registers the same filesystem.

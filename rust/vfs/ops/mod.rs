@@ -45,11 +45,48 @@ use crate::super_block::NewSuper;
 use crate::super_block::Root;
 use crate::super_block::SuperBlock;
 use crate::symlink;
-use crate::FileSystem;
+use crate::Ours;
 use core::marker::PhantomData;
 use kernel::error::VTABLE_DEFAULT_ERROR;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
+
+/// A filesystem: its names and its operations. What its objects keep for it is said in [`Ours`].
+///
+/// # Examples
+///
+/// See `fs/layerfs/mount/mod.rs`, where one is.
+pub trait FileSystem: Ours {
+    /// What `mount -t` calls it.
+    const NAME: &'static CStr;
+
+    /// Whether a root of a user name space may mount it.
+    const USERNS_MOUNT: bool;
+
+    /// How a mount is configured and made.
+    type Context: ContextOps<Self>;
+
+    /// What every inode can be asked.
+    type Attr: AttrOps<Self>;
+
+    /// What directories can do.
+    type Dir: DirOps<Self>;
+
+    /// What regular files can do.
+    type Regular: FileOps<Self>;
+
+    /// What symbolic links can do.
+    type Symlink: SymlinkOps<Self>;
+
+    /// Extended attributes by name.
+    type Xattr: XattrOps<Self>;
+
+    /// What the dentry cache asks.
+    type Dentry: DentryOps<Self>;
+
+    /// What is asked of the whole mounted filesystem.
+    type Super: SuperOps<Self>;
+}
 
 /// How a mount is configured and made. One is made for each `fsopen(2)`, `mount(2)` or remount.
 #[vtable]

@@ -42,6 +42,7 @@ use crate::lock::VfsLocked;
 use crate::named::Named;
 use crate::named::Unhashed;
 use crate::named::Vacant;
+use crate::object::Tables;
 use crate::ops::AttrOps;
 use crate::ops::DentryOps;
 use crate::ops::DirOps;
@@ -78,8 +79,6 @@ use attr::*;
 use cache::*;
 use dir::*;
 use file::*;
-
-struct Tables<F>(PhantomData<F>);
 
 /// Attribute operations are the same for every type of inode.
 const fn attr_operations<F: FileSystem>() -> bindings::inode_operations {
@@ -122,8 +121,10 @@ const fn attr_operations<F: FileSystem>() -> bindings::inode_operations {
     }
 }
 
-impl<F: FileSystem> Tables<F> {
-    const DIR_INODE: bindings::inode_operations = bindings::inode_operations {
+impl<F: FileSystem> Tables for F {
+    const HAS_ACL_FOR_CHECK: bool = F::Attr::HAS_ACL_FOR_CHECK;
+
+    const DIR_INODE: &'static bindings::inode_operations = &bindings::inode_operations {
         lookup: Some(lookup::<F>),
         create: CreateEntry::<F>::ENTRY,
         mkdir: Some(mkdir::<F>),
@@ -137,7 +138,7 @@ impl<F: FileSystem> Tables<F> {
         ..attr_operations::<F>()
     };
 
-    const REGULAR_INODE: bindings::inode_operations = bindings::inode_operations {
+    const REGULAR_INODE: &'static bindings::inode_operations = &bindings::inode_operations {
         fiemap: if F::Regular::HAS_FIEMAP {
             Some(fiemap::<F>)
         } else {
@@ -147,7 +148,7 @@ impl<F: FileSystem> Tables<F> {
     };
 
     // The VFS checks no permission on links themselves, and they have neither lists nor flags.
-    const SYMLINK_INODE: bindings::inode_operations = bindings::inode_operations {
+    const SYMLINK_INODE: &'static bindings::inode_operations = &bindings::inode_operations {
         get_link: Some(get_link::<F>),
         permission: None,
         get_inode_acl: None,
@@ -159,18 +160,18 @@ impl<F: FileSystem> Tables<F> {
     };
 
     // A stack on this one must know it for what it is, so no other link has `->readlink`.
-    const MAGIC_LINK_INODE: bindings::inode_operations = bindings::inode_operations {
+    const MAGIC_LINK_INODE: &'static bindings::inode_operations = &bindings::inode_operations {
         readlink: Some(readlink::<F>),
-        ..Self::SYMLINK_INODE
+        ..*Self::SYMLINK_INODE
     };
 
-    const SPECIAL_INODE: bindings::inode_operations = bindings::inode_operations {
+    const SPECIAL_INODE: &'static bindings::inode_operations = &bindings::inode_operations {
         fileattr_get: None,
         fileattr_set: None,
         ..attr_operations::<F>()
     };
 
-    const DIR_FILE: bindings::file_operations = bindings::file_operations {
+    const DIR_FILE: &'static bindings::file_operations = &bindings::file_operations {
         read: Some(bindings::generic_read_dir),
         open: Some(dir_open::<F>),
         iterate_shared: Some(dir_iterate::<F>),
@@ -181,7 +182,7 @@ impl<F: FileSystem> Tables<F> {
         ..pin_init::zeroed()
     };
 
-    const REGULAR_FILE: bindings::file_operations = bindings::file_operations {
+    const REGULAR_FILE: &'static bindings::file_operations = &bindings::file_operations {
         open: Some(file_open::<F>),
         release: Some(file_release::<F>),
         llseek: Some(file_llseek::<F>),
@@ -232,7 +233,7 @@ impl<F: FileSystem> Tables<F> {
         ..pin_init::zeroed()
     };
 
-    const SUPER: bindings::super_operations = bindings::super_operations {
+    const SUPER: &'static bindings::super_operations = &bindings::super_operations {
         alloc_inode: Some(Slot::<F>::alloc),
         destroy_inode: Some(Slot::<F>::destroy),
         free_inode: Some(Slot::<F>::free),
@@ -245,89 +246,35 @@ impl<F: FileSystem> Tables<F> {
     };
 
     // Handles that identify an object, and that nobody can open.
-    const EXPORT: bindings::export_operations = bindings::export_operations {
+    const EXPORT: &'static bindings::export_operations = &bindings::export_operations {
         encode_fh: Some(encode_fh::<F>),
         // SAFETY: The table is made of optional functions and flags; all may be zero.
         ..unsafe { core::mem::zeroed() }
     };
 
-    const DENTRY: bindings::dentry_operations = bindings::dentry_operations {
+    const DENTRY: &'static bindings::dentry_operations = &bindings::dentry_operations {
         d_revalidate: Some(d_revalidate::<F>),
         d_weak_revalidate: Some(d_weak_revalidate::<F>),
         d_real: Some(d_real::<F>),
         ..pin_init::zeroed()
     };
 
-    const XATTR: bindings::xattr_handler = bindings::xattr_handler {
-        prefix: c"".as_ptr().cast(),
-        get: Some(xattr_get::<F>),
-        set: Some(xattr_set::<F>),
-        ..pin_init::zeroed()
-    };
+    const XATTRS: &'static [*const bindings::xattr_handler; 2] = &[
+        &bindings::xattr_handler {
+            prefix: c"".as_ptr().cast(),
+            get: Some(xattr_get::<F>),
+            set: Some(xattr_set::<F>),
+            ..pin_init::zeroed()
+        },
+        core::ptr::null(),
+    ];
 
-    const XATTRS: XattrHandlers = XattrHandlers([&raw const *Self::XATTR_REF, core::ptr::null()]);
-
-    const XATTR_REF: &'static bindings::xattr_handler = &Self::XATTR;
-}
-
-/// A null-terminated list.
-struct XattrHandlers([*const bindings::xattr_handler; 2]);
-
-// SAFETY: The list and what it points to are constant.
-unsafe impl Sync for XattrHandlers {}
-
-/// Direct I/O is done by the real file; that it is possible is told by this operation being there.
-const ADDRESS_SPACE: bindings::address_space_operations = bindings::address_space_operations {
-    direct_IO: Some(bindings::noop_direct_IO),
-    ..pin_init::zeroed()
-};
-
-pub(crate) fn dir_inode_operations<F: FileSystem>() -> *const bindings::inode_operations {
-    const { &Tables::<F>::DIR_INODE }
-}
-
-pub(crate) fn regular_inode_operations<F: FileSystem>() -> *const bindings::inode_operations {
-    const { &Tables::<F>::REGULAR_INODE }
-}
-
-pub(crate) fn symlink_inode_operations<F: FileSystem>() -> *const bindings::inode_operations {
-    const { &Tables::<F>::SYMLINK_INODE }
-}
-
-pub(crate) fn magic_link_inode_operations<F: FileSystem>() -> *const bindings::inode_operations {
-    const { &Tables::<F>::MAGIC_LINK_INODE }
-}
-
-pub(crate) fn special_inode_operations<F: FileSystem>() -> *const bindings::inode_operations {
-    const { &Tables::<F>::SPECIAL_INODE }
-}
-
-pub(crate) fn dir_file_operations<F: FileSystem>() -> *const bindings::file_operations {
-    const { &Tables::<F>::DIR_FILE }
-}
-
-pub(crate) fn regular_file_operations<F: FileSystem>() -> *const bindings::file_operations {
-    const { &Tables::<F>::REGULAR_FILE }
-}
-
-pub(crate) fn super_operations<F: FileSystem>() -> *const bindings::super_operations {
-    const { &Tables::<F>::SUPER }
-}
-
-pub(crate) fn export_operations<F: FileSystem>() -> *const bindings::export_operations {
-    const { &Tables::<F>::EXPORT }
-}
-
-pub(crate) fn dentry_operations<F: FileSystem>() -> *const bindings::dentry_operations {
-    const { &Tables::<F>::DENTRY }
-}
-
-pub(crate) fn xattr_handlers<F: FileSystem>() -> *const *const bindings::xattr_handler {
-    (const { &Tables::<F>::XATTRS }).0.as_ptr()
-}
-
-pub(crate) fn address_space_operations() -> *const bindings::address_space_operations {
-    const { &ADDRESS_SPACE }
+    // Direct I/O is done by the real file; that it is possible is told by this operation being there.
+    const ADDRESS_SPACE: &'static bindings::address_space_operations =
+        &bindings::address_space_operations {
+            direct_IO: Some(bindings::noop_direct_IO),
+            ..pin_init::zeroed()
+        };
 }
 
 /// A length or an error, as the VFS wants it.

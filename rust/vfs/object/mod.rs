@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Whose the objects are, and what a filesystem of this crate is to its objects.
+//!
+//! An inode, a dentry or a super block knows a filesystem as [`Ours`]: by the data that it keeps in them, and by
+//! the C tables that they get. Which operations are behind those is decided above, where
+//! [`FileSystem`](crate::FileSystem) is.
+
+pub mod fs_type;
+mod tables;
+
+pub(crate) use tables::Tables;
+
+/// Whose an inode, a dentry or a super block is: a filesystem of this crate ([`Ours`]), or [`Foreign`].
+pub trait Owner: 'static {}
+
+/// Marks objects of a filesystem below: any filesystem of the kernel, no private data to see.
+pub enum Foreign {}
+
+impl Owner for Foreign {}
+
+/// A filesystem, as its objects know it: what it keeps in them.
+///
+/// What has operations ([`FileSystem`](crate::FileSystem)), and nothing else, has [`Tables`]: so no object
+/// gets tables that are not made for its filesystem.
+///
+/// # Examples
+///
+/// See `fs/layerfs/mount/mod.rs`, where one is.
+pub trait Ours: Owner + Tables + Sized + Send + Sync {
+    /// Private data of a super block.
+    type SuperData: crate::super_block::SuperData;
+
+    /// Private data of an inode, allocated together with it.
+    type InodeData: crate::inode_cache::InodeData;
+
+    /// The registered type: a `static` of the filesystem.
+    fn fs_type() -> &'static fs_type::FsType<Self>;
+}
