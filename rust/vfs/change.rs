@@ -7,16 +7,23 @@
 use crate::bindings;
 use crate::cred::Override;
 use crate::dentry::Positive;
+use crate::dir_op::Creating;
+use crate::dir_op::Renaming;
+use crate::dir_op::What;
 use crate::errno::to_result;
 use crate::idmap::Viewed;
 use crate::inode::mode;
 use crate::inode::Inode;
 use crate::lock::VfsLocked;
+use crate::path::Path;
+use crate::stat;
+use crate::stat::Room;
 use crate::stat::Stat;
 use crate::write::Writing;
 use crate::Foreign;
 use crate::Ours;
 use kernel::prelude::*;
+use kernel::sync::aref::ARef;
 
 /// Attributes to change (`struct iattr`).
 pub struct Change(bindings::iattr);
@@ -108,14 +115,17 @@ impl Change {
         }))
     }
 
+    /// The times of a directory that is being changed.
+    fn times_now(c: &Override<'_>, writing: &Writing<'_>, dir: &Positive<Foreign>) -> Result<Self> {
+        let mut room = Room::new();
+        let path = Path::new(writing.mount(), dir)?;
+        Ok(Self::times_of(room.fill(c, path, stat::Request::TIMES)?))
+    }
+
     /// Does it to a directory that a directory operation has locked: not worth failing for.
-    pub(crate) fn restore_on(
-        mut self,
-        _c: &Override<'_>,
-        writing: &Writing<'_>,
-        locked: &Positive<Foreign>,
-    ) {
-        // SAFETY: Everything is valid. Only `dir_op` calls it, with the lock of the directory in its guard.
+    fn restore_on(mut self, _c: &Override<'_>, writing: &Writing<'_>, locked: &Positive<Foreign>) {
+        // SAFETY: Everything is valid. Only the two functions below call it, from within an operation whose guard has
+        // the lock of the directory.
         let _ = unsafe {
             bindings::notify_change(
                 writing.idmap_ptr(),
@@ -124,6 +134,45 @@ impl Change {
                 core::ptr::null_mut(),
             )
         };
+    }
+}
+
+impl Creating<'_> {
+    /// As [`Creating::create`], but the directory has the times afterwards that it had before: its user did not
+    /// change it. The lock of the directory keeps others from changing it in between, so none of their
+    /// changes is lost.
+    ///
+    /// # Errors
+    ///
+    /// As [`Creating::create`]; those of reading the times. That they can't be restored is none.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn create_keeping_times(
+        self,
+        c: &Override<'_>,
+        what: &What<'_>,
+    ) -> Result<ARef<Positive<Foreign>>> {
+        let times = Change::times_now(c, self.writing(), self.parent())?;
+        self.create_then(c, what, |writing, dir| times.restore_on(c, writing, dir))
+    }
+}
+
+impl Renaming<'_> {
+    /// As [`Renaming::rename`], but the directory of the new name has the times afterwards that it had before; see
+    /// [`Creating::create_keeping_times`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Renaming::rename`]; those of reading the times. That they can't be restored is none.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn rename_keeping_times(self, c: &Override<'_>) -> Result {
+        let times = Change::times_now(c, self.writing(), self.new_parent())?;
+        self.rename_then(c, |writing, dir| times.restore_on(c, writing, dir))
     }
 }
 

@@ -7,19 +7,10 @@
 
 use crate::bindings;
 use crate::cred::Override;
-use crate::dentry::Positive;
-use crate::errno::from_err_ptr;
 use crate::errno::from_number;
 use crate::errno::to_result;
-use crate::file::File;
 use crate::file::OwnedFile;
-use crate::inode::mode;
-use crate::inode::Rights;
-use crate::path::Path;
 use crate::waited_for::about_to_ask;
-use crate::write::Writing;
-use crate::Foreign;
-use core::ptr::NonNull;
 use kernel::prelude::*;
 
 /// How much is copied between two looks at whether we are to be killed, in bytes.
@@ -44,70 +35,6 @@ pub enum Copied {
 }
 
 impl OwnedFile {
-    /// Opens the regular file at `path` to read (`write` false) or to write.
-    ///
-    /// # Errors
-    ///
-    /// `EACCES`: the credentials in force may not. What the filesystem gives.
-    ///
-    /// # Context
-    ///
-    /// May sleep.
-    pub fn open_data(c: &Override<'_>, path: Path<'_>, write: bool) -> Result<Self> {
-        let inode = path.dentry().inode();
-        let idmap = path.mount().idmap();
-        let (access, mut flags) = if write {
-            (Rights::WRITE, bindings::O_WRONLY)
-        } else {
-            (Rights::READ, bindings::O_RDONLY)
-        };
-        inode.permits(c, idmap, access.union(Rights::OPEN))?;
-        flags |= bindings::O_LARGEFILE;
-        if inode.owned(c, idmap) {
-            flags |= bindings::O_NOATIME;
-        }
-        // SAFETY: The path and the credentials in force are valid.
-        let file = from_err_ptr(unsafe {
-            bindings::dentry_open(&path.to_raw(), flags as i32, c.as_ptr())
-        })?;
-        // SAFETY: The reference is ours.
-        Ok(unsafe { Self::from_raw(NonNull::new(file).ok_or(EIO)?) })
-    }
-
-    /// Makes a file without a name in the directory at `dir` and opens it to write (wraps
-    /// `kernel_tmpfile_open()`).
-    ///
-    /// # Errors
-    ///
-    /// `EOPNOTSUPP`: the filesystem can't. `ENOSPC`, `EDQUOT`, …
-    ///
-    /// # Context
-    ///
-    /// May sleep.
-    pub fn make_nameless(
-        c: &Override<'_>,
-        writing: &Writing<'_>,
-        dir: &Positive<Foreign>,
-        mode: u16,
-    ) -> Result<Self> {
-        let path = Path::new(writing.mount(), dir)?;
-        // A filesystem makes whatever the mode says.
-        let mode = mode::REGULAR | mode & !mode::FORMAT;
-        let flags = bindings::O_LARGEFILE | bindings::O_WRONLY;
-        // SAFETY: The path and the credentials in force are valid.
-        let file = from_err_ptr(unsafe {
-            bindings::kernel_tmpfile_open(
-                writing.idmap_ptr(),
-                &path.to_raw(),
-                mode,
-                flags as i32,
-                c.as_ptr(),
-            )
-        })?;
-        // SAFETY: The reference is ours.
-        Ok(unsafe { Self::from_raw(NonNull::new(file).ok_or(EIO)?) })
-    }
-
     /// The first data within `rest`: up to the next hole, or, without `small_holes`, a chunk, whether
     /// there is a hole in it or not; `None`: a hole is all there is (wraps `vfs_llseek()`). What it gives is not
     /// empty and within `rest`, whatever the filesystem answers.
@@ -250,45 +177,4 @@ impl OwnedFile {
             at = last.end;
         }
     }
-
-    /// Waits until its data, and what is needed to find it, is on disk (wraps `vfs_fsync()`).
-    ///
-    /// # Errors
-    ///
-    /// `EIO`, `ENOSPC`, …: what could not be written.
-    pub fn sync(&self, _c: &Override<'_>) -> Result {
-        // SAFETY: The file is open.
-        to_result(unsafe { bindings::vfs_fsync(self.as_ptr(), 0) })
-    }
-}
-
-impl File<Foreign> {
-    /// As [`OwnedFile::sync`], for a range of bytes, and perhaps the data only (wraps
-    /// `vfs_fsync_range()`).
-    ///
-    /// # Errors
-    ///
-    /// As [`OwnedFile::sync`].
-    pub fn sync_range(&self, _c: &Override<'_>, range: SyncRange) -> Result {
-        // SAFETY: The file is open.
-        to_result(unsafe {
-            bindings::vfs_fsync_range(
-                self.as_ptr(),
-                range.start,
-                range.end,
-                i32::from(range.data_only),
-            )
-        })
-    }
-}
-
-/// What `fsync(2)` and its like ask for.
-#[derive(Clone, Copy)]
-pub struct SyncRange {
-    /// The first byte.
-    pub start: i64,
-    /// The last byte.
-    pub end: i64,
-    /// Times and the like need not be written.
-    pub data_only: bool,
 }

@@ -10,7 +10,6 @@
 //! C header: [`include/linux/cred.h`](srctree/include/linux/cred.h)
 
 use crate::bindings;
-use crate::super_block::SuperBlock;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use kernel::cred::Credential;
@@ -72,8 +71,21 @@ impl Prepared {
 
     /// Takes `cap` out of the effective set.
     pub fn lower(&mut self, cap: Capability) {
-        // SAFETY: By the type invariant nobody else sees these credentials, so they may be written.
-        unsafe { (*self.0.as_ptr()).cap_effective.val &= !(1u64 << (cap as u32)) };
+        self.as_mut().cap_effective.val &= !(1u64 << (cap as u32));
+    }
+
+    /// # Safety
+    ///
+    /// See the type invariant.
+    pub(crate) unsafe fn from_raw(cred: NonNull<bindings::cred>) -> Self {
+        // INVARIANT: By the requirement.
+        Self(cred)
+    }
+
+    /// The credentials, to be written.
+    pub(crate) fn as_mut(&mut self) -> &mut bindings::cred {
+        // SAFETY: By the type invariant nobody else sees them.
+        unsafe { self.0.as_mut() }
     }
 
     /// Makes them immutable and shareable.
@@ -188,70 +200,10 @@ impl Override<'_> {
         unsafe { with_cred(self.old, |_| f()) }
     }
 
-    /// Does `f` with the credentials in force, but with the ids of `owner` as those that own what is
-    /// created, and labelled as the LSMs want what the caller creates under `name` to be labelled
-    /// (wraps `security_dentry_create_files_as()`). The caller is who the task was before this override.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`; `EACCES` by an LSM; what `f` fails with.
-    ///
-    /// # Context
-    ///
-    /// May sleep.
-    pub fn to_create<F: crate::Ours, R>(
-        &self,
-        name: &crate::named::Named<'_, F>,
-        owner: &crate::inode::NewOwner,
-        f: impl FnOnce(&Override<'_>) -> Result<R>,
-    ) -> Result<R> {
-        let mut new = Prepared::from_current()?;
-        let dentry = name.dentry().as_ptr();
-        // SAFETY: The new credentials are ours alone. The name of a `Named` does not change. By the type
-        // invariant `old` are valid. The rest is valid for the call.
-        unsafe {
-            let raw = new.0.as_mut();
-            raw.fsuid = owner.uid;
-            raw.fsgid = owner.gid;
-            crate::errno::to_result(bindings::security_dentry_create_files_as(
-                dentry,
-                i32::from(owner.mode),
-                &raw const (*dentry).__bindgen_anon_1.d_name,
-                self.old,
-                raw,
-            ))?;
-        }
-        new.share().override_current(f)
-    }
-
-    /// Does `f` with the credentials that the LSMs want for copying up `dentry`, if they want any (wraps
-    /// `security_inode_copy_up()`), else with those in force.
-    ///
-    /// # Errors
-    ///
-    /// `EACCES` by an LSM; `ENOMEM`; what `f` fails with.
-    ///
-    /// # Context
-    ///
-    /// May sleep.
-    pub fn to_copy_up<F: crate::Ours, R>(
-        &self,
-        dentry: &crate::Positive<F>,
-        f: impl FnOnce(&Override<'_>) -> Result<R>,
-    ) -> Result<R> {
-        let mut new = core::ptr::null_mut();
-        // SAFETY: The dentry is valid and positive, the pointer is ours to fill.
-        let outcome = crate::errno::to_result(unsafe {
-            bindings::security_inode_copy_up(dentry.as_ptr(), &mut new)
-        });
-        // One LSM may have made credentials before another refused.
-        // INVARIANT: They have one reference, made by `prepare_creds()`, and it is ours.
-        let new = NonNull::new(new).map(Prepared);
-        outcome?;
-        match new {
-            Some(new) => new.share().override_current(f),
-            None => f(self),
-        }
+    /// The credentials that the task had before this override, valid as long as it.
+    #[inline]
+    pub(crate) fn of_caller(&self) -> *const bindings::cred {
+        self.old
     }
 }
 
@@ -266,80 +218,6 @@ pub(crate) fn current_fs_ids() -> (bindings::vfsuid_t, bindings::vfsgid_t) {
         bindings::vfsuid_t { val: uid },
         bindings::vfsgid_t { val: gid },
     )
-}
-
-/// Ids of an object that mean nothing in a user name space.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct UnknownIds {
-    /// The owner is unknown.
-    pub uid: bool,
-    /// The group is unknown.
-    pub gid: bool,
-}
-
-impl UnknownIds {
-    /// All are known.
-    pub const NONE: Self = Self {
-        uid: false,
-        gid: false,
-    };
-
-    fn among(uid: bindings::kuid_t, gid: bindings::kgid_t) -> Self {
-        // SAFETY: The name space of the task's own credentials is valid.
-        unsafe {
-            Self {
-                uid: !bindings::vfs_helper_uid_is_mapped(uid),
-                gid: !bindings::vfs_helper_gid_is_mapped(gid),
-            }
-        }
-    }
-
-    /// Which ids of `stat` mean nothing in the user name space of the credentials in force (wraps
-    /// `kuid_has_mapping()` and `kgid_has_mapping()`).
-    pub fn of(_c: &Override<'_>, stat: &crate::stat::Stat) -> Self {
-        Self::among(stat.0.uid, stat.0.gid)
-    }
-
-    /// Replaces them in `stat` by the ids that own what the credentials in force make.
-    pub fn replace_in(self, c: &Override<'_>, stat: &mut crate::stat::Stat) {
-        let (uid, gid) = c.fs_ids();
-        if self.uid {
-            stat.0.uid = uid;
-        }
-        if self.gid {
-            stat.0.gid = gid;
-        }
-    }
-}
-
-impl Override<'_> {
-    /// The ids that own what the credentials in force make.
-    fn fs_ids(&self) -> (bindings::kuid_t, bindings::kgid_t) {
-        // SAFETY: By the type invariant the credentials in force are valid; they are immutable.
-        unsafe { ((*self.as_ptr()).fsuid, (*self.as_ptr()).fsgid) }
-    }
-
-    /// Whether the credentials in force are of the user name space that `sb` is of, and have ids there; never in
-    /// the initial one.
-    pub fn is_known_below_init<F: crate::Owner>(&self, sb: &SuperBlock<F>) -> bool {
-        let (uid, gid) = self.fs_ids();
-        // SAFETY: By the type invariant the credentials in force are valid, and so is the super block; both keep
-        // their name space. That of the kernel is a static.
-        let is_below = unsafe {
-            let ns = (*self.as_ptr()).user_ns;
-            core::ptr::eq(ns, (*sb.as_ptr()).s_user_ns)
-                && !core::ptr::eq(ns, &raw const bindings::init_user_ns)
-        };
-        is_below && UnknownIds::among(uid, gid) == UnknownIds::NONE
-    }
-
-    /// Whether the caller, who the task was before this override, is the same user as that of the credentials
-    /// in force: what either makes is owned by the same id.
-    pub fn is_called_by_same_user(&self) -> bool {
-        // SAFETY: By the type invariant `old` lives as long as this.
-        let caller = unsafe { (*self.old).fsuid };
-        caller.val == self.fs_ids().0.val
-    }
 }
 
 /// Where the current task keeps its subjective credentials.

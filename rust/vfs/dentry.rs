@@ -8,6 +8,7 @@ use crate::bindings;
 use crate::cred::Override;
 use crate::errno::from_err_ptr;
 use crate::inode::Inode;
+use crate::log::write_escaped;
 use crate::mount::Mount;
 use crate::super_block::SuperBlock;
 use crate::waited_for::about_to_ask;
@@ -191,18 +192,6 @@ impl<F: Owner> fmt::Display for Dentry<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.with_name(|name| write_escaped(f, name))
     }
-}
-
-/// Writes a name so that it can't break a line of the log.
-pub fn write_escaped(f: &mut fmt::Formatter<'_>, name: &[u8]) -> fmt::Result {
-    for &b in name {
-        if (0x20..0x7f).contains(&b) && b != b'\\' {
-            fmt::Write::write_char(f, b as char)?;
-        } else {
-            write!(f, "\\x{b:02x}")?;
-        }
-    }
-    Ok(())
 }
 
 /// A dentry that has an inode.

@@ -13,7 +13,6 @@
 //! [`Documentation/filesystems/directory-locking.rst`](srctree/Documentation/filesystems/directory-locking.rst)
 
 use crate::bindings;
-use crate::change::Change;
 use crate::cred::Override;
 use crate::dentry::into_positive;
 use crate::dentry::qstr;
@@ -21,10 +20,9 @@ use crate::dentry::Dentry;
 use crate::dentry::Positive;
 use crate::errno::from_err_ptr;
 use crate::errno::to_result;
+use crate::file::OwnedFile;
 use crate::inode::mode;
 use crate::path::Path;
-use crate::stat::Request;
-use crate::stat::Room;
 use crate::write::Writing;
 use crate::Foreign;
 use core::ptr::NonNull;
@@ -137,34 +135,26 @@ impl<'a> Creating<'a> {
     ///
     /// May sleep.
     pub fn create(self, c: &Override<'_>, what: &What<'_>) -> Result<ARef<Real>> {
-        self.create_then(c, what, || {})
+        self.create_then(c, what, |_, _| {})
     }
 
-    /// As [`Creating::create`], but the directory has the times afterwards that it had before: its user did not
-    /// change it. The lock of the directory keeps others from changing it in between, so none of their
-    /// changes is lost.
-    ///
-    /// # Errors
-    ///
-    /// As [`Creating::create`]; those of reading the times. That they can't be restored is none.
-    ///
-    /// # Context
-    ///
-    /// May sleep.
-    pub fn create_keeping_times(self, c: &Override<'_>, what: &What<'_>) -> Result<ARef<Real>> {
-        let (writing, parent) = (self.writing, self.parent);
-        let mut room = Room::new();
-        let path = Path::new(writing.mount(), parent)?;
-        let times = Change::times_of(room.fill(c, path, Request::TIMES)?);
-        self.create_then(c, what, || times.restore_on(c, writing, parent))
+    /// The directory.
+    pub(crate) fn parent(&self) -> &Real {
+        self.parent
     }
 
-    /// `then`: what is done when it was created, before the directory is unlocked.
-    fn create_then(
+    /// The right to write that it was begun with.
+    pub(crate) fn writing(&self) -> &Writing<'_> {
+        self.writing
+    }
+
+    /// As [`Creating::create`]. `then`: what is done to the directory when it was created, before the directory
+    /// is unlocked.
+    pub(crate) fn create_then(
         self,
         _c: &Override<'_>,
         what: &What<'_>,
-        then: impl FnOnce(),
+        then: impl FnOnce(&Writing<'_>, &Real),
     ) -> Result<ARef<Real>> {
         let mut this = self;
         if this.existing().is_some() {
@@ -211,7 +201,7 @@ impl<'a> Creating<'a> {
         }
         // SAFETY: By the type invariant the child is counted.
         let made = ARef::from(unsafe { Dentry::<Foreign>::from_raw(this.child.as_ptr()) });
-        then();
+        then(writing, this.parent);
         // A filesystem that does not instantiate the dentry can't be an upper layer.
         into_positive(made).ok_or(EIO)
     }
@@ -333,6 +323,42 @@ impl Drop for Removing<'_> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant: unlocks the parent and drops the reference.
         unsafe { bindings::end_dirop(self.child.as_ptr()) };
+    }
+}
+
+impl OwnedFile {
+    /// Makes a file without a name in the directory at `dir` and opens it to write (wraps
+    /// `kernel_tmpfile_open()`).
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`: the filesystem can't. `ENOSPC`, `EDQUOT`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn make_nameless(
+        c: &Override<'_>,
+        writing: &Writing<'_>,
+        dir: &Positive<Foreign>,
+        mode: u16,
+    ) -> Result<Self> {
+        let path = Path::new(writing.mount(), dir)?;
+        // A filesystem makes whatever the mode says.
+        let mode = mode::REGULAR | mode & !mode::FORMAT;
+        let flags = bindings::O_LARGEFILE | bindings::O_WRONLY;
+        // SAFETY: The path and the credentials in force are valid.
+        let file = from_err_ptr(unsafe {
+            bindings::kernel_tmpfile_open(
+                writing.idmap_ptr(),
+                &path.to_raw(),
+                mode,
+                flags as i32,
+                c.as_ptr(),
+            )
+        })?;
+        // SAFETY: The reference is ours.
+        Ok(unsafe { Self::from_raw(NonNull::new(file).ok_or(EIO)?) })
     }
 }
 
@@ -480,44 +506,41 @@ impl<'a> Renaming<'a> {
     /// # Context
     ///
     /// May sleep.
-    pub fn rename(mut self, _c: &Override<'_>) -> Result {
-        self.do_it()
+    pub fn rename(self, c: &Override<'_>) -> Result {
+        self.rename_then(c, |_, _| {})
     }
 
-    fn do_it(&mut self) -> Result {
+    /// The directory of the new name.
+    pub(crate) fn new_parent(&self) -> &Real {
+        // SAFETY: By the type invariant: the directory is valid, and referenced by the renaming.
+        unsafe { Positive::from_raw(self.data.new_parent) }
+    }
+
+    /// The right to write that it was begun with.
+    pub(crate) fn writing(&self) -> &Writing<'_> {
+        self.writing
+    }
+
+    /// As [`Renaming::rename`]. `then`: what is done to the directory of the new name when it was renamed, before the
+    /// directories are unlocked.
+    pub(crate) fn rename_then(
+        mut self,
+        _c: &Override<'_>,
+        then: impl FnOnce(&Writing<'_>, &Real),
+    ) -> Result {
         let exchanges = self.data.flags & bindings::RENAME_EXCHANGE != 0;
         // Filesystems rely on it, and `vfs_rename()` leaves it to who looked the names up.
         if self.old().positive().is_none() || exchanges && self.new().positive().is_none() {
             return Err(ENOENT);
         }
+        let writing = self.writing;
         // SAFETY: By the type invariant; what is renamed and exchanged is there, and the locks keep it so.
         // Locks and references are given back by drop.
-        let writing = self.writing;
         to_result(writing.note_delegated(|noted| unsafe {
             self.data.delegated_inode = noted;
             bindings::vfs_rename(&mut self.data)
-        }))
-    }
-
-    /// As [`Renaming::rename`], but the directory of the new name has the times afterwards that it had before; see
-    /// [`Creating::create_keeping_times`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Renaming::rename`]; those of reading the times. That they can't be restored is none.
-    ///
-    /// # Context
-    ///
-    /// May sleep.
-    pub fn rename_keeping_times(mut self, c: &Override<'_>) -> Result {
-        let writing = self.writing;
-        // SAFETY: By the type invariant: the directory is valid, and referenced by the renaming.
-        let parent = unsafe { Positive::from_raw(self.data.new_parent) };
-        let mut room = Room::new();
-        let path = Path::new(writing.mount(), parent)?;
-        let times = Change::times_of(room.fill(c, path, Request::TIMES)?);
-        self.do_it()?;
-        times.restore_on(c, writing, parent);
+        }))?;
+        then(writing, self.new_parent());
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use crate::cred::Override;
 use crate::dentry::Positive;
 use crate::errno::from_err_ptr;
 use crate::errno::to_position;
+use crate::errno::to_result;
 use crate::inode::Inode;
 use crate::inode::Rights;
 use crate::path::Path;
@@ -183,10 +184,39 @@ impl File<Foreign> {
         unsafe { llseek(self.as_ptr(), offset, whence) }
     }
 
+    /// As [`OwnedFile::sync`], for a range of bytes, and perhaps the data only (wraps
+    /// `vfs_fsync_range()`).
+    ///
+    /// # Errors
+    ///
+    /// As [`OwnedFile::sync`].
+    pub fn sync_range(&self, _c: &Override<'_>, range: SyncRange) -> Result {
+        // SAFETY: The file is open.
+        to_result(unsafe {
+            bindings::vfs_fsync_range(
+                self.as_ptr(),
+                range.start,
+                range.end,
+                i32::from(range.data_only),
+            )
+        })
+    }
+
     /// Puts it where `file` is: before a request that starts at the user's position.
     pub fn take_position_of<F: Ours>(&self, file: &File<F>) {
         self.set_position(file.position());
     }
+}
+
+/// What `fsync(2)` and its like ask for.
+#[derive(Clone, Copy)]
+pub struct SyncRange {
+    /// The first byte.
+    pub start: i64,
+    /// The last byte.
+    pub end: i64,
+    /// Times and the like need not be written.
+    pub data_only: bool,
 }
 
 /// What access `flags` ask for.
@@ -260,6 +290,46 @@ impl OwnedFile {
         })?;
         // INVARIANT: The reference is ours.
         Ok(Self(NonNull::new(file).ok_or(EIO)?))
+    }
+
+    /// Opens the regular file at `path` to read (`write` false) or to write.
+    ///
+    /// # Errors
+    ///
+    /// `EACCES`: the credentials in force may not. What the filesystem gives.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn open_data(c: &Override<'_>, path: Path<'_>, write: bool) -> Result<Self> {
+        let inode = path.dentry().inode();
+        let idmap = path.mount().idmap();
+        let (access, mut flags) = if write {
+            (Rights::WRITE, bindings::O_WRONLY)
+        } else {
+            (Rights::READ, bindings::O_RDONLY)
+        };
+        inode.permits(c, idmap, access.union(Rights::OPEN))?;
+        flags |= bindings::O_LARGEFILE;
+        if inode.owned(c, idmap) {
+            flags |= bindings::O_NOATIME;
+        }
+        // SAFETY: The path and the credentials in force are valid.
+        let file = from_err_ptr(unsafe {
+            bindings::dentry_open(&path.to_raw(), flags as i32, c.as_ptr())
+        })?;
+        // SAFETY: The reference is ours.
+        Ok(unsafe { Self::from_raw(NonNull::new(file).ok_or(EIO)?) })
+    }
+
+    /// Waits until its data, and what is needed to find it, is on disk (wraps `vfs_fsync()`).
+    ///
+    /// # Errors
+    ///
+    /// `EIO`, `ENOSPC`, …: what could not be written.
+    pub fn sync(&self, _c: &Override<'_>) -> Result {
+        // SAFETY: The file is open.
+        to_result(unsafe { bindings::vfs_fsync(self.as_ptr(), 0) })
     }
 
     /// Moves the position of a directory (wraps `vfs_llseek()`) and gives the new one. Filesystems keep

@@ -13,6 +13,9 @@ use core::ptr::NonNull;
 use kernel::sync::aref::AlwaysRefCounted;
 use kernel::types::Opaque;
 
+/// The owner of an object, user and group, as its inode has them.
+pub(crate) type Ids = (bindings::kuid_t, bindings::kgid_t);
+
 /// The id mapping of a mount.
 ///
 /// # Invariants
@@ -73,10 +76,7 @@ impl Idmap {
     /// The owner of `inode` as seen through a mount with this mapping, for an inode of one's own
     /// (does what `i_uid_into_vfsuid()` does, and takes the result as a kernel id).
     #[inline]
-    pub(crate) fn owner_of(
-        &self,
-        inode: &RcuInode<Foreign>,
-    ) -> (bindings::kuid_t, bindings::kgid_t) {
+    pub(crate) fn owner_of(&self, inode: &RcuInode<Foreign>) -> Ids {
         // SAFETY: Owner ids are word-sized fields that may be read at any time.
         let (uid, gid) = unsafe { ((*inode.as_ptr()).i_uid, (*inode.as_ptr()).i_gid) };
         if self.is_identity() {
@@ -135,11 +135,7 @@ impl Viewed<'_> {
     /// The ids that a user sees for those that an inode of ours has (does what `i_uid_into_vfsuid()` and
     /// `vfsuid_into_kuid()` do): invalid ones, for which the overflow ids are shown, where there is no mapping.
     #[inline]
-    pub(crate) fn shown<F: Ours>(
-        self,
-        inode: &RcuInode<F>,
-        ids: (bindings::kuid_t, bindings::kgid_t),
-    ) -> (bindings::kuid_t, bindings::kgid_t) {
+    pub(crate) fn shown<F: Ours>(self, inode: &RcuInode<F>, ids: Ids) -> Ids {
         if self.is_identity() {
             return ids;
         }
@@ -164,7 +160,7 @@ impl Viewed<'_> {
         self,
         inode: &RcuInode<F>,
         ids: (bindings::vfsuid_t, bindings::vfsgid_t),
-    ) -> (bindings::kuid_t, bindings::kgid_t) {
+    ) -> Ids {
         if self.is_identity() {
             return (
                 bindings::kuid_t { val: ids.0.val },

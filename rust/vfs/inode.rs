@@ -10,6 +10,7 @@ use crate::cred::Override;
 use crate::errno::to_result;
 use crate::idmap::Idmap;
 use crate::idmap::Viewed;
+use crate::pause;
 use crate::pinned::Held;
 use crate::super_block::RcuSuperBlock;
 use crate::super_block::SuperBlock;
@@ -21,7 +22,6 @@ use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
 use kernel::prelude::*;
-use kernel::sync::aref::ARef;
 use kernel::sync::aref::AlwaysRefCounted;
 use kernel::types::Opaque;
 
@@ -109,11 +109,23 @@ impl<'a> Access<'a> {
         self.0 as i32
     }
 
-    /// Whether it is forbidden to sleep.
-    #[cfg(vfs_pause)]
-    #[inline]
-    pub(crate) fn is_in_rcu_walk(self) -> bool {
-        self.0 & bindings::MAY_NOT_BLOCK != 0
+    /// As [`pause::at`]; but a path walk under RCU, which can't be held, is told to come again with references.
+    ///
+    /// # Errors
+    ///
+    /// `ECHILD`: it is forbidden to sleep, and the point is armed.
+    ///
+    /// # Context
+    ///
+    /// Sleeps, unless that is forbidden.
+    #[inline(always)]
+    pub fn pause_at(self, name: &'static CStr) -> Result {
+        if self.0 & bindings::MAY_NOT_BLOCK == 0 {
+            pause::at(name);
+        } else if pause::is_armed(name) {
+            return Err(ECHILD);
+        }
+        Ok(())
     }
 
     /// Whether all of `rights` are asked for.
@@ -428,7 +440,7 @@ impl<F: Ours> Inode<F> {
     /// what came after that.
     pub fn refresh(&self, real: &RcuInode<Foreign>, idmap: &Idmap) {
         let (to, from) = (self.as_ptr(), real.as_ptr());
-        crate::pause::at(c"refreshing");
+        pause::at(c"refreshing");
         let _guard = self.spin_lock();
         // SAFETY: Both inodes are valid; ours is changed under its spin lock.
         unsafe {
@@ -525,58 +537,6 @@ impl<F: Owner> Drop for SpinGuard<'_, F> {
     fn drop(&mut self) {
         // SAFETY: It was taken when the guard was made.
         unsafe { bindings::spin_unlock(&raw mut (*self.0.as_ptr()).i_lock) };
-    }
-}
-
-/// Whose a new object will be, and its mode.
-#[derive(Clone, Copy)]
-pub struct NewOwner {
-    pub(crate) uid: bindings::kuid_t,
-    pub(crate) gid: bindings::kgid_t,
-    /// Type and permission bits.
-    pub mode: u16,
-}
-
-impl<F: Ours> Inode<F> {
-    /// Whose an object will be that the current task makes in this directory (does what
-    /// `inode_init_owner()` does): the task's own, as the mount it came by maps its ids; in a directory with the
-    /// set-group-ID bit it belongs to the group of the directory, and directories inherit the bit.
-    pub fn owner_of_new(&self, viewed: Viewed<'_>, mode: u16) -> NewOwner {
-        const SET_GROUP_ID: u16 = bindings::S_ISGID as u16;
-        let (uid, mut gid) = viewed.meant(self, crate::cred::current_fs_ids());
-        let mut mode = mode;
-        if self.mode() & SET_GROUP_ID != 0 {
-            // SAFETY: A word that may be read at any time.
-            gid = unsafe { (*self.as_ptr()).i_gid };
-            if mode & self::mode::FORMAT == self::mode::DIRECTORY {
-                mode |= SET_GROUP_ID;
-            }
-        }
-        NewOwner { uid, gid, mode }
-    }
-}
-
-/// A directory that an overlay of some kind writes to; marked so that no other does.
-///
-/// # Invariants
-///
-/// The mark on the inode of the dentry is ours.
-pub struct InUse(ARef<crate::dentry::Positive<Foreign>>);
-
-impl InUse {
-    /// Marks a directory; `None` if somebody has marked it already.
-    pub fn mark(dir: &crate::dentry::Positive<Foreign>) -> Option<Self> {
-        // SAFETY: The inode is valid.
-        let marked = unsafe { bindings::vfs_helper_inode_mark_in_use(dir.inode().as_ptr()) };
-        // INVARIANT: It was just marked by us.
-        marked.then(|| Self(ARef::from(dir)))
-    }
-}
-
-impl Drop for InUse {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant the mark is ours.
-        unsafe { bindings::vfs_helper_inode_unmark_in_use(self.0.inode().as_ptr()) };
     }
 }
 

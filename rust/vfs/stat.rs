@@ -8,6 +8,7 @@
 use crate::bindings;
 use crate::cred::Override;
 use crate::errno::to_result;
+use crate::idmap::Ids;
 use crate::idmap::Viewed;
 use crate::inode::RcuInode;
 use crate::path::Path;
@@ -201,6 +202,18 @@ impl Stat {
     #[inline]
     pub fn has_owner(&self) -> bool {
         self.0.uid.val != u32::MAX && self.0.gid.val != u32::MAX
+    }
+
+    /// The owner.
+    #[inline]
+    pub fn owner(&self) -> Ids {
+        (self.0.uid, self.0.gid)
+    }
+
+    /// Sets the owner.
+    #[inline]
+    pub fn set_owner(&mut self, owner: Ids) {
+        (self.0.uid, self.0.gid) = owner;
     }
 
     /// The device number of a device node.

@@ -30,7 +30,7 @@ use crate::state::Positive;
 use kernel::prelude::*;
 use vfs::acl;
 use vfs::acl::Acl;
-use vfs::cred::UnknownIds;
+use vfs::guard::borrowed::UnknownIds;
 use vfs::errno::ENODATA;
 use vfs::errno::EOPNOTSUPP;
 use vfs::inode::mode;
@@ -93,14 +93,14 @@ pub(super) fn adopt(
     lower: Path<'_>,
     stat: &mut Stat,
 ) -> Result<bool> {
-    let unknown = UnknownIds::of(c, stat);
+    let unknown = UnknownIds::of(c, stat.owner());
     if unknown == UnknownIds::NONE {
         return Ok(false);
     }
     if let Some(why) = refusal(c, dentry, lower, stat, unknown) {
         return Err(refuse(instance, dentry, why));
     }
-    unknown.replace_in(c, stat);
+    stat.set_owner(unknown.replace_in(c, stat.owner()));
     if unknown.gid {
         stat.set_mode(mode_without_group(stat.mode()));
     }

@@ -488,6 +488,6 @@ struct Escaped<'a>(&'a [u8]);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        vfs::dentry::write_escaped(f, self.0)
+        vfs::log::write_escaped(f, self.0)
     }
 }

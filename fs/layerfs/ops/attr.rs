@@ -54,7 +54,7 @@ impl AttrOps<LayerFs> for Attr {
         let real = pin.inode();
         inode.generic_permission(access)?;
         if access.contains(Rights::WRITE) {
-            vfs::pause::at_in_walk(access, c"permission_write")?;
+            access.pause_at(c"permission_write")?;
         }
         let access = if !now.in_upper() && access.contains(Rights::WRITE) && !real.is_special() {
             // What is in a lower layer is never written; copying it up takes reading it.

@@ -12,7 +12,7 @@ use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::aref::ARef;
-use vfs::inode::InUse;
+use vfs::guard::in_use::InUse;
 use vfs::inode_cache::InodeKey;
 use vfs::mount::PrivateMount;
 use vfs::stat::Part;

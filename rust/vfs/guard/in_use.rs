@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The mark on directories below that other overlays see, too.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h) (`I_OVL_INUSE`)
+
+use crate::bindings;
+use crate::dentry::Positive;
+use crate::Foreign;
+use kernel::sync::aref::ARef;
+
+/// A directory that an overlay of some kind writes to; marked so that no other does.
+///
+/// # Invariants
+///
+/// The mark on the inode of the dentry is ours.
+pub struct InUse(ARef<Positive<Foreign>>);
+
+impl InUse {
+    /// Marks a directory; `None` if somebody has marked it already.
+    pub fn mark(dir: &Positive<Foreign>) -> Option<Self> {
+        // SAFETY: The inode is valid.
+        let marked = unsafe { bindings::vfs_helper_inode_mark_in_use(dir.inode().as_ptr()) };
+        // INVARIANT: It was just marked by us.
+        marked.then(|| Self(ARef::from(dir)))
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the mark is ours.
+        unsafe { bindings::vfs_helper_inode_unmark_in_use(self.0.inode().as_ptr()) };
+    }
+}
