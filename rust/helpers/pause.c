@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Points at which a test holds a task, to make the window of a race as wide as it likes. Only in
- * build/module-race/layerfs.ko; rust/vfs/pause.rs says what the points are.
+ * build/module-race/layerfs.ko; rust/vfs/sys/pause.rs says what the points are.
  *
  * The parameter "pause_at":
  *   echo NAME   the next task that comes to the point NAME is held there

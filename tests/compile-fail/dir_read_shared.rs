@@ -5,8 +5,8 @@
 // expect: error[E0596]: cannot borrow `*dir` as mutable, as it is behind a `&` reference
 
 use kernel::prelude::*;
-use vfs::dir_iter;
-use vfs::file::OwnedFile;
+use vfs::call::dir_iter;
+use vfs::object::file::OwnedFile;
 use vfs::Override;
 
 #[cfg(misuse)]

@@ -3,8 +3,8 @@
 //! Flags of an inode change under the lock that the VFS took for the operation.
 // expect: error[E0599]: no method named `refresh_flags` found for reference `&Inode<F>`
 
-use vfs::inode::Protection;
-use vfs::lock::VfsLocked;
+use vfs::guard::lock::VfsLocked;
+use vfs::object::inode::Protection;
 use vfs::FileSystem;
 use vfs::Foreign;
 use vfs::Inode;

@@ -5,9 +5,9 @@
 
 use kernel::cred::Credential;
 use kernel::prelude::*;
-use vfs::backing::Backing;
-use vfs::backing::Read;
-use vfs::file::OwnedFile;
+use vfs::call::backing::Backing;
+use vfs::call::backing::Read;
+use vfs::object::file::OwnedFile;
 
 /// An example.
 pub fn example(read: Read<'_>, real: &Backing, other: &OwnedFile, cred: &Credential) -> Result {

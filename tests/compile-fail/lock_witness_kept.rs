@@ -3,7 +3,7 @@
 //! That the VFS has locked an inode can't be told to another task, which would be there when it is unlocked.
 // expect: error[E0277]: `*mut ()` cannot be sent between threads safely
 
-use vfs::lock::VfsLocked;
+use vfs::guard::lock::VfsLocked;
 use vfs::FileSystem;
 
 fn elsewhere<T: Send>(_what: T) {}

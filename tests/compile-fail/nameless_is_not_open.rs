@@ -4,7 +4,7 @@
 // expect: error[E0308]: mismatched types
 
 use kernel::prelude::*;
-use vfs::backing::BackingFile;
+use vfs::call::backing::BackingFile;
 use vfs::ops::Nameless;
 use vfs::FileSystem;
 use vfs::Override;

@@ -3,7 +3,7 @@
 //! Names are counted under the lock of the inode that the VFS took for the operation.
 // expect: error[E0599]: no method named `add_name` found for reference `&Positive<F>`
 
-use vfs::lock::VfsLocked;
+use vfs::guard::lock::VfsLocked;
 use vfs::FileSystem;
 use vfs::Positive;
 

@@ -5,7 +5,7 @@
 // expect: error[E0277]: `*mut ()` cannot be shared between threads safely
 
 use kernel::cred::Credential;
-use vfs::cred::OverrideExt;
+use vfs::sys::cred::OverrideExt;
 
 fn elsewhere<T: Send>(_what: T) {}
 

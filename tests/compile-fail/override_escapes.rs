@@ -5,7 +5,7 @@
 // expect: error[E0521]: borrowed data escapes outside of closure
 
 use kernel::cred::Credential;
-use vfs::cred::OverrideExt;
+use vfs::sys::cred::OverrideExt;
 
 /// An example.
 pub fn example(mounter: &Credential) {

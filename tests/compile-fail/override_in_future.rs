@@ -4,7 +4,7 @@
 // expect: error: lifetime may not live long enough
 
 use kernel::cred::Credential;
-use vfs::cred::OverrideExt;
+use vfs::sys::cred::OverrideExt;
 use vfs::Override;
 
 async fn later(_c: &Override<'_>) {}

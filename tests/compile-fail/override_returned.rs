@@ -4,7 +4,7 @@
 // expect: error: lifetime may not live long enough
 
 use kernel::cred::Credential;
-use vfs::cred::OverrideExt;
+use vfs::sys::cred::OverrideExt;
 
 /// An example.
 pub fn example(mounter: &Credential) {

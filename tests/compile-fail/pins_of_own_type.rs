@@ -4,7 +4,7 @@
 //! could show others than it has, or leave some out, is none.
 // expect: error[E0277]: the trait bound `Mine: PinSet` is not satisfied
 
-use vfs::inode_cache::InodeData;
+use vfs::object::inode_cache::InodeData;
 use vfs::PinnedDentry;
 
 /// An example.

@@ -4,7 +4,7 @@
 // expect: error[E0277]: the trait bound `Arc<PinnedDentry>: PinSet` is not satisfied
 
 use kernel::sync::Arc;
-use vfs::pinned::PinSet;
+use vfs::object::pinned::PinSet;
 use vfs::PinnedDentry;
 
 fn takes<S: PinSet>(_pins: &S) {}

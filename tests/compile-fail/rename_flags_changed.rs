@@ -5,12 +5,12 @@
 // expect: error[E0599]: no method named `set_flags` found
 
 use kernel::prelude::*;
-use vfs::dir_op::Renaming;
+use vfs::guard::dir_op::Renaming;
 use vfs::Override;
 
 /// An example.
 pub fn example(c: &Override<'_>, renaming: Renaming<'_>) -> Result {
     #[cfg(misuse)]
-    renaming.set_flags(vfs::dir_op::RenameFlags::EXCHANGE);
+    renaming.set_flags(vfs::guard::dir_op::RenameFlags::EXCHANGE);
     renaming.exchange(c)
 }

@@ -4,8 +4,8 @@
 // expect: error[E0308]: mismatched types
 
 use kernel::prelude::*;
-use vfs::change::Request;
-use vfs::lock::VfsLocked;
+use vfs::call::change::Request;
+use vfs::guard::lock::VfsLocked;
 use vfs::FileSystem;
 use vfs::Positive;
 

@@ -4,9 +4,9 @@
 // expect: error[E0599]: no method named `apply` found
 
 use kernel::prelude::*;
-use vfs::change::Request;
-use vfs::lock::VfsLocked;
-use vfs::write::Writing;
+use vfs::call::change::Request;
+use vfs::guard::lock::VfsLocked;
+use vfs::guard::write::Writing;
 use vfs::FileSystem;
 use vfs::Foreign;
 use vfs::Override;

@@ -5,7 +5,7 @@
 
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
-use vfs::symlink;
+use vfs::call::symlink;
 use vfs::Foreign;
 use vfs::Override;
 use vfs::Positive;

@@ -3,7 +3,7 @@
 //! How a layer's mount maps ids is not taken for how the mount does that a user came by.
 // expect: error[E0308]: mismatched types
 
-use vfs::idmap::Viewed;
+use vfs::object::idmap::Viewed;
 use vfs::FileSystem;
 use vfs::Idmap;
 use vfs::Inode;

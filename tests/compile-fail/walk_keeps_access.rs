@@ -3,7 +3,7 @@
 //! What a path walk that may sleep asks for is not kept for another, which may not.
 // expect: error: lifetime may not live long enough
 
-use vfs::inode::Access;
+use vfs::object::inode::Access;
 
 /// An example.
 pub fn example<'a>(access: Access<'a>) {

@@ -4,8 +4,8 @@
 // expect: error[E0308]: mismatched types
 
 use kernel::prelude::*;
-use vfs::inode::Access;
-use vfs::inode::Rights;
+use vfs::object::inode::Access;
+use vfs::object::inode::Rights;
 use vfs::Foreign;
 use vfs::Idmap;
 use vfs::Override;

@@ -4,8 +4,8 @@
 // expect: error[E0308]: mismatched types
 
 use kernel::prelude::*;
-use vfs::acl::Acl;
-use vfs::acl::Kind;
+use vfs::call::acl::Acl;
+use vfs::call::acl::Kind;
 use vfs::Foreign;
 use vfs::Override;
 use vfs::Path;

@@ -6,10 +6,10 @@
 
 use kernel::cred::Credential;
 use kernel::prelude::*;
-use vfs::backing::Backing;
-use vfs::backing::Write;
-use vfs::backing::WriteEnd;
-use vfs::lock::Exclusive;
+use vfs::call::backing::Backing;
+use vfs::call::backing::Write;
+use vfs::call::backing::WriteEnd;
+use vfs::guard::lock::Exclusive;
 use vfs::FileSystem;
 
 /// An example.

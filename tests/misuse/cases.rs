@@ -4,13 +4,13 @@
 
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
-use vfs::dir_op::Creating;
-use vfs::dir_op::Ends;
-use vfs::dir_op::Removing;
-use vfs::dir_op::RenameFlags;
-use vfs::dir_op::Renaming;
-use vfs::dir_op::What;
-use vfs::write::Writing;
+use vfs::guard::dir_op::Creating;
+use vfs::guard::dir_op::Ends;
+use vfs::guard::dir_op::Removing;
+use vfs::guard::dir_op::RenameFlags;
+use vfs::guard::dir_op::Renaming;
+use vfs::guard::dir_op::What;
+use vfs::guard::write::Writing;
 use vfs::Foreign;
 use vfs::Mount;
 use vfs::Override;

@@ -2,8 +2,8 @@
 
 //! A listing is shared by those who have the directory open, is true, and goes with the last of them.
 
-use crate::dir_iter::Entry;
-use crate::dir_iter::Type;
+use crate::call::dir_iter::Entry;
+use crate::call::dir_iter::Type;
 use crate::explore::explore;
 use crate::explore::Limits;
 use crate::prelude::KVVec;

@@ -2,6 +2,7 @@
 
 //! That [`explore`](crate::explore) finds what it is to find, and nothing else: the usual small examples.
 
+use crate::cell::locked::Locked;
 use crate::explore::explore;
 use crate::explore::fence;
 use crate::explore::After;
@@ -10,7 +11,6 @@ use crate::explore::Tasks;
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::atomic::Ordering;
 use crate::sync::Arc;
-use crate::sync::Locked;
 
 fn goes_wrong(scenario: impl Fn(&mut Tasks) -> After + std::panic::UnwindSafe) -> bool {
     std::panic::catch_unwind(|| explore(Limits::default(), scenario)).is_err()

@@ -5,10 +5,6 @@
 pub use std::iter;
 pub use std::mem;
 
-pub mod alloc {
-    pub fn charged() {}
-}
-
 pub mod prelude {
     pub const GFP_KERNEL: () = ();
     pub const EIO: Error = Error("EIO");
@@ -70,71 +66,7 @@ pub mod prelude {
     }
 }
 
-pub mod byte_vec {
-    use crate::prelude::*;
-
-    #[derive(Debug)]
-    pub struct ByteVec(Vec<u8>);
-
-    impl ByteVec {
-        pub fn with_capacity(bytes: usize) -> Result<Self> {
-            Ok(Self(Vec::with_capacity(bytes)))
-        }
-
-        pub fn clear(&mut self) {
-            self.0.clear();
-        }
-
-        pub fn push<const N: usize>(&mut self, head: &[u8; N], tail: &[u8]) -> Result {
-            self.0.extend_from_slice(head);
-            self.0.extend_from_slice(tail);
-            Ok(())
-        }
-    }
-
-    impl std::ops::Deref for ByteVec {
-        type Target = [u8];
-
-        fn deref(&self) -> &[u8] {
-            &self.0
-        }
-    }
-
-    impl std::ops::DerefMut for ByteVec {
-        fn deref_mut(&mut self) -> &mut [u8] {
-            &mut self.0
-        }
-    }
-}
-
-pub mod dir_iter {
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Type(u8);
-
-    impl Type {
-        pub fn from_byte(byte: u8) -> Self {
-            Self(byte)
-        }
-
-        pub fn as_byte(self) -> u8 {
-            self.0
-        }
-    }
-
-    #[derive(Clone, Copy, Debug)]
-    pub struct Entry<'a> {
-        pub ino: u64,
-        pub kind: Type,
-        pub name: &'a [u8],
-    }
-}
-
 pub mod sync {
-    use crate::explore;
-    use crate::prelude::*;
-    use std::sync::Mutex;
-    use std::sync::OnceLock;
-
     pub use std::sync::Arc;
 
     pub mod atomic {
@@ -232,9 +164,9 @@ pub mod sync {
         /// The lock is held.
         pub struct Guard<'a, T, B> {
             /// Gone before the lock is.
-            pub(super) value: Option<MutexGuard<'a, T>>,
-            pub(super) lock: &'a explore::Lock,
-            pub(super) _backend: PhantomData<B>,
+            pub(crate) value: Option<MutexGuard<'a, T>>,
+            pub(crate) lock: &'a explore::Lock,
+            pub(crate) _backend: PhantomData<B>,
         }
 
         impl<T, B> std::ops::Deref for Guard<'_, T, B> {
@@ -258,87 +190,171 @@ pub mod sync {
             }
         }
     }
+}
 
-    /// `vfs::sync::Locked`; nobody is killed.
-    #[derive(Debug)]
-    pub struct Locked<T> {
-        lock: explore::Lock,
-        value: Mutex<T>,
+/// The wings of `vfs`.
+pub mod sys {
+    pub mod alloc {
+        pub fn charged() {}
     }
+}
 
-    type Guarded<'a, T> = lock::Guard<'a, T, lock::mutex::MutexBackend>;
+pub mod cell {
+    pub mod byte_vec {
+        use crate::prelude::*;
 
-    impl<T> Locked<T> {
-        pub fn new(value: T, _depth: u32) -> Result<Self> {
-            Ok(Self {
-                lock: explore::Lock::new(),
-                value: Mutex::new(value),
-            })
-        }
+        #[derive(Debug)]
+        pub struct ByteVec(Vec<u8>);
 
-        pub fn new_inner(value: T, depth: u32) -> Result<Self> {
-            Self::new(value, depth)
-        }
+        impl ByteVec {
+            pub fn with_capacity(bytes: usize) -> Result<Self> {
+                Ok(Self(Vec::with_capacity(bytes)))
+            }
 
-        fn guard(&self) -> Guarded<'_, T> {
-            lock::Guard {
-                value: self.value.try_lock().ok(),
-                lock: &self.lock,
-                _backend: std::marker::PhantomData,
+            pub fn clear(&mut self) {
+                self.0.clear();
+            }
+
+            pub fn push<const N: usize>(&mut self, head: &[u8; N], tail: &[u8]) -> Result {
+                self.0.extend_from_slice(head);
+                self.0.extend_from_slice(tail);
+                Ok(())
             }
         }
 
-        pub fn lock(&self) -> Result<Guarded<'_, T>> {
-            self.lock.lock();
-            Ok(self.guard())
+        impl std::ops::Deref for ByteVec {
+            type Target = [u8];
+
+            fn deref(&self) -> &[u8] {
+                &self.0
+            }
         }
 
-        pub fn try_lock(&self) -> Option<Guarded<'_, T>> {
-            self.lock.try_lock().then(|| self.guard())
-        }
-    }
-
-    /// `vfs::sync::LateBox`, with its orders.
-    #[derive(Debug)]
-    pub struct LateBox<T> {
-        is_there: explore::Word,
-        value: OnceLock<T>,
-    }
-
-    impl<T> LateBox<T> {
-        pub fn get(&self) -> Option<&T> {
-            if self.is_there.load(atomic::Ordering::Acquire) == 0 {
-                return None;
+        impl std::ops::DerefMut for ByteVec {
+            fn deref_mut(&mut self) -> &mut [u8] {
+                &mut self.0
             }
-            self.value.get()
-        }
-
-        pub fn get_or_make(&self, make: impl FnOnce() -> Result<T>) -> Result<&T> {
-            use atomic::Ordering;
-
-            if let Some(value) = self.get() {
-                return Ok(value);
-            }
-            let new = make()?;
-            let exchanged = self
-                .is_there
-                .update(Ordering::AcqRel, Ordering::Acquire, |is_there| {
-                    (is_there == 0).then_some(1)
-                });
-            if exchanged.is_ok() {
-                // Nobody else runs before the next operation.
-                assert!(self.value.set(new).is_ok());
-            }
-            self.value.get().ok_or(EIO)
         }
     }
 
-    impl<T> Default for LateBox<T> {
-        fn default() -> Self {
-            Self {
-                is_there: explore::Word::new(0),
-                value: OnceLock::new(),
+    pub mod locked {
+        use crate::explore;
+        use crate::prelude::*;
+        use std::sync::Mutex;
+
+        /// With `explore`'s lock; nobody is killed.
+        #[derive(Debug)]
+        pub struct Locked<T> {
+            lock: explore::Lock,
+            value: Mutex<T>,
+        }
+
+        type Guarded<'a, T> =
+            crate::sync::lock::Guard<'a, T, crate::sync::lock::mutex::MutexBackend>;
+
+        impl<T> Locked<T> {
+            pub fn new(value: T, _depth: u32) -> Result<Self> {
+                Ok(Self {
+                    lock: explore::Lock::new(),
+                    value: Mutex::new(value),
+                })
             }
+
+            pub fn new_inner(value: T, depth: u32) -> Result<Self> {
+                Self::new(value, depth)
+            }
+
+            fn guard(&self) -> Guarded<'_, T> {
+                crate::sync::lock::Guard {
+                    value: self.value.try_lock().ok(),
+                    lock: &self.lock,
+                    _backend: std::marker::PhantomData,
+                }
+            }
+
+            pub fn lock(&self) -> Result<Guarded<'_, T>> {
+                self.lock.lock();
+                Ok(self.guard())
+            }
+
+            pub fn try_lock(&self) -> Option<Guarded<'_, T>> {
+                self.lock.try_lock().then(|| self.guard())
+            }
+        }
+    }
+
+    pub mod set_once {
+        use crate::explore;
+        use crate::prelude::*;
+        use crate::sync::atomic;
+        use std::sync::OnceLock;
+
+        /// With the orders of the real one.
+        #[derive(Debug)]
+        pub struct LateBox<T> {
+            is_there: explore::Word,
+            value: OnceLock<T>,
+        }
+
+        impl<T> LateBox<T> {
+            pub fn get(&self) -> Option<&T> {
+                if self.is_there.load(atomic::Ordering::Acquire) == 0 {
+                    return None;
+                }
+                self.value.get()
+            }
+
+            pub fn get_or_make(&self, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+                use atomic::Ordering;
+
+                if let Some(value) = self.get() {
+                    return Ok(value);
+                }
+                let new = make()?;
+                let exchanged =
+                    self.is_there
+                        .update(Ordering::AcqRel, Ordering::Acquire, |is_there| {
+                            (is_there == 0).then_some(1)
+                        });
+                if exchanged.is_ok() {
+                    // Nobody else runs before the next operation.
+                    assert!(self.value.set(new).is_ok());
+                }
+                self.value.get().ok_or(EIO)
+            }
+        }
+
+        impl<T> Default for LateBox<T> {
+            fn default() -> Self {
+                Self {
+                    is_there: explore::Word::new(0),
+                    value: OnceLock::new(),
+                }
+            }
+        }
+    }
+}
+
+pub mod call {
+    pub mod dir_iter {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct Type(u8);
+
+        impl Type {
+            pub fn from_byte(byte: u8) -> Self {
+                Self(byte)
+            }
+
+            pub fn as_byte(self) -> u8 {
+                self.0
+            }
+        }
+
+        #[derive(Clone, Copy, Debug)]
+        pub struct Entry<'a> {
+            pub ino: u64,
+            pub kind: Type,
+            pub name: &'a [u8],
         }
     }
 }

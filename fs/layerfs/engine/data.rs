@@ -15,7 +15,7 @@ use crate::state::Dentry;
 use crate::state::Inode;
 use format::options::Verity;
 use kernel::prelude::*;
-use vfs::verity;
+use vfs::call::verity;
 use vfs::Held;
 use vfs::Override;
 use vfs::Path;

@@ -26,11 +26,11 @@ use kernel::fmt;
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::aref::ARef;
-use vfs::alloc::charged;
-use vfs::errno::ELOOP;
-use vfs::errno::ENAMETOOLONG;
-use vfs::errno::EREMOTE;
-use vfs::errno::ESTALE;
+use vfs::sys::alloc::charged;
+use vfs::sys::errno::ELOOP;
+use vfs::sys::errno::ENAMETOOLONG;
+use vfs::sys::errno::EREMOTE;
+use vfs::sys::errno::ESTALE;
 use vfs::Held;
 use vfs::Override;
 use vfs::Path;
@@ -219,7 +219,7 @@ pub(crate) fn find_lazy_data(instance: &Instance, c: &Override<'_>, object: &Obj
     };
     let mut outcome = ENOENT;
     for (index, layer) in instance.layers.iter().enumerate().skip(instance.merged) {
-        match vfs::path::lookup_inside(c, layer.mount.get(), path) {
+        match vfs::object::path::lookup_inside(c, layer.mount.get(), path) {
             Ok(found) if found.unsuitable().is_some() => outcome = EREMOTE,
             Ok(found) if found.is_regular() => {
                 object.set_lazy_data(PinnedDentry::new(found, index as u32));
@@ -488,6 +488,6 @@ struct Escaped<'a>(&'a [u8]);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        vfs::log::write_escaped(f, self.0)
+        vfs::sys::log::write_escaped(f, self.0)
     }
 }

@@ -20,10 +20,10 @@ use format::options::Uuid;
 use format::xattr::Mark;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
-use vfs::cred;
-use vfs::cred::Capability;
-use vfs::handle::Handle;
-use vfs::super_block::FileHandles;
+use vfs::call::handle::Handle;
+use vfs::object::super_block::FileHandles;
+use vfs::sys::cred;
+use vfs::sys::cred::Capability;
 use vfs::Override;
 use vfs::Path;
 
@@ -66,8 +66,8 @@ pub(crate) fn find(
         match real.find(c, mount) {
             Ok(found) if found.unsuitable().is_some() => {}
             Ok(found) => {
-                let same = found.inode().mode() & vfs::inode::mode::FORMAT
-                    == upper.dentry().inode().mode() & vfs::inode::mode::FORMAT;
+                let same = found.inode().mode() & vfs::object::inode::mode::FORMAT
+                    == upper.dentry().inode().mode() & vfs::object::inode::mode::FORMAT;
                 // Inode numbers are used again: another kind of object is another object.
                 return Ok(same.then_some((found, index as u32)));
             }

@@ -14,7 +14,7 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
-use vfs::errno::ESTALE;
+use vfs::sys::errno::ESTALE;
 
 /// What was found in upper instead of what the stack had put there.
 #[derive(Clone, Copy)]

@@ -16,12 +16,12 @@ use format::redirect::Redirect;
 use format::whiteout;
 use format::xattr::Mark;
 use kernel::prelude::*;
-use vfs::errno::ENODATA;
-use vfs::errno::EOPNOTSUPP;
-use vfs::inode::mode;
-use vfs::inode::Protection;
-use vfs::write::Writing;
-use vfs::xattr;
+use vfs::call::xattr;
+use vfs::guard::write::Writing;
+use vfs::object::inode::mode;
+use vfs::object::inode::Protection;
+use vfs::sys::errno::ENODATA;
+use vfs::sys::errno::EOPNOTSUPP;
 use vfs::Override;
 use vfs::Path;
 

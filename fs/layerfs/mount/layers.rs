@@ -28,22 +28,22 @@ use kernel::cred::Credential;
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::aref::ARef;
-use vfs::cred;
-use vfs::cred::Capability;
-use vfs::errno::ELOOP;
-use vfs::fs_context::FsContext;
-use vfs::inode_cache::InodeKey;
-use vfs::mount::PrivateMount;
-use vfs::mount::PrivateUse;
-use vfs::stat::Part;
-use vfs::stat::Request;
-use vfs::stat::Room;
-use vfs::stat::StatFs;
-use vfs::super_block::FileHandles;
-use vfs::super_block::Root;
-use vfs::super_block::MAX_STACK_DEPTH;
-use vfs::sync::AnonDev;
-use vfs::sync::Locked;
+use vfs::call::stat::Part;
+use vfs::call::stat::Request;
+use vfs::call::stat::Room;
+use vfs::call::stat::StatFs;
+use vfs::cell::locked::Locked;
+use vfs::object::inode_cache::InodeKey;
+use vfs::object::mount::PrivateMount;
+use vfs::object::mount::PrivateUse;
+use vfs::object::super_block::FileHandles;
+use vfs::object::super_block::Root;
+use vfs::object::super_block::MAX_STACK_DEPTH;
+use vfs::ops::fs_context::FsContext;
+use vfs::sys::anon_dev::AnonDev;
+use vfs::sys::cred;
+use vfs::sys::cred::Capability;
+use vfs::sys::errno::ELOOP;
 use vfs::Override;
 use vfs::Path;
 
@@ -228,7 +228,7 @@ impl Setup {
             name_max: facts.name_max,
             mounter,
             no_idmaps,
-            name_key: vfs::hash::HashKey::random(),
+            name_key: vfs::sys::hash::HashKey::random(),
             last_made_up: AtomicU64::new(0),
         })
     }

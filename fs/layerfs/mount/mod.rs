@@ -32,19 +32,19 @@ use kernel::cred::Credential;
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::aref::ARef;
-use vfs::cred;
-use vfs::cred::Capability;
-use vfs::cred::OverrideExt;
-use vfs::fs_context::FsContext;
-use vfs::fs_context::Value;
 use vfs::object::fs_type::FsType;
+use vfs::object::path::OwnedPath;
+use vfs::object::super_block::NewSuper;
+use vfs::object::super_block::Properties;
+use vfs::object::super_block::Root;
+use vfs::object::super_block::SuperParts;
+use vfs::ops::fs_context::FsContext;
+use vfs::ops::fs_context::Value;
+use vfs::ops::registration::Registration;
 use vfs::ops::ContextOps;
-use vfs::path::OwnedPath;
-use vfs::registration::Registration;
-use vfs::super_block::NewSuper;
-use vfs::super_block::Properties;
-use vfs::super_block::Root;
-use vfs::super_block::SuperParts;
+use vfs::sys::cred;
+use vfs::sys::cred::Capability;
+use vfs::sys::cred::OverrideExt;
 use vfs::FileSystem;
 use vfs::Ours;
 use vfs::Override;
@@ -460,7 +460,7 @@ impl Setup {
         );
         settled.map_err(|conflict| {
             fc.error(fmt!("{}", conflict.text()));
-            vfs::errno::from_number(-i64::from(conflict.errno()))
+            vfs::sys::errno::from_number(-i64::from(conflict.errno()))
         })?;
         // Nothing is indexed without an upper layer, and not yet with one.
         if self.features.index && self.features.given.index {

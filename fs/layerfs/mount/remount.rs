@@ -15,9 +15,9 @@ use format::options::Applied;
 use format::options::Features;
 use format::options::Key;
 use kernel::prelude::*;
-use vfs::fs_context::FsContext;
-use vfs::fs_context::Value;
-use vfs::path::OwnedPath;
+use vfs::object::path::OwnedPath;
+use vfs::ops::fs_context::FsContext;
+use vfs::ops::fs_context::Value;
 
 /// Whether an option says what is so already.
 ///

@@ -22,28 +22,28 @@ use format::xattr::Mark;
 use format::xattr::Namespace;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
-use vfs::acl;
-use vfs::acl::Acl;
-use vfs::change::Change;
-use vfs::dir_iter;
-use vfs::dir_iter::Next;
-use vfs::dir_op::Creating;
-use vfs::dir_op::Ends;
-use vfs::dir_op::RenameFlags;
-use vfs::dir_op::Renaming;
-use vfs::dir_op::What;
-use vfs::errno::ENODATA;
-use vfs::errno::EOPNOTSUPP;
-use vfs::file::OwnedFile;
-use vfs::fileattr::Project;
-use vfs::fs_context::FsContext;
+use vfs::call::acl;
+use vfs::call::acl::Acl;
+use vfs::call::change::Change;
+use vfs::call::dir_iter;
+use vfs::call::dir_iter::Next;
+use vfs::call::fileattr::Project;
+use vfs::call::xattr;
+use vfs::guard::dir_op::Creating;
+use vfs::guard::dir_op::Ends;
+use vfs::guard::dir_op::RenameFlags;
+use vfs::guard::dir_op::Renaming;
+use vfs::guard::dir_op::What;
 use vfs::guard::in_use::InUse;
-use vfs::inode::mode;
-use vfs::mount::PrivateMount;
-use vfs::mount::PrivateUse;
-use vfs::super_block::ErrorMark;
-use vfs::write::Writing;
-use vfs::xattr;
+use vfs::guard::write::Writing;
+use vfs::object::file::OwnedFile;
+use vfs::object::inode::mode;
+use vfs::object::mount::PrivateMount;
+use vfs::object::mount::PrivateUse;
+use vfs::object::super_block::ErrorMark;
+use vfs::ops::fs_context::FsContext;
+use vfs::sys::errno::ENODATA;
+use vfs::sys::errno::EOPNOTSUPP;
 use vfs::Override;
 use vfs::Path;
 
@@ -71,8 +71,8 @@ pub(super) fn prepare(
             &*upper.name
         )));
     }
-    if vfs::path::is_below(work_path.dentry(), upper_path.dentry())
-        || vfs::path::is_below(upper_path.dentry(), work_path.dentry())
+    if vfs::object::path::is_below(work_path.dentry(), upper_path.dentry())
+        || vfs::object::path::is_below(upper_path.dentry(), work_path.dentry())
     {
         return Err(fc.invalid(fmt!(
             "workdir '{}' and upperdir '{}' must be separate subtrees",
@@ -294,7 +294,7 @@ fn load_or_make_uuid(
             Err(e) => return Err(e),
         }
     }
-    let uuid = vfs::sync::new_uuid();
+    let uuid = vfs::sys::random::new_uuid();
     let writing = mount.want_write()?;
     xattr::set(c, &writing, path.dentry(), name, &uuid, 0)?;
     Ok(Some(uuid))

@@ -24,21 +24,21 @@ use crate::state::RcuInode;
 use format::ino;
 use format::ino::XinoBits;
 use kernel::prelude::*;
-use vfs::acl;
-use vfs::change;
-use vfs::cred;
-use vfs::cred::Capability;
-use vfs::errno::EOPNOTSUPP;
-use vfs::fileattr::FileAttr;
-use vfs::idmap::Viewed;
-use vfs::inode::Access;
-use vfs::inode::Rights;
-use vfs::lock::VfsLocked;
+use vfs::call::acl;
+use vfs::call::change;
+use vfs::call::fileattr::FileAttr;
+use vfs::call::stat::Part;
+use vfs::call::stat::Request;
+use vfs::call::stat::Room;
+use vfs::call::stat::Stat;
+use vfs::guard::lock::VfsLocked;
+use vfs::object::idmap::Viewed;
+use vfs::object::inode::Access;
+use vfs::object::inode::Rights;
 use vfs::ops::AttrOps;
-use vfs::stat::Part;
-use vfs::stat::Request;
-use vfs::stat::Room;
-use vfs::stat::Stat;
+use vfs::sys::cred;
+use vfs::sys::cred::Capability;
+use vfs::sys::errno::EOPNOTSUPP;
 use vfs::Held;
 
 /// Attribute operations.
@@ -108,7 +108,7 @@ impl AttrOps<LayerFs> for Attr {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
         let path = Now::of(inode.held()).real_path(instance)?;
-        let len = instance.as_mounter(|c| vfs::xattr::list(c, path, buf))?;
+        let len = instance.as_mounter(|c| vfs::call::xattr::list(c, path, buf))?;
         // Without a buffer the length is an upper bound, as overlayfs gives it.
         let Some(list) = buf.get_mut(..len) else {
             return Ok(len);
@@ -246,7 +246,7 @@ impl AttrOps<LayerFs> for Attr {
     fn touch(inode: &Inode) {
         let instance = inode.super_block().data();
         if let Some(path) = Now::of(inode.held()).upper_path(instance) {
-            vfs::path::touch(path);
+            vfs::object::path::touch(path);
             inode.refresh_access_time(path.dentry().inode());
         }
     }

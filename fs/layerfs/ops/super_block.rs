@@ -16,10 +16,10 @@ use format::options::escaped;
 use format::options::is_whole;
 use format::options::shown;
 use kernel::prelude::*;
+use vfs::call::stat::StatFs;
 use vfs::ops::SuperOps;
 use vfs::ops::HANDLE_ROOM;
-use vfs::seq;
-use vfs::stat::StatFs;
+use vfs::sys::seq;
 
 /// Super block operations.
 pub(crate) struct Super;

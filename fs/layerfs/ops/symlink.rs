@@ -11,8 +11,8 @@ use crate::state::object::Now;
 use crate::state::LayerFs;
 use crate::state::Positive;
 use kernel::prelude::*;
+use vfs::call::symlink;
 use vfs::ops::SymlinkOps;
-use vfs::symlink;
 
 /// Operations of symbolic links.
 pub(crate) struct Symlink;

@@ -16,9 +16,9 @@ use crate::state::LayerFs;
 use crate::state::Positive;
 use format::xattr::Class;
 use kernel::prelude::*;
-use vfs::errno::EOPNOTSUPP;
+use vfs::call::xattr;
 use vfs::ops::XattrOps;
-use vfs::xattr;
+use vfs::sys::errno::EOPNOTSUPP;
 
 /// Extended attribute operations.
 pub(crate) struct Xattr;

@@ -19,16 +19,16 @@ use format::ino::XinoBits;
 use kernel::cred::Credential;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
-use vfs::cred::OverrideExt;
-use vfs::hash::HashKey;
-use vfs::inode_cache::InodeKey;
-use vfs::mount::PrivateMount;
-use vfs::stat::Part;
-use vfs::stat::Request;
-use vfs::stat::Room;
-use vfs::super_block::InWalk;
-use vfs::sync::AnonDev;
-use vfs::sync::Locked;
+use vfs::call::stat::Part;
+use vfs::call::stat::Request;
+use vfs::call::stat::Room;
+use vfs::cell::locked::Locked;
+use vfs::object::inode_cache::InodeKey;
+use vfs::object::mount::PrivateMount;
+use vfs::object::super_block::InWalk;
+use vfs::sys::anon_dev::AnonDev;
+use vfs::sys::cred::OverrideExt;
+use vfs::sys::hash::HashKey;
 use vfs::Idmap;
 use vfs::Mount;
 use vfs::Override;
@@ -70,7 +70,7 @@ pub(crate) struct Instance {
     pub(crate) last_made_up: AtomicU64,
 }
 
-impl vfs::super_block::SuperData for Instance {
+impl vfs::object::super_block::SuperData for Instance {
     fn private_mounts(&self, each: &mut dyn FnMut(&PrivateMount)) {
         if let Some(upper) = &self.upper {
             each(&upper.mount);

@@ -12,13 +12,13 @@ use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::aref::ARef;
+use vfs::call::stat::Part;
+use vfs::cell::locked::Locked;
 use vfs::guard::in_use::InUse;
-use vfs::inode_cache::InodeKey;
-use vfs::mount::PrivateMount;
-use vfs::stat::Part;
-use vfs::super_block::ErrorMark;
-use vfs::sync::AnonDev;
-use vfs::sync::Locked;
+use vfs::object::inode_cache::InodeKey;
+use vfs::object::mount::PrivateMount;
+use vfs::object::super_block::ErrorMark;
+use vfs::sys::anon_dev::AnonDev;
 
 /// A filesystem that one or more layers are on: where it has several parts that number their objects on their own
 /// (subvolumes), the part that the roots of these layers are in.

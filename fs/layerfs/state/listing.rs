@@ -15,11 +15,11 @@ use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::sync::Arc;
-use vfs::alloc::charged;
-use vfs::byte_vec::ByteVec;
-use vfs::dir_iter::Entry;
-use vfs::dir_iter::Type;
-use vfs::sync::Locked;
+use vfs::call::dir_iter::Entry;
+use vfs::call::dir_iter::Type;
+use vfs::cell::byte_vec::ByteVec;
+use vfs::cell::locked::Locked;
+use vfs::sys::alloc::charged;
 
 /// Bytes of a record before the name.
 const HEADER: usize = 11;

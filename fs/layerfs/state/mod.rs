@@ -22,7 +22,7 @@ pub(crate) type RcuInode = vfs::RcuInode<LayerFs>;
 pub(crate) type Dentry = vfs::Dentry<LayerFs>;
 pub(crate) type Positive = vfs::Positive<LayerFs>;
 pub(crate) type SuperBlock = vfs::SuperBlock<LayerFs>;
-pub(crate) type File = vfs::file::File<LayerFs>;
+pub(crate) type File = vfs::object::file::File<LayerFs>;
 
 /// A positive dentry of a layer.
 pub(crate) type Real = vfs::Positive<vfs::Foreign>;

@@ -18,11 +18,11 @@ use super::listing::SharedListing;
 use core::ops::Deref;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::prelude::*;
-use vfs::pinned::Other;
-use vfs::sync::LateBox;
-use vfs::sync::LockWord;
-use vfs::sync::SetOnce;
-use vfs::sync::WordGuard;
+use vfs::cell::lock_word::LockWord;
+use vfs::cell::lock_word::WordGuard;
+use vfs::cell::set_once::LateBox;
+use vfs::cell::set_once::SetOnce;
+use vfs::object::pinned::Other;
 use vfs::Held;
 use vfs::Path;
 use vfs::PinnedDentry;
@@ -30,7 +30,7 @@ use vfs::PinnedDentry;
 /// The layer number that stands for the upper layer. Lower layers are numbered from 0.
 pub(crate) const UPPER: u32 = u32::MAX;
 
-/// Which of the mounts that [`InWalk`](vfs::super_block::InWalk) was made with a pin is on: upper's is the
+/// Which of the mounts that [`InWalk`](vfs::object::super_block::InWalk) was made with a pin is on: upper's is the
 /// first.
 #[inline]
 pub(crate) fn mount_number(pin: &PinnedDentry) -> usize {
@@ -177,7 +177,7 @@ impl Traits {
     }
 }
 
-impl vfs::inode_cache::InodeData for Object {
+impl vfs::object::inode_cache::InodeData for Object {
     type Pins = Pins;
 
     fn pins(&self) -> &Pins {

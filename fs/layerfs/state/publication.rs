@@ -17,8 +17,8 @@ use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::sync::lock::mutex::MutexBackend;
 use kernel::sync::lock::Guard;
-use vfs::sync::LateBox;
-use vfs::sync::Locked;
+use vfs::cell::locked::Locked;
+use vfs::cell::set_once::LateBox;
 
 const SLOTS: usize = 32;
 

@@ -5,21 +5,21 @@
 //! C headers: [`include/linux/cred.h`](srctree/include/linux/cred.h),
 //! [`include/linux/security.h`](srctree/include/linux/security.h)
 
-use crate::bindings;
-use crate::cred::current_fs_ids;
-use crate::cred::Override;
-use crate::cred::OverrideExt;
-use crate::cred::Prepared;
-use crate::dentry::Positive;
-use crate::errno::to_result;
-use crate::idmap::Ids;
-use crate::idmap::Viewed;
-use crate::inode::mode;
-use crate::inode::Inode;
-use crate::named::Named;
+use crate::object::dentry::Positive;
+use crate::object::idmap::Ids;
+use crate::object::idmap::Viewed;
+use crate::object::inode::mode;
+use crate::object::inode::Inode;
+use crate::object::named::Named;
 use crate::object::Ours;
 use crate::object::Owner;
-use crate::super_block::SuperBlock;
+use crate::object::super_block::SuperBlock;
+use crate::sys::bindings;
+use crate::sys::cred::current_fs_ids;
+use crate::sys::cred::Override;
+use crate::sys::cred::OverrideExt;
+use crate::sys::cred::Prepared;
+use crate::sys::errno::to_result;
 use core::ptr::NonNull;
 use kernel::prelude::*;
 

@@ -4,9 +4,9 @@
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h) (`I_OVL_INUSE`)
 
-use crate::bindings;
-use crate::dentry::Positive;
-use crate::Foreign;
+use crate::object::dentry::Positive;
+use crate::object::Foreign;
+use crate::sys::bindings;
 use kernel::sync::aref::ARef;
 
 /// A directory that an overlay of some kind writes to; marked so that no other does.

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What is held for a while: credentials, locks, the right to write.
+//! What is held for a while: locks, the right to write, a place in a directory, credentials for one operation.
 
 pub mod borrowed;
+mod delegation;
+pub mod dir_op;
 pub mod in_use;
+pub mod lock;
+pub mod write;

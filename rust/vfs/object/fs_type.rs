@@ -2,12 +2,12 @@
 
 //! The type of a filesystem, as the VFS and the inodes know it.
 //!
-//! Registering it is another matter: see [`registration`](crate::registration).
+//! Registering it is another matter: see [`registration`](crate::ops::registration).
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h) (`struct file_system_type`)
 
-use crate::bindings;
 use crate::object::Ours;
+use crate::sys::bindings;
 use core::marker::PhantomData;
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering;

@@ -6,8 +6,19 @@
 //! the C tables that they get. Which operations are behind those is decided above, where
 //! [`FileSystem`](crate::FileSystem) is.
 
+pub mod dentry;
+pub mod file;
 pub mod fs_type;
+pub mod idmap;
+pub mod inode;
+pub mod inode_cache;
+pub mod mount;
+pub mod named;
+pub mod path;
+pub mod pinned;
+pub mod super_block;
 mod tables;
+pub(crate) mod waited_for;
 
 pub(crate) use tables::Tables;
 
@@ -29,10 +40,10 @@ impl Owner for Foreign {}
 /// See `fs/layerfs/mount/mod.rs`, where one is.
 pub trait Ours: Owner + Tables + Sized + Send + Sync {
     /// Private data of a super block.
-    type SuperData: crate::super_block::SuperData;
+    type SuperData: crate::object::super_block::SuperData;
 
     /// Private data of an inode, allocated together with it.
-    type InodeData: crate::inode_cache::InodeData;
+    type InodeData: crate::object::inode_cache::InodeData;
 
     /// The registered type: a `static` of the filesystem.
     fn fs_type() -> &'static fs_type::FsType<Self>;

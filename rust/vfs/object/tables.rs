@@ -2,7 +2,7 @@
 
 //! The C tables of operations, as objects need them.
 
-use crate::bindings;
+use crate::sys::bindings;
 
 /// The C tables of a filesystem.
 ///

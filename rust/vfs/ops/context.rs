@@ -6,14 +6,14 @@
 //! super block what that is made of; `fc->s_fs_info` stays null, so that the VFS passes nothing of it on to
 //! the super block.
 
-use crate::bindings;
-use crate::fs_context::FsContext;
-use crate::fs_context::Value;
+use crate::object::super_block::NewSuper;
+use crate::object::super_block::SuperBlock;
+use crate::object::waited_for::WaitedFor;
+use crate::ops::fs_context::FsContext;
+use crate::ops::fs_context::Value;
 use crate::ops::ContextOps;
-use crate::super_block::NewSuper;
-use crate::super_block::SuperBlock;
-use crate::waited_for::WaitedFor;
-use crate::FileSystem;
+use crate::ops::FileSystem;
+use crate::sys::bindings;
 use kernel::error::from_result;
 use kernel::ffi;
 use kernel::prelude::*;

@@ -6,46 +6,50 @@
 //! optional: without an implementation it is a null pointer there, so that the VFS takes its own way.
 
 pub(crate) mod context;
+pub mod fs_context;
+pub mod registration;
 pub(crate) mod tables;
 
-use crate::acl;
-use crate::backing::LockOwner;
-use crate::backing::MapRequest;
-use crate::backing::Read;
-use crate::backing::SpliceRead;
-use crate::backing::SpliceWrite;
-use crate::backing::Transfer;
-use crate::backing::TransferRange;
-use crate::backing::Write;
-use crate::change;
-use crate::dentry::Dentry;
-use crate::dentry::Positive;
-use crate::dir_op::RenameFlags;
-use crate::emitter::Emitter;
-use crate::fiemap::Extents;
-use crate::file::File;
-use crate::file::Opening;
-use crate::file::SyncRange;
-use crate::fileattr::FileAttr;
-use crate::fs_context::FsContext;
-use crate::fs_context::Value;
-use crate::idmap::Viewed;
-use crate::inode::Access;
-use crate::inode::Inode;
-use crate::inode::RcuInode;
-use crate::lock::VfsLocked;
-use crate::named::Named;
-use crate::named::Unhashed;
-use crate::named::Vacant;
-use crate::seq;
-use crate::stat::Request;
-use crate::stat::Stat;
-use crate::stat::StatFs;
-use crate::super_block::NewSuper;
-use crate::super_block::Root;
-use crate::super_block::SuperBlock;
-use crate::symlink;
-use crate::Ours;
+use crate::call::acl;
+use crate::call::backing::LockOwner;
+use crate::call::backing::MapRequest;
+use crate::call::backing::Read;
+use crate::call::backing::SpliceRead;
+use crate::call::backing::SpliceWrite;
+use crate::call::backing::Transfer;
+use crate::call::backing::TransferRange;
+use crate::call::backing::Write;
+use crate::call::change;
+use crate::call::emitter::Emitter;
+use crate::call::fiemap::Extents;
+use crate::call::fileattr::FileAttr;
+use crate::call::stat::Request;
+use crate::call::stat::Stat;
+use crate::call::stat::StatFs;
+use crate::call::symlink;
+use crate::guard::dir_op::RenameFlags;
+use crate::guard::lock::VfsLocked;
+use crate::object::dentry::Dentry;
+use crate::object::dentry::Positive;
+use crate::object::file::File;
+use crate::object::file::Opening;
+use crate::object::file::SyncRange;
+use crate::object::idmap::Viewed;
+use crate::object::inode::Access;
+use crate::object::inode::Inode;
+use crate::object::inode::RcuInode;
+use crate::object::named::Named;
+use crate::object::named::Unhashed;
+use crate::object::named::Vacant;
+use crate::object::pinned::PinnedDentry;
+use crate::object::super_block::NewSuper;
+use crate::object::super_block::Root;
+use crate::object::super_block::SuperBlock;
+use crate::object::Foreign;
+use crate::object::Ours;
+use crate::ops::fs_context::FsContext;
+use crate::ops::fs_context::Value;
+use crate::sys::seq;
 use core::marker::PhantomData;
 use kernel::error::VTABLE_DEFAULT_ERROR;
 use kernel::prelude::*;
@@ -592,7 +596,7 @@ pub trait DentryOps<F: FileSystem> {
     fn revalidate_rcu(inode: &RcuInode<F>, question: RcuRevalidation<'_>) -> Option<bool>;
 
     /// The dentry whose contents, or whose attributes, a regular file shows.
-    fn real(dentry: &Positive<F>, of: Real) -> Option<&Positive<crate::Foreign>>;
+    fn real(dentry: &Positive<F>, of: Real) -> Option<&Positive<Foreign>>;
 }
 
 /// Which dentry is asked for.
@@ -632,14 +636,14 @@ impl Revalidation<'_> {
     /// # Context
     ///
     /// May sleep.
-    pub fn ask(self, dentry: &Positive<crate::Foreign>) -> Result<bool> {
+    pub fn ask(self, dentry: &Positive<Foreign>) -> Result<bool> {
         tables::revalidate_real(dentry, self)
     }
 }
 
 impl RcuRevalidation<'_> {
     /// Asks the filesystem of a pinned dentry. `None`: it can't be told without sleeping.
-    pub fn ask(self, pin: &crate::PinnedDentry) -> Option<bool> {
+    pub fn ask(self, pin: &PinnedDentry) -> Option<bool> {
         if self.0.weak {
             return None;
         }
@@ -669,7 +673,7 @@ pub trait SuperOps<F: FileSystem> {
 
     /// Tells an object from all others, as long as it exists and over mounts: writes at most [`HANDLE_ROOM`] bytes
     /// to `room` and gives how many (a multiple of four). `None`: it can't be told. Asked only of a filesystem that was
-    /// made with [`Properties::has_handles`](crate::super_block::Properties).
+    /// made with [`Properties::has_handles`](crate::object::super_block::Properties).
     ///
     /// # Context
     ///

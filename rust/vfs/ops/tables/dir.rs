@@ -283,7 +283,7 @@ pub(crate) unsafe fn finish_nameless<F: FileSystem>(
     // open in the end, `file_release` takes the data; if not, nobody else does.
     unsafe {
         let dentry = (*file).__bindgen_anon_1.f_path.dentry;
-        crate::Dentry::<F>::from_raw(dentry).check_owner(&inode)?;
+        crate::object::dentry::Dentry::<F>::from_raw(dentry).check_owner(&inode)?;
         let slot = File::<F>::data_slot::<<F::Regular as FileOps<F>>::Data>(file);
         let inode = ARef::into_raw(inode).as_ptr().cast();
         bindings::d_mark_tmpfile(file, inode);
@@ -293,6 +293,6 @@ pub(crate) unsafe fn finish_nameless<F: FileSystem>(
         if (*file).f_mode & bindings::FMODE_OPENED == 0 {
             slot.drop_in_place();
         }
-        crate::errno::to_result(result)
+        crate::sys::errno::to_result(result)
     }
 }

@@ -1,0 +1,700 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Backing files: the real file behind one that a user has open, and I/O passed down to it.
+//!
+//! C header: [`include/linux/backing-file.h`](srctree/include/linux/backing-file.h)
+
+use crate::guard::lock::Exclusive;
+use crate::object::file::access_of;
+use crate::object::file::File;
+use crate::object::file::Opening;
+use crate::object::file::OwnedFile;
+use crate::object::inode::mode;
+use crate::object::inode::RcuInode;
+use crate::object::inode::Rights;
+use crate::object::path::Path;
+use crate::object::Foreign;
+use crate::object::Ours;
+use crate::sys::bindings;
+use crate::sys::cred::Override;
+use crate::sys::errno::from_err_ptr;
+use crate::sys::errno::from_number;
+use crate::sys::errno::to_length;
+use crate::sys::errno::to_result;
+use core::marker::PhantomData;
+use core::ops::Deref;
+use core::ptr::NonNull;
+use kernel::cred::Credential;
+use kernel::prelude::*;
+
+/// Flags of the user's file that may change while it is open, and that the real file follows.
+const FOLLOWED: u32 =
+    bindings::O_APPEND | bindings::O_NONBLOCK | bindings::O_NDELAY | bindings::O_DIRECT;
+
+/// Flags that say how the user's file is to be opened; that has been done when the real one is.
+const FOR_OPENING: u32 =
+    bindings::O_CREAT | bindings::O_EXCL | bindings::O_NOCTTY | bindings::O_TRUNC;
+
+/// Whether `inode` has this `S_*` flag.
+#[inline]
+fn has_flag(inode: &RcuInode<Foreign>, flag: u32) -> bool {
+    // SAFETY: A word that may be read at any time.
+    unsafe { (&raw const (*inode.as_ptr()).i_flags).read_volatile() & flag != 0 }
+}
+
+/// Checks that a real file may be opened so. `open(2)` asked that of the user's inode, which need not show what the
+/// real one has by now: somebody may have protected it on the layer.
+///
+/// # Errors
+///
+/// `EPERM`: writing to what is immutable, or other than at the end of what is append-only.
+#[inline]
+fn check_protection(inode: &RcuInode<Foreign>, flags: u32) -> Result {
+    if flags & bindings::O_ACCMODE == bindings::O_RDONLY {
+        return Ok(());
+    }
+    let appends = flags & bindings::O_APPEND != 0;
+    if has_flag(inode, bindings::S_IMMUTABLE) || !appends && has_flag(inode, bindings::S_APPEND) {
+        return Err(EPERM);
+    }
+    Ok(())
+}
+
+/// The real file behind one that a user has open.
+///
+/// # Invariants
+///
+/// Made by `backing_file_open()`, so it carries the user's path beside its own.
+pub struct BackingFile(OwnedFile);
+
+/// A real file that is open behind one that a user has open: borrowed.
+///
+/// # Invariants
+///
+/// As for [`BackingFile`].
+#[repr(transparent)]
+pub struct Backing(File<Foreign>);
+
+impl Backing {
+    /// # Safety
+    ///
+    /// `file` must be what `backing_file_open()` or `backing_tmpfile_open()` gave, and stay open for `'a`.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(file: *mut bindings::file) -> &'a Self {
+        // INVARIANT: By the requirement. SAFETY: By the requirement; the type is transparent over it.
+        unsafe { &*file.cast() }
+    }
+}
+
+impl Deref for Backing {
+    type Target = File<Foreign>;
+
+    #[inline]
+    fn deref(&self) -> &File<Foreign> {
+        &self.0
+    }
+}
+
+impl Deref for BackingFile {
+    type Target = OwnedFile;
+
+    #[inline]
+    fn deref(&self) -> &OwnedFile {
+        &self.0
+    }
+}
+
+impl BackingFile {
+    /// Opens what `path` names as the real file of `user`, with its flags (wraps `backing_file_open()`, after
+    /// `inode_permission()`). Flags that are for opening alone (`O_CREAT`, `O_TRUNC`, …) are not passed on.
+    ///
+    /// # Errors
+    ///
+    /// `EACCES`: the credentials in force may not. `EPERM`: the real file is immutable or append-only. What the
+    /// filesystem gives: `EIO`, `ENFILE`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep. `user` is being opened, or is open.
+    #[inline]
+    pub fn open<F: Ours>(c: &Override<'_>, user: &File<F>, path: Path<'_>) -> Result<Self> {
+        let inode = path.dentry().inode();
+        let idmap = path.mount().idmap();
+        let mut flags = user.flags() & !FOR_OPENING | bindings::O_NOATIME;
+        inode.permits(c, idmap, access_of(flags).union(Rights::OPEN))?;
+        check_protection(inode, flags)?;
+        if !inode.owned(c, idmap) {
+            flags &= !bindings::O_NOATIME;
+        }
+        // SAFETY: All are valid; the new file takes its own references.
+        let file = from_err_ptr(unsafe {
+            bindings::backing_file_open(user.as_ptr(), flags as i32, &path.to_raw(), c.as_ptr())
+        })?;
+        // A user's file that makes no events, such as the one that fanotify opens for whoever is to answer it, makes
+        // none by its real one: that listener would have to answer itself.
+        // SAFETY: Both files are valid, and nobody else has the new one yet. The mode of the other is constant.
+        unsafe {
+            const MASK: u32 = bindings::FMODE_FSNOTIFY_MASK;
+            if (*user.as_ptr()).f_mode & MASK == bindings::FMODE_NONOTIFY {
+                (*file).f_mode = (*file).f_mode & !MASK | bindings::FMODE_NONOTIFY;
+            }
+        }
+        // SAFETY: The reference is ours. INVARIANT: It is a backing file.
+        Ok(Self(unsafe {
+            OwnedFile::from_raw(NonNull::new(file).ok_or(EIO)?)
+        }))
+    }
+
+    /// Makes a file without a name in the directory at `dir`, as the real file of `user` (wraps
+    /// `backing_tmpfile_open()`).
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`: the filesystem can't. `ENOSPC`, `EDQUOT`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn make_nameless<F: Ours>(
+        c: &Override<'_>,
+        user: &Opening<'_, F>,
+        dir: Path<'_>,
+        mode: u16,
+    ) -> Result<Self> {
+        // A filesystem makes whatever the mode says.
+        let mode = mode::REGULAR | mode & !mode::FORMAT;
+        // The owner is whoever creates it, so access times may be left alone.
+        let flags = user.flags() | bindings::O_NOATIME;
+        // SAFETY: All are valid; the new file takes its own references.
+        let file = from_err_ptr(unsafe {
+            bindings::backing_tmpfile_open(
+                user.as_ptr(),
+                flags as i32,
+                &dir.to_raw(),
+                mode,
+                c.as_ptr(),
+            )
+        })?;
+        // SAFETY: The reference is ours.
+        // INVARIANT: It is a backing file.
+        Ok(Self(unsafe {
+            OwnedFile::from_raw(NonNull::new(file).ok_or(EIO)?)
+        }))
+    }
+
+    /// The same file, as any other that we opened.
+    pub fn into_owned(self) -> OwnedFile {
+        self.0
+    }
+}
+
+/// Has the real file follow what the user changed with `fcntl(F_SETFL)` since it was opened.
+///
+/// # Errors
+///
+/// `EPERM`: the append flag of an append-only file. `EINVAL`: direct I/O is not possible.
+#[inline]
+pub fn follow_flags<F: Ours>(real: &File<Foreign>, user: &File<F>) -> Result {
+    if (user.flags() ^ real.flags()) & FOLLOWED == 0 {
+        return Ok(());
+    }
+    change_flags(real, user.flags() & FOLLOWED)
+}
+
+#[cold]
+fn change_flags(real: &File<Foreign>, wanted: u32) -> Result {
+    let file = real.as_ptr();
+    // SAFETY: The file is open; its flags are changed under its lock. `f_op` is constant.
+    unsafe {
+        let inode = (*file).f_inode;
+        let append_only = (*inode).i_flags & bindings::S_APPEND != 0;
+        if (wanted ^ (*file).f_flags) & bindings::O_APPEND != 0 && append_only {
+            return Err(EPERM);
+        }
+        if wanted & bindings::O_DIRECT != 0 && (*file).f_mode & bindings::FMODE_CAN_ODIRECT == 0 {
+            return Err(EINVAL);
+        }
+        if let Some(check) = (*(*file).f_op).check_flags {
+            to_result(check(wanted as i32))?;
+        }
+        bindings::vfs_helper_file_set_flags(file, wanted, FOLLOWED);
+    }
+    Ok(())
+}
+
+/// What the backing-file functions are told.
+#[inline]
+fn context(cred: &Credential) -> bindings::backing_file_ctx {
+    bindings::backing_file_ctx {
+        cred: cred.as_ptr(),
+        accessed: None,
+        end_write: None,
+    }
+}
+
+/// A read that a user asked for.
+///
+/// # Invariants
+///
+/// Both pointers are what the VFS passed to `->read_iter()`, during that call.
+pub struct Read<'a> {
+    iocb: *mut bindings::kiocb,
+    iter: *mut bindings::iov_iter,
+    _call: PhantomData<&'a ()>,
+}
+
+impl Read<'_> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    #[inline]
+    pub(crate) unsafe fn from_raw(
+        iocb: *mut bindings::kiocb,
+        iter: *mut bindings::iov_iter,
+    ) -> Self {
+        Self {
+            iocb,
+            iter,
+            _call: PhantomData,
+        }
+    }
+
+    /// Whether nothing is asked for.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        // SAFETY: By the type invariant the iterator is valid.
+        unsafe {
+            (*self.iter)
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .as_ref()
+                .count
+                == 0
+        }
+    }
+
+    /// Passes it down (wraps `backing_file_read_iter()`); gives the number of bytes.
+    ///
+    /// # Errors
+    ///
+    /// What the filesystem gives; `EIOCBQUEUED`: it goes on asynchronously.
+    #[inline]
+    pub fn forward(self, real: &Backing, cred: &Credential) -> Result<usize> {
+        let mut ctx = context(cred);
+        // SAFETY: By the type invariants; the context is copied where it is needed for longer.
+        to_length(unsafe {
+            bindings::backing_file_read_iter(
+                real.as_ptr(),
+                self.iter,
+                self.iocb,
+                (*self.iocb).ki_flags,
+                &mut ctx,
+            )
+        })
+    }
+}
+
+/// A splice from a file into a pipe that a user asked for.
+///
+/// # Invariants
+///
+/// All pointers are what the VFS passed to `->splice_read()`, during that call.
+pub struct SpliceRead<'a> {
+    pub(crate) file: *mut bindings::file,
+    pub(crate) position: &'a mut i64,
+    pub(crate) pipe: *mut bindings::pipe_inode_info,
+    pub(crate) len: usize,
+    pub(crate) flags: u32,
+}
+
+impl SpliceRead<'_> {
+    /// Passes it down (wraps `backing_file_splice_read()`); gives the number of bytes.
+    ///
+    /// # Errors
+    ///
+    /// What the filesystem gives.
+    pub fn forward(self, real: &Backing, cred: &Credential) -> Result<usize> {
+        let mut ctx = context(cred);
+        let mut iocb = bindings::kiocb::default();
+        // SAFETY: By the type invariant; the request lives on our stack for the call.
+        let result = unsafe {
+            bindings::vfs_helper_init_sync_kiocb(&mut iocb, self.file);
+            iocb.ki_pos = *self.position;
+            bindings::backing_file_splice_read(
+                real.as_ptr(),
+                &mut iocb,
+                self.pipe,
+                self.len,
+                self.flags,
+                &mut ctx,
+            )
+        };
+        *self.position = iocb.ki_pos;
+        to_length(result)
+    }
+}
+
+/// What a write has to do with our inode when it has ended, perhaps asynchronously.
+pub trait WriteEnd<F: Ours> {
+    /// The real file was written to: `file` shall show it.
+    fn written(file: &File<F>);
+}
+
+unsafe extern "C" fn end_write<F: Ours, E: WriteEnd<F>>(
+    iocb: *mut bindings::kiocb,
+    _result: isize,
+) {
+    // SAFETY: The request is one for a file of ours, which is open until it has ended.
+    E::written(unsafe { File::from_raw((*iocb).ki_filp) });
+}
+
+fn writing_context<F: Ours, E: WriteEnd<F>>(cred: &Credential) -> bindings::backing_file_ctx {
+    bindings::backing_file_ctx {
+        end_write: Some(end_write::<F, E>),
+        ..context(cred)
+    }
+}
+
+/// A write that a user asked for.
+///
+/// # Invariants
+///
+/// Both pointers are what the VFS passed to `->write_iter()` for a file of `F`, during that call.
+pub struct Write<'a, F: Ours> {
+    iocb: *mut bindings::kiocb,
+    iter: *mut bindings::iov_iter,
+    _call: PhantomData<&'a File<F>>,
+}
+
+impl<F: Ours> Write<'_, F> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    #[inline]
+    pub(crate) unsafe fn from_raw(
+        iocb: *mut bindings::kiocb,
+        iter: *mut bindings::iov_iter,
+    ) -> Self {
+        Self {
+            iocb,
+            iter,
+            _call: PhantomData,
+        }
+    }
+
+    /// Whether nothing is to be written.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        // SAFETY: By the type invariant the iterator is valid.
+        unsafe {
+            (*self.iter)
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .as_ref()
+                .count
+                == 0
+        }
+    }
+
+    /// Passes it down (wraps `backing_file_write_iter()`, which takes privileges away of the user's file,
+    /// and so wants its inode locked); gives the number of bytes. `sync`: whether it is honoured that the
+    /// user wants it on disk.
+    ///
+    /// # Errors
+    ///
+    /// What the filesystem gives; `EIOCBQUEUED`: it goes on asynchronously. `EINVAL`: it is the lock of
+    /// another inode. `EPERM`: it is not to be at the end of a real file that is append-only.
+    pub fn forward<E: WriteEnd<F>>(
+        self,
+        real: &Backing,
+        cred: &Credential,
+        lock: &Exclusive<'_, F>,
+        sync: bool,
+    ) -> Result<usize> {
+        // SAFETY: By the type invariant; the file is open.
+        check_lock(unsafe { File::from_raw((*self.iocb).ki_filp) }, lock)?;
+        // RWF_NOAPPEND was asked of the user's inode alone. (F_SETFL is by `follow_flags`.)
+        // SAFETY: By the type invariant.
+        let appends = unsafe { (*self.iocb).ki_flags } & bindings::IOCB_APPEND as i32 != 0;
+        let opened_so = real.flags() & bindings::O_APPEND != 0;
+        if opened_so && !appends && has_flag(real.inode(), bindings::S_APPEND) {
+            return Err(EPERM);
+        }
+        let mut ctx = writing_context::<F, E>(cred);
+        // SAFETY: By the type invariants; the context is copied where it is needed for longer.
+        to_length(unsafe {
+            let mut flags = (*self.iocb).ki_flags;
+            if !sync {
+                flags &= !(bindings::IOCB_ALL_SYNC as i32);
+            }
+            bindings::backing_file_write_iter(real.as_ptr(), self.iter, self.iocb, flags, &mut ctx)
+        })
+    }
+}
+
+/// A splice from a pipe into a file that a user asked for.
+///
+/// # Invariants
+///
+/// All pointers are what the VFS passed to `->splice_write()` for a file of `F`, during that call.
+pub struct SpliceWrite<'a, F: Ours> {
+    pub(crate) _file: PhantomData<&'a File<F>>,
+    pub(crate) file: *mut bindings::file,
+    pub(crate) position: &'a mut i64,
+    pub(crate) pipe: *mut bindings::pipe_inode_info,
+    pub(crate) len: usize,
+    pub(crate) flags: u32,
+}
+
+impl<F: Ours> SpliceWrite<'_, F> {
+    /// Passes it down (wraps `backing_file_splice_write()`, which takes privileges away of the user's file,
+    /// and so wants its inode locked); gives the number of bytes.
+    ///
+    /// # Errors
+    ///
+    /// What the filesystem gives. `EINVAL`: it is the lock of another inode.
+    pub fn forward<E: WriteEnd<F>>(
+        self,
+        real: &Backing,
+        cred: &Credential,
+        lock: &Exclusive<'_, F>,
+    ) -> Result<usize> {
+        // SAFETY: By the type invariant; the file is open.
+        check_lock(unsafe { File::from_raw(self.file) }, lock)?;
+        let mut ctx = writing_context::<F, E>(cred);
+        let mut iocb = bindings::kiocb::default();
+        // SAFETY: By the type invariant; the request lives on our stack for the call.
+        let result = unsafe {
+            bindings::vfs_helper_init_sync_kiocb(&mut iocb, self.file);
+            iocb.ki_pos = *self.position;
+            bindings::backing_file_splice_write(
+                self.pipe,
+                real.as_ptr(),
+                &mut iocb,
+                self.len,
+                self.flags,
+                &mut ctx,
+            )
+        };
+        *self.position = iocb.ki_pos;
+        to_length(result)
+    }
+}
+
+/// Whether `lock` is that of the inode of `file`.
+#[inline]
+fn check_lock<F: Ours>(file: &File<F>, lock: &Exclusive<'_, F>) -> Result {
+    if lock.is_of(file.inode()) {
+        Ok(())
+    } else {
+        Err(EINVAL)
+    }
+}
+
+/// Notes that a file of ours was read, if its access time is due (wraps `touch_atime()`, which comes
+/// to [`AttrOps::touch`](crate::ops::AttrOps::touch)).
+///
+/// # Context
+///
+/// May sleep.
+pub fn note_access<F: Ours>(file: &File<F>) {
+    if file.flags() & bindings::O_NOATIME == 0 {
+        // SAFETY: The path of an open file is constant.
+        unsafe { bindings::touch_atime(&raw const (*file.as_ptr()).__bindgen_anon_1.f_path) };
+    }
+}
+
+/// Takes away what a write takes away of a file of ours: set-user-ID, capabilities (wraps
+/// `file_remove_privs()`).
+///
+/// # Errors
+///
+/// What changing the attributes gives. `EINVAL`: it is the lock of another inode.
+///
+/// # Context
+///
+/// May sleep.
+pub fn remove_privileges<F: Ours>(file: &File<F>, lock: &Exclusive<'_, F>) -> Result {
+    check_lock(file, lock)?;
+    // SAFETY: The file is open, its inode locked.
+    to_result(unsafe { bindings::vfs_helper_file_remove_privs(file.as_ptr()) })
+}
+
+/// Allocates, punches, zeroes, … a range of bytes (wraps `vfs_fallocate()`).
+///
+/// # Errors
+///
+/// `EOPNOTSUPP`, `EINVAL`, `ENOSPC`, `EFBIG`, …
+///
+/// # Context
+///
+/// May sleep.
+pub fn allocate(
+    _c: &Override<'_>,
+    real: &File<Foreign>,
+    mode: i32,
+    offset: i64,
+    len: i64,
+) -> Result {
+    // SAFETY: The file is open.
+    to_result(unsafe { bindings::vfs_fallocate(real.as_ptr(), mode, offset, len) })
+}
+
+/// Which way bytes go from one file to another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Transfer {
+    /// Copied (`copy_file_range(2)`).
+    Copy,
+    /// Shared (`FICLONE`).
+    Clone,
+    /// Shared if they are the same already (`FIDEDUPERANGE`).
+    Deduplicate,
+}
+
+/// A range of bytes to be transferred.
+#[derive(Clone, Copy)]
+pub struct TransferRange {
+    /// Where it begins in the source.
+    pub from: i64,
+    /// Where it begins in the destination.
+    pub to: i64,
+    /// Its length.
+    pub len: i64,
+    pub(crate) flags: u32,
+}
+
+/// Transfers bytes from one real file to another; gives how many (wraps `vfs_copy_file_range()`,
+/// `vfs_clone_file_range()` or `vfs_dedupe_file_range_one()`).
+///
+/// # Errors
+///
+/// `EXDEV`, `EOPNOTSUPP`, `EINVAL`, `ENOSPC`, …
+///
+/// # Context
+///
+/// May sleep.
+pub fn transfer(
+    _c: &Override<'_>,
+    how: Transfer,
+    from: &File<Foreign>,
+    to: &File<Foreign>,
+    range: TransferRange,
+) -> Result<i64> {
+    // SAFETY: Both files are open.
+    let result = unsafe {
+        match how {
+            Transfer::Copy => bindings::vfs_copy_file_range(
+                from.as_ptr(),
+                range.from,
+                to.as_ptr(),
+                range.to,
+                range.len as usize,
+                range.flags,
+            ) as i64,
+            Transfer::Clone => bindings::vfs_clone_file_range(
+                from.as_ptr(),
+                range.from,
+                to.as_ptr(),
+                range.to,
+                range.len,
+                range.flags,
+            ),
+            Transfer::Deduplicate => bindings::vfs_dedupe_file_range_one(
+                from.as_ptr(),
+                range.from,
+                to.as_ptr(),
+                range.to,
+                range.len,
+                range.flags,
+            ),
+        }
+    };
+    if result < 0 {
+        Err(from_number(result))
+    } else {
+        Ok(result)
+    }
+}
+
+/// Checks that the source of a transfer may be read (wraps `rw_verify_area()`).
+///
+/// # Errors
+///
+/// `EINVAL`, `EACCES` by an LSM.
+pub fn verify_read(_c: &Override<'_>, real: &File<Foreign>, range: TransferRange) -> Result {
+    // SAFETY: The file is open.
+    to_result(unsafe {
+        bindings::vfs_helper_verify_read(real.as_ptr(), &range.from, range.len as usize)
+    })
+}
+
+/// A mapping into memory that a user asked for.
+///
+/// # Invariants
+///
+/// What the VFS passed to `->mmap()`, during that call.
+pub struct MapRequest<'a>(*mut bindings::vm_area_struct, PhantomData<&'a ()>);
+
+impl MapRequest<'_> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    pub(crate) unsafe fn from_raw(vma: *mut bindings::vm_area_struct) -> Self {
+        Self(vma, PhantomData)
+    }
+
+    /// Maps the real file instead (wraps `backing_file_mmap()`): faults then never come to us.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: the real file can't be mapped. `EACCES`: shared, and it is append-only. What the filesystem
+    /// gives.
+    pub fn forward(self, real: &Backing, cred: &Credential) -> Result {
+        // SAFETY: By the type invariant; the flags of an area that is being mapped are ours to read.
+        let flags = unsafe { (*self.0).__bindgen_anon_2.vm_flags };
+        if flags & bindings::VM_SHARED != 0 && has_flag(real.inode(), bindings::S_APPEND) {
+            return Err(EACCES);
+        }
+        let mut ctx = context(cred);
+        // SAFETY: By the type invariants.
+        to_result(unsafe { bindings::backing_file_mmap(real.as_ptr(), self.0, &mut ctx) })
+    }
+}
+
+/// Tells the real file that a descriptor of the user's file is closed (calls its `->flush()`).
+///
+/// # Errors
+///
+/// What the filesystem gives.
+///
+/// # Context
+///
+/// May sleep.
+pub fn flush(_c: &Override<'_>, real: &File<Foreign>, owner: LockOwner) -> Result {
+    // SAFETY: The file is open, its operations are constant.
+    unsafe {
+        match (*(*real.as_ptr()).f_op).flush {
+            Some(flush) => to_result(flush(real.as_ptr(), owner.0)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Who holds POSIX locks: an opaque value to pass on.
+pub struct LockOwner(pub(crate) bindings::fl_owner_t);
+
+/// Passes on what the user says of his use of the file (wraps `vfs_fadvise()`).
+///
+/// # Errors
+///
+/// `EINVAL`, `ESPIPE`.
+pub fn advise(
+    _c: &Override<'_>,
+    real: &File<Foreign>,
+    offset: i64,
+    len: i64,
+    advice: i32,
+) -> Result {
+    // SAFETY: The file is open.
+    to_result(unsafe { bindings::vfs_fadvise(real.as_ptr(), offset, len, advice) })
+}

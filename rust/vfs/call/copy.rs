@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Copying data from one file below to another.
+//!
+//! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
+//! [`include/linux/splice.h`](srctree/include/linux/splice.h)
+
+use crate::object::file::OwnedFile;
+use crate::object::waited_for::about_to_ask;
+use crate::sys::bindings;
+use crate::sys::cred::Override;
+use crate::sys::errno::from_number;
+use crate::sys::errno::to_result;
+use crate::sys::pause;
+use kernel::prelude::*;
+
+/// How much is copied between two looks at whether we are to be killed, in bytes.
+const CHUNK: i64 = 1 << 20;
+
+/// Part of a file that has data, in bytes.
+#[derive(Clone, Copy, Default)]
+struct Piece {
+    start: i64,
+    /// The first byte behind it.
+    end: i64,
+}
+
+/// How data was copied.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Copied {
+    /// The two files share it, by a transaction of the filesystem: it is on disk before whatever is
+    /// done to the file then.
+    Shared,
+    /// It was written, and may be in memory only.
+    Written,
+}
+
+impl OwnedFile {
+    /// The first data within `rest`: up to the next hole, or, without `small_holes`, a chunk, whether
+    /// there is a hole in it or not; `None`: a hole is all there is (wraps `vfs_llseek()`). What it gives is not
+    /// empty and within `rest`, whatever the filesystem answers.
+    ///
+    /// # Errors
+    ///
+    /// `EIO`: the answer can't be. What the filesystem gives.
+    fn next_data(&self, rest: Piece, small_holes: bool) -> Result<Option<Piece>> {
+        let start = match self.seek(rest.start, bindings::SEEK_DATA as i32) {
+            Ok(start) => start,
+            Err(e) if e == ENXIO => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        if !(rest.start..rest.end).contains(&start) {
+            return Err(EIO);
+        }
+        let end = if small_holes {
+            self.seek(start, bindings::SEEK_HOLE as i32)?
+        } else {
+            start.saturating_add(CHUNK)
+        };
+        if end <= start {
+            return Err(EIO);
+        }
+        let end = end.min(rest.end);
+        Ok(Some(Piece { start, end }))
+    }
+
+    /// Finds pieces of data at or behind `at`, before `len`: as many as `pieces` has room for, or all.
+    /// Several before one of them is read: what reading ahead brings into the page cache is data to
+    /// some filesystems, whether it was ever written or not.
+    fn find_data<'a>(&self, mut at: i64, len: i64, pieces: &'a mut [Piece]) -> &'a [Piece] {
+        // SAFETY: The file is open; in that place regular files have what they read ahead.
+        let reads_ahead = unsafe { (*self.as_ptr()).__bindgen_anon_3.f_ra.ra_pages } > 0;
+        // In memory the search for a hole goes through all pages. What takes as much as it has bytes
+        // has few; but all of it may be allocated and little written.
+        let small_holes = reads_ahead || self.inode().allocated() < len as u64;
+        let mut found = 0;
+        for piece in pieces.iter_mut() {
+            if at >= len {
+                break;
+            }
+            let rest = Piece {
+                start: at,
+                end: len,
+            };
+            *piece = match self.next_data(rest, small_holes) {
+                Ok(Some(next)) => next,
+                Ok(None) => break,
+                // Its filesystem does not say, or what can't be.
+                Err(_) => rest,
+            };
+            at = piece.end;
+            found += 1;
+        }
+        pieces.get(..found).unwrap_or(&[])
+    }
+
+    /// Copies a piece of `from` to the same place; whether `from` still had all of it (wraps
+    /// `do_splice_direct()`).
+    fn copy_piece(&self, from: &Self, piece: Piece) -> Result<bool> {
+        let mut at = piece.start;
+        while at < piece.end {
+            pause::at(c"copy_piece");
+            crate::sys::task::check_killed()?;
+            let mut to = at;
+            // SAFETY: Both files are open, the positions are ours.
+            let done = unsafe {
+                bindings::do_splice_direct(
+                    from.as_ptr(),
+                    &mut at,
+                    self.as_ptr(),
+                    &mut to,
+                    piece.end.saturating_sub(at).min(CHUNK) as usize,
+                    bindings::SPLICE_F_MOVE,
+                )
+            };
+            if done < 0 {
+                return Err(from_number(done as i64));
+            }
+            if done == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Copies `len` bytes of `from`: by sharing them where the filesystem can, else by copying, with
+    /// holes left out (wraps `vfs_clone_file_range()` and `do_splice_direct()`).
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`: the task is being killed. `ENOSPC`, `EDQUOT`, `EIO`, …
+    ///
+    /// # Context
+    ///
+    /// Sleeps; takes as long as it takes. Protection against freezing must not be held: it is taken for each
+    /// piece, and taken twice it waits for a freezer that waits for the first (with lockdep that is asserted).
+    pub fn copy_from(&self, _c: &Override<'_>, from: &Self, len: u64) -> Result<Copied> {
+        let len = i64::try_from(len).map_err(|_| EFBIG)?;
+        // SAFETY: The super block of an open file is valid.
+        #[cfg(CONFIG_LOCKDEP)]
+        unsafe {
+            bindings::vfs_helper_lockdep_not_writing(self.inode().super_block().as_ptr())
+        };
+        // That of what is written to is asked by the calls below, each of which has the right to write while it does.
+        about_to_ask(from.inode().super_block());
+        // SAFETY: Both files are open.
+        let cloned =
+            unsafe { bindings::vfs_clone_file_range(from.as_ptr(), 0, self.as_ptr(), 0, len, 0) };
+        if cloned == len {
+            return Ok(Copied::Shared);
+        }
+        let zero = 0i64;
+        // SAFETY: Both files are open.
+        unsafe {
+            to_result(bindings::vfs_helper_verify_read(
+                from.as_ptr(),
+                &zero,
+                len as usize,
+            ))?;
+            to_result(bindings::vfs_helper_verify_write(
+                self.as_ptr(),
+                &zero,
+                len as usize,
+            ))?;
+        }
+        let mut room = [Piece::default(); 16];
+        let mut at = 0;
+        loop {
+            let pieces = from.find_data(at, len, &mut room);
+            let Some(last) = pieces.last() else {
+                return Ok(Copied::Written);
+            };
+            for piece in pieces {
+                if !self.copy_piece(from, *piece)? {
+                    return Ok(Copied::Written);
+                }
+            }
+            at = last.end;
+        }
+    }
+}

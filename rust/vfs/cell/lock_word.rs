@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A word of bits with a lock in it.
+//!
+//! C header: [`include/linux/wait_bit.h`](srctree/include/linux/wait_bit.h)
+
+use crate::sys::bindings;
+use core::marker::PhantomData;
+use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::Ordering;
+use kernel::prelude::*;
+
+/// A word of bits, one of which is a lock that tasks sleep for.
+///
+/// # Invariants
+///
+/// Bit [`LockWord::LOCK`] is set while, and only while, somebody has a [`WordGuard`].
+#[derive(Default)]
+pub struct LockWord(AtomicUsize);
+
+/// The lock of a [`LockWord`] is held.
+#[must_use = "the lock is released when the guard is dropped"]
+pub struct WordGuard<'a> {
+    word: &'a LockWord,
+    #[cfg(CONFIG_LOCKDEP)]
+    depth: u32,
+    // To lockdep a lock belongs to a task.
+    _not_send: PhantomData<*const ()>,
+}
+
+impl LockWord {
+    const LOCK: u32 = usize::BITS - 1;
+
+    /// A word with these bits, not locked.
+    pub const fn new(bits: usize) -> Self {
+        Self(AtomicUsize::new(bits & !(1 << Self::LOCK)))
+    }
+
+    /// The bits, without the lock.
+    #[inline]
+    pub fn bits(&self) -> usize {
+        self.0.load(Ordering::Acquire) & !(1 << Self::LOCK)
+    }
+
+    /// Sets bits.
+    pub fn set(&self, bits: usize) {
+        self.0
+            .fetch_or(bits & !(1 << Self::LOCK), Ordering::Release);
+    }
+
+    /// Clears bits.
+    pub fn clear(&self, bits: usize) {
+        self.0.fetch_and(!bits | 1 << Self::LOCK, Ordering::Release);
+    }
+
+    /// Sets some bits and clears others, at once: nobody sees one without the other.
+    pub fn change(&self, set: usize, clear: usize) {
+        let lock = 1 << Self::LOCK;
+        let change = |bits| Some(bits & (!clear | lock) | set & !lock);
+        // It never fails, as a word is always given.
+        let _ = self
+            .0
+            .fetch_update(Ordering::Release, Ordering::Relaxed, change);
+    }
+
+    /// Locks it (wraps `wait_on_bit_lock()`), for a filesystem of this stacking depth (see
+    /// [`Locked::new`](crate::cell::locked::Locked::new)). A task may hold one of each depth.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`: the task is being killed.
+    ///
+    /// # Context
+    ///
+    /// Sleeps until it is free.
+    pub fn lock(&self, depth: u32) -> Result<WordGuard<'_>> {
+        #[cfg(not(CONFIG_LOCKDEP))]
+        let _ = depth;
+        // SAFETY: No requirement; it tells lockdep what is about to be waited for.
+        #[cfg(CONFIG_LOCKDEP)]
+        unsafe {
+            bindings::vfs_helper_lockdep_word_acquire(depth)
+        };
+        // SAFETY: The word lives as long as the borrow, the bit is within it.
+        let result =
+            unsafe { bindings::vfs_helper_bit_lock_killable(self.0.as_ptr(), Self::LOCK as i32) };
+        if result != 0 {
+            // SAFETY: It was acquired above.
+            #[cfg(CONFIG_LOCKDEP)]
+            unsafe {
+                bindings::vfs_helper_lockdep_word_release(depth)
+            };
+            return Err(EINTR);
+        }
+        // INVARIANT: The bit was just set by us.
+        Ok(WordGuard {
+            word: self,
+            #[cfg(CONFIG_LOCKDEP)]
+            depth,
+            _not_send: PhantomData,
+        })
+    }
+}
+
+impl Drop for WordGuard<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant of the word the bit is ours.
+        unsafe { bindings::vfs_helper_bit_unlock(self.word.0.as_ptr(), LockWord::LOCK as i32) };
+        // SAFETY: It was acquired with the bit, by this task.
+        #[cfg(CONFIG_LOCKDEP)]
+        unsafe {
+            bindings::vfs_helper_lockdep_word_release(self.depth)
+        };
+    }
+}

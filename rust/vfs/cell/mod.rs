@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Where something is kept: locked, set once, or as bits of a word. They know nothing of the VFS.
+
+pub mod byte_vec;
+pub mod lock_word;
+pub mod locked;
+pub mod set_once;

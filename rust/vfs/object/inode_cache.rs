@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The inode cache: how inodes of our own come to be, are found again, and go.
+//!
+//! They are allocated together with their data from one slab cache, and found again in the inode
+//! cache by the address of the real inode they stand for. Their life: [`New`] (nobody else sees it),
+//! then [`Inode`] (counted) or [`RcuInode`] (in RCU-walk), then evicted: the pins of the data are
+//! released, and after a grace period the data is dropped and the memory freed.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use crate::object::idmap::Idmap;
+use crate::object::inode::copy_attributes;
+use crate::object::inode::mode;
+use crate::object::inode::Inode;
+use crate::object::inode::Protection;
+use crate::object::inode::RcuInode;
+use crate::object::inode::COPIED_FLAGS;
+use crate::object::pinned;
+use crate::object::pinned::PinSet;
+use crate::object::super_block::SuperBlock;
+use crate::object::Foreign;
+use crate::object::Ours;
+use crate::sys::bindings;
+use core::cell::UnsafeCell;
+use core::marker::PhantomData;
+use core::mem::offset_of;
+use core::ptr::NonNull;
+use kernel::ffi;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+use kernel::types::Opaque;
+
+/// What an inode of ours is found by in the inode cache: a real inode, by address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InodeKey(usize);
+
+impl RcuInode<Foreign> {
+    /// What identifies it while it is cached.
+    #[inline]
+    pub fn key(&self) -> InodeKey {
+        InodeKey(self.as_ptr() as usize)
+    }
+}
+
+impl<F: Ours> Inode<F> {
+    /// Makes it found by `key` from now on, and no more by another, if there was one (wraps
+    /// `remove_inode_hash()` and `__insert_inode_hash()`). Whoever looks for the old key meanwhile finds
+    /// either this inode or none.
+    ///
+    /// # Context
+    ///
+    /// Any; does not sleep. Callers take turns.
+    pub fn hash_by(&self, key: InodeKey) {
+        // SAFETY: The inode is valid and counted, so that nobody else takes it out of the cache. Who looks
+        // for an inode without a lock (`find_inode()`) compares the key with either value, and if he is led
+        // from one chain into the other and finds nothing, he looks once more, under `inode_hash_lock`,
+        // before he makes a new one.
+        unsafe {
+            bindings::vfs_helper_rehash_inode(self.as_ptr(), key.0 as *mut ffi::c_void);
+        }
+    }
+
+    /// From now on it is found by no key: who looks for its object makes a new inode. Whoever has this one keeps it
+    /// (wraps `remove_inode_hash()`).
+    ///
+    /// # Context
+    ///
+    /// Any; does not sleep.
+    pub fn leave_cache(&self) {
+        // SAFETY: The inode is valid, and set up: a new one is no `Inode` before it is. Looking for an inode copes
+        // with one that leaves its chain at any time, as evicting one does the same.
+        unsafe { bindings::vfs_helper_unhash_inode(self.as_ptr()) };
+    }
+}
+
+/// Private data of an inode.
+///
+/// It is dropped in an RCU callback: dropping it must not sleep.
+pub trait InodeData: Default + Send + Sync {
+    /// All that it pins.
+    type Pins: PinSet;
+
+    /// The pins: a field of the data itself, not in memory of its own. They are given back when the
+    /// inode is evicted. (What is shown instead of such a field is left alone, and a pin anywhere else is
+    /// lost: it stays for good, and the kernel's log says so.)
+    fn pins(&self) -> &Self::Pins;
+}
+
+/// An inode of ours in memory.
+pub(crate) struct Slot<F: Ours> {
+    data: UnsafeCell<F::InodeData>,
+    inode: Opaque<bindings::inode>,
+}
+
+impl<F: Ours> Slot<F> {
+    #[inline]
+    fn of(inode: *mut bindings::inode) -> *mut Self {
+        inode
+            .cast::<u8>()
+            .wrapping_sub(offset_of!(Self, inode))
+            .cast()
+    }
+
+    /// Prepares the part that survives from one use of the memory to the next.
+    pub(crate) unsafe extern "C" fn construct(slot: *mut ffi::c_void) {
+        // SAFETY: The slab allocator passes memory for a slot.
+        unsafe {
+            bindings::inode_init_once(Opaque::cast_into(&raw const (*slot.cast::<Self>()).inode))
+        };
+    }
+
+    /// `->alloc_inode()`.
+    pub(crate) unsafe extern "C" fn alloc(sb: *mut bindings::super_block) -> *mut bindings::inode {
+        let cache = F::fs_type().cache();
+        if cache.is_null() {
+            // It is another type now than the one that was registered.
+            return core::ptr::null_mut();
+        }
+        // SAFETY: The VFS passes a super block of ours; the type has its cache while it is registered, of
+        // objects of this size.
+        unsafe {
+            let slot: *mut Self = bindings::kmem_cache_alloc_lru_noprof(
+                cache,
+                &raw mut (*sb).s_inode_lru,
+                bindings::GFP_KERNEL,
+            )
+            .cast();
+            if slot.is_null() {
+                return core::ptr::null_mut();
+            }
+            (&raw mut (*slot).data).write(UnsafeCell::new(F::InodeData::default()));
+            Opaque::cast_into(&raw const (*slot).inode)
+        }
+    }
+
+    /// `->destroy_inode()`: nobody counts on it any more, but RCU-walk may still see it.
+    pub(crate) unsafe extern "C" fn destroy(inode: *mut bindings::inode) {
+        // SAFETY: The VFS passes an inode of ours, once, when its last reference is gone. What lies within
+        // its data belongs to it, so nobody has a `Held` of a pin there any more.
+        unsafe {
+            let data = &*(*Self::of(inode)).data.get();
+            let pins = data.pins();
+            let offset = (&raw const *pins)
+                .addr()
+                .wrapping_sub((&raw const *data).addr());
+            if offset < size_of::<F::InodeData>() {
+                pinned::release_all(pins);
+            }
+        }
+    }
+
+    /// `->free_inode()`: called after a grace period.
+    pub(crate) unsafe extern "C" fn free(inode: *mut bindings::inode) {
+        // SAFETY: Nobody can see the inode any more. The cache outlives it: a type waits for RCU
+        // callbacks before it destroys its cache.
+        unsafe {
+            let slot = Self::of(inode);
+            (&raw mut (*slot).data).drop_in_place();
+            // This finds the cache by the object.
+            bindings::kfree(slot.cast());
+        }
+    }
+}
+
+impl<F: Ours> RcuInode<F> {
+    /// The private data. What it pins may have been released already: only [`Inode::held`] lets one
+    /// use the dentries.
+    #[inline]
+    pub fn data(&self) -> &F::InodeData {
+        // SAFETY: Inodes of `F` are allocated within a `Slot<F>`, whose data is whole from its
+        // allocation to the end of the grace period.
+        unsafe { &*(*Slot::<F>::of(self.as_ptr())).data.get() }
+    }
+}
+
+/// An inode of ours that nobody else sees yet.
+///
+/// Dropped before [`New::init`], it is taken out of the cache, and whoever waits for it starts over.
+///
+/// # Invariants
+///
+/// We hold the only count; `hashed` tells whether it is in the inode cache, locked as new.
+pub struct New<F: Ours> {
+    inode: NonNull<bindings::inode>,
+    hashed: bool,
+    _owner: PhantomData<F>,
+}
+
+/// What the inode cache has for a key.
+pub enum Cached<F: Ours> {
+    /// An inode in use.
+    Found(ARef<Inode<F>>),
+    /// A fresh one for us to set up.
+    New(New<F>),
+}
+
+impl<F: Ours> SuperBlock<F> {
+    /// The inode cached for `key`, or a new one under that key (wraps `iget5_locked()`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    ///
+    /// # Context
+    ///
+    /// May sleep: waits for an inode that is being set up or evicted.
+    pub fn get_or_new(&self, key: InodeKey) -> Result<Cached<F>> {
+        // SAFETY: The callbacks compare and set `i_private` with the key, and nothing else.
+        let inode = unsafe {
+            bindings::iget5_locked(
+                self.as_ptr(),
+                key.0 as u64,
+                Some(test_key),
+                Some(set_key),
+                key.0 as *mut ffi::c_void,
+            )
+        };
+        let inode = NonNull::new(inode).ok_or(ENOMEM)?;
+        // SAFETY: The inode is counted for us.
+        let state = unsafe { (&raw const (*inode.as_ptr()).i_state.__state).read_volatile() };
+        if state & bindings::inode_state_flags_enum_I_NEW == 0 {
+            // SAFETY: As above; it is of our super block, hence of `F`.
+            return Ok(Cached::Found(unsafe { ARef::from_raw(inode.cast()) }));
+        }
+        // INVARIANT: It is new, hence ours alone.
+        Ok(Cached::New(New {
+            inode,
+            hashed: true,
+            _owner: PhantomData,
+        }))
+    }
+
+    /// The inode cached for `key`, if there is one (wraps `ilookup5()`).
+    ///
+    /// # Context
+    ///
+    /// May sleep: waits for an inode that is being set up or evicted.
+    pub fn cached(&self, key: InodeKey) -> Option<ARef<Inode<F>>> {
+        // SAFETY: The callback compares `i_private` with the key, and nothing else.
+        let inode = unsafe {
+            bindings::ilookup5(
+                self.as_ptr(),
+                key.0 as u64,
+                Some(test_key),
+                key.0 as *mut ffi::c_void,
+            )
+        };
+        // SAFETY: The inode is counted for us, and of our super block, hence of `F`.
+        NonNull::new(inode).map(|inode| unsafe { ARef::from_raw(inode.cast()) })
+    }
+
+    /// A new inode that can't be found by any key (wraps `new_inode()`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new_inode(&self) -> Result<New<F>> {
+        // SAFETY: The super block is valid.
+        let inode = unsafe { bindings::new_inode(self.as_ptr()) };
+        // INVARIANT: It was just made.
+        Ok(New {
+            inode: NonNull::new(inode).ok_or(ENOMEM)?,
+            hashed: false,
+            _owner: PhantomData,
+        })
+    }
+}
+
+unsafe extern "C" fn test_key(inode: *mut bindings::inode, key: *mut ffi::c_void) -> i32 {
+    // SAFETY: The inode cache passes an inode of the super block in question.
+    i32::from(unsafe { (*inode).i_private } == key)
+}
+
+unsafe extern "C" fn set_key(inode: *mut bindings::inode, key: *mut ffi::c_void) -> i32 {
+    // SAFETY: The inode cache passes a new inode.
+    unsafe { (*inode).i_private = key };
+    0
+}
+
+/// Stands for "ask the filesystem each time" in the ACL fields of an inode.
+const ACL_DONT_CACHE: *mut kernel::bindings::posix_acl =
+    -3isize as *mut kernel::bindings::posix_acl;
+
+impl<F: Ours> New<F> {
+    /// Makes it a copy of `real` seen through `idmap`: type, mode, owner, times, size, links and
+    /// flags; with number `ino`, `protection` beside that of the flags, and private `data`. From
+    /// here on everybody may see it.
+    pub fn init(
+        self,
+        real: &RcuInode<Foreign>,
+        idmap: &Idmap,
+        ino: u64,
+        protection: Protection,
+        data: F::InodeData,
+    ) -> ARef<Inode<F>> {
+        let (inode, hashed) = (self.inode, self.hashed);
+        core::mem::forget(self);
+        let ptr = inode.as_ptr();
+        // SAFETY: By the type invariant nobody else sees the inode. `real` is an inode, whose
+        // attributes may be read at any time.
+        unsafe {
+            *(*Slot::<F>::of(ptr)).data.get() = data;
+
+            let from = real.as_ptr();
+            let mode = real.mode();
+            (*ptr).i_ino = ino;
+            (*ptr).i_flags |=
+                bindings::S_NOCMTIME | ((*from).i_flags & COPIED_FLAGS) | protection.flags();
+            if F::HAS_ACL_FOR_CHECK && mode & mode::FORMAT != mode::SYMLINK {
+                // In RCU-walk the VFS calls the operation without asking whether it is there.
+                (*ptr).i_acl = ACL_DONT_CACHE;
+                (*ptr).i_default_acl = ACL_DONT_CACHE;
+            }
+            (((*ptr).i_uid), ((*ptr).i_gid)) = idmap.owner_of(real);
+            (*ptr).i_mode = mode;
+            copy_attributes(ptr, from);
+            #[cfg(CONFIG_LOCKDEP)]
+            bindings::vfs_helper_lockdep_inode(ptr);
+            bindings::set_nlink(ptr, if real.is_dir() { 1 } else { real.nlink() });
+            match mode & mode::FORMAT {
+                mode::DIRECTORY => {
+                    (*ptr).i_op = F::DIR_INODE;
+                    (*ptr).__bindgen_anon_3.i_fop = F::DIR_FILE;
+                }
+                mode::REGULAR => {
+                    (*ptr).i_op = F::REGULAR_INODE;
+                    (*ptr).__bindgen_anon_3.i_fop = F::REGULAR_FILE;
+                    (*(*ptr).i_mapping).a_ops = F::ADDRESS_SPACE;
+                }
+                mode::SYMLINK if real.is_magic_link() => {
+                    (*ptr).i_op = F::MAGIC_LINK_INODE;
+                }
+                mode::SYMLINK => (*ptr).i_op = F::SYMLINK_INODE,
+                _ => {
+                    (*ptr).i_op = F::SPECIAL_INODE;
+                    bindings::init_special_inode(ptr, mode, real.rdev());
+                }
+            }
+            if hashed {
+                bindings::unlock_new_inode(ptr);
+            }
+            // The count that `New` held goes to the caller.
+            ARef::from_raw(inode.cast())
+        }
+    }
+}
+
+impl<F: Ours> Drop for New<F> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the count is ours, and the inode was never set up.
+        unsafe {
+            if self.hashed {
+                bindings::iget_failed(self.inode.as_ptr());
+            } else {
+                bindings::iput(self.inode.as_ptr());
+            }
+        }
+    }
+}

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! References from an inode of ours to objects below, readable in RCU-walk.
+//!
+//! An inode of a stacking filesystem keeps its real dentries for as long as it lives, yet it must
+//! give them back *before* its memory is freed: `dput()` may sleep, and the memory goes in an RCU
+//! callback. In between, a path walk under RCU may still look at the inode. So a pin has two lives:
+//! *held*, while somebody counts a reference on our inode, when the dentry may be used; and
+//! *released*, when only the real inode's memory can be relied on, until the grace period ends. The
+//! types keep the two apart: a dentry is given only for a [`Held`] pin.
+//!
+//! Where the pins of an inode are is no matter of trust: they are in a [`PinSet`], which is made of the
+//! containers of this crate alone, and this crate goes through it. A container owns what is in it, so
+//! that a set can't lead to the pins of another inode, and none in it can be left out.
+//!
+//! C document:
+//! [`Documentation/filesystems/path-lookup.rst`](srctree/Documentation/filesystems/path-lookup.rst)
+
+use crate::cell::set_once::LateBox;
+use crate::cell::set_once::SetOnce;
+use crate::object::dentry::Positive;
+use crate::object::inode::RcuInode;
+use crate::object::Foreign;
+use crate::sys::bindings;
+use core::ops::Deref;
+use core::ptr::NonNull;
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+
+/// A borrow of something within the private data of an inode, by somebody who holds a counted
+/// reference on that inode (not merely an RCU read lock).
+///
+/// # Invariants
+///
+/// The referent lies in the data of an inode on which a count is held for `'a`, or in data that is
+/// not yet part of any inode.
+pub struct Held<'a, T: ?Sized>(&'a T);
+
+impl<T: ?Sized> Clone for Held<'_, T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: ?Sized> Copy for Held<'_, T> {}
+
+impl<T: ?Sized> Deref for Held<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        self.0
+    }
+}
+
+impl<'a, T: ?Sized> Held<'a, T> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    #[inline]
+    pub(crate) unsafe fn new(data: &'a T) -> Self {
+        // INVARIANT: By the requirement.
+        Self(data)
+    }
+
+    /// Something within it. The signature lets nothing out that does not come from the referent.
+    #[inline]
+    pub fn map<U: ?Sized>(self, f: impl for<'x> FnOnce(&'x T) -> &'x U) -> Held<'a, U> {
+        // INVARIANT: What `f` returns for any lifetime is part of what it got, or static.
+        Held(f(self.0))
+    }
+
+    /// Something within it that may not be there.
+    #[inline]
+    pub fn and_then<U: ?Sized>(
+        self,
+        f: impl for<'x> FnOnce(&'x T) -> Option<&'x U>,
+    ) -> Option<Held<'a, U>> {
+        // INVARIANT: As in `map`.
+        f(self.0).map(Held)
+    }
+
+    /// The borrow itself.
+    #[inline]
+    pub fn get(self) -> &'a T {
+        self.0
+    }
+}
+
+impl<'a, T> Held<'a, [T]> {
+    /// Each element, held.
+    #[inline]
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = Held<'a, T>> + ExactSizeIterator {
+        // INVARIANT: Elements are part of the slice.
+        self.0.iter().map(Held)
+    }
+}
+
+/// A reference from the private data of an inode to a positive dentry below.
+///
+/// # Invariants
+///
+/// `dentry` is positive and `inode` is its inode. A count on `dentry` is ours while `released` is
+/// false. After that, `inode` remains readable until the end of the RCU grace period after which
+/// the data that holds the pin is freed.
+pub struct PinnedDentry {
+    dentry: NonNull<bindings::dentry>,
+    inode: NonNull<bindings::inode>,
+    tag: u32,
+    released: AtomicBool,
+}
+
+// SAFETY: Neither dentries nor inodes are bound to a task.
+unsafe impl Send for PinnedDentry {}
+
+// SAFETY: The pointers are constant, the flag is atomic.
+unsafe impl Sync for PinnedDentry {}
+
+impl PinnedDentry {
+    /// Keeps `dentry`, and with it a number of its owner's.
+    pub fn new(dentry: ARef<Positive<Foreign>>, tag: u32) -> Self {
+        let inode = NonNull::from(dentry.inode()).cast();
+        // INVARIANT: The count of `dentry` is taken over; a positive dentry keeps its inode.
+        Self {
+            dentry: ARef::into_raw(dentry).cast(),
+            inode,
+            tag,
+            released: AtomicBool::new(false),
+        }
+    }
+
+    /// The number that was given with the dentry.
+    #[inline]
+    pub fn tag(&self) -> u32 {
+        self.tag
+    }
+
+    /// The real inode: also under RCU, when the pin may have been released already.
+    #[inline]
+    pub fn inode(&self) -> &RcuInode<Foreign> {
+        // SAFETY: By the type invariant the memory is that of an inode while `self` can be seen:
+        // inodes are freed after a grace period, by every filesystem that supports RCU-walk.
+        unsafe { RcuInode::from_raw(self.inode.as_ptr()) }
+    }
+
+    /// The pin of somebody who has it for himself: it is in no inode that others can see, so nobody
+    /// releases it.
+    #[inline]
+    pub fn unshared(&mut self) -> Held<'_, Self> {
+        // INVARIANT: The data of a published inode is only borrowed shared: by the exclusive borrow
+        // this is no part of one.
+        Held(self)
+    }
+
+    /// Gives the dentry back; the inode can still be read under RCU.
+    ///
+    /// # Safety
+    ///
+    /// The pin must be in the data of an inode that nobody counts on any more, so that there is no
+    /// [`Held`] of it.
+    unsafe fn release(&self) {
+        if !self.released.swap(true, Ordering::Release) {
+            // SAFETY: By the type invariant the count was ours, and this happens once.
+            unsafe { bindings::dput(self.dentry.as_ptr()) };
+        }
+    }
+
+    /// Asks the filesystem of the dentry in RCU-walk whether the dentry still is what it was.
+    /// `None`: it can't be told without sleeping.
+    pub(crate) fn revalidate_rcu(&self, flags: u32) -> Option<bool> {
+        if self.released.load(Ordering::Acquire) {
+            // Nothing is asked about what may be on its way out.
+            return None;
+        }
+        let dentry = self.dentry.as_ptr();
+        // SAFETY: Dentries are freed after a grace period; we are within one that began before the
+        // pin was released, as it was not a moment ago. Parent and inode are read once and may be gone
+        // (`d_inode == NULL`); the name is a copy of ours.
+        unsafe {
+            if (&raw const (*dentry).d_flags).read_volatile()
+                & bindings::dentry_flags_DCACHE_OP_REVALIDATE
+                == 0
+            {
+                return Some(true);
+            }
+            let parent = (&raw const (*dentry).d_parent).read_volatile();
+            let dir = (&raw const (*parent).d_inode).read_volatile();
+            if dir.is_null() {
+                return None;
+            }
+            let revalidate = (*(*dentry).d_op).d_revalidate?;
+            let mut bytes = bindings::shortname_store::default();
+            let name = short_name(dentry, &mut bytes)?;
+            let result = revalidate(dir, &name, dentry, flags);
+            if result < 0 {
+                None
+            } else {
+                Some(result > 0)
+            }
+        }
+    }
+}
+
+/// The name of a dentry as it is now, copied to `bytes`; `None` if it is long, and so not in the dentry
+/// itself, or being changed. (`take_dentry_name_snapshot()` waits for both: for a long name as long as
+/// the dentry is on its way out, which in an RCU read-side section can be for ever.)
+///
+/// # Safety
+///
+/// `dentry` must be a dentry whose memory stays, and the name must not be used after `bytes`.
+unsafe fn short_name(
+    dentry: *mut bindings::dentry,
+    bytes: &mut bindings::shortname_store,
+) -> Option<bindings::qstr> {
+    // SAFETY: By the requirement the words may be read at any time; what was read counts if the
+    // sequence is even and the same before and after it, as then nobody was changing them.
+    unsafe {
+        let sequence = AtomicU32::from_ptr((&raw mut (*dentry).d_seq.seqcount.sequence).cast());
+        let before = sequence.load(Ordering::Acquire);
+        let stored = &raw const (*dentry).__bindgen_anon_1.d_name;
+        let mut name = stored.read_volatile();
+        let short = &raw const (*dentry).d_shortname;
+        *bytes = short.read_volatile();
+        core::sync::atomic::fence(Ordering::Acquire);
+        if before % 2 != 0
+            || sequence.load(Ordering::Relaxed) != before
+            || name.name != short.cast::<u8>()
+        {
+            return None;
+        }
+        name.name = (&raw const *bytes).cast();
+        Some(name)
+    }
+}
+
+impl<'a> Held<'a, PinnedDentry> {
+    /// The dentry.
+    #[inline]
+    pub fn dentry(self) -> &'a Positive<Foreign> {
+        // SAFETY: The pin is held, so it was not released, and its count makes the dentry stay
+        // positive.
+        unsafe { Positive::from_raw(self.0.dentry.as_ptr()) }
+    }
+}
+
+impl Drop for PinnedDentry {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the count is ours. Where it can't be given back, because the pin
+        // was put where it does not belong, in what an RCU callback drops, it is kept (and that is said):
+        // then nothing can go wrong with what it is on.
+        unsafe {
+            if !*self.released.get_mut() && !bindings::vfs_helper_pin_is_lost() {
+                bindings::dput(self.dentry.as_ptr());
+            }
+        }
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// What the pins of an inode may be kept in: containers of this crate and of the kernel crate that own
+/// what is in them, in any combination. Only this crate implements it.
+///
+/// # Examples
+///
+/// ```ignore
+/// /// Where the object is now, once that is known; and what else there is of it.
+/// type Pins = (SetOnce<PinnedDentry>, LateBox<(KVec<PinnedDentry>, Other<CString>)>);
+/// ```
+pub trait PinSet: sealed::Sealed {
+    /// Shows each pin.
+    #[doc(hidden)]
+    fn each(&self, f: &mut impl FnMut(&PinnedDentry));
+}
+
+/// Gives back all dentries of a set; the inodes can still be read under RCU.
+///
+/// # Safety
+///
+/// The set must be in the data of an inode that nobody counts on any more.
+#[inline]
+pub(crate) unsafe fn release_all(set: &impl PinSet) {
+    // SAFETY: By the requirement: the set owns each.
+    set.each(&mut |pin| unsafe { pin.release() });
+}
+
+/// Something without pins, to be kept beside them. It is dropped in an RCU callback: that must not
+/// sleep. (A pin within would be lost.)
+#[derive(Default)]
+pub struct Other<T>(pub T);
+
+impl<T> sealed::Sealed for Other<T> {}
+
+impl<T> PinSet for Other<T> {
+    #[inline]
+    fn each(&self, _f: &mut impl FnMut(&PinnedDentry)) {}
+}
+
+impl sealed::Sealed for PinnedDentry {}
+
+impl PinSet for PinnedDentry {
+    #[inline]
+    fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+        f(self)
+    }
+}
+
+impl<S: PinSet> sealed::Sealed for Option<S> {}
+
+impl<S: PinSet> PinSet for Option<S> {
+    #[inline]
+    fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+        self.iter().for_each(|set| set.each(f));
+    }
+}
+
+impl<S: PinSet> sealed::Sealed for KBox<S> {}
+
+impl<S: PinSet> PinSet for KBox<S> {
+    #[inline]
+    fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+        (**self).each(f);
+    }
+}
+
+impl<S: PinSet> sealed::Sealed for KVec<S> {}
+
+impl<S: PinSet> PinSet for KVec<S> {
+    #[inline]
+    fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+        self.iter().for_each(|set| set.each(f));
+    }
+}
+
+impl<S: PinSet> sealed::Sealed for SetOnce<S> {}
+
+impl<S: PinSet> PinSet for SetOnce<S> {
+    #[inline]
+    fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+        self.as_ref().into_iter().for_each(|set| set.each(f));
+    }
+}
+
+impl<S: PinSet> sealed::Sealed for LateBox<S> {}
+
+impl<S: PinSet> PinSet for LateBox<S> {
+    #[inline]
+    fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+        self.get().into_iter().for_each(|set| set.each(f));
+    }
+}
+
+macro_rules! tuple {
+    ($($set:ident $i:tt),*) => {
+        impl<$($set: PinSet),*> sealed::Sealed for ($($set,)*) {}
+
+        impl<$($set: PinSet),*> PinSet for ($($set,)*) {
+            #[inline]
+            fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+                $(self.$i.each(f);)*
+            }
+        }
+    };
+}
+
+tuple!(A 0, B 1);
+tuple!(A 0, B 1, C 2);
+tuple!(A 0, B 1, C 2, D 3);

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Hashing of what users choose, so that they can't choose it to collide.
+//!
+//! C header: [`include/linux/siphash.h`](srctree/include/linux/siphash.h)
+
+use crate::sys::bindings;
+use crate::sys::random::random;
+
+/// A secret key of a hash table: whoever does not know it can't find keys of the table that have one
+/// hash value.
+pub struct HashKey(bindings::hsiphash_key_t);
+
+impl HashKey {
+    /// A key that nobody can foresee.
+    pub fn random() -> Self {
+        Self(bindings::hsiphash_key_t {
+            key: [random() as usize, random() as usize],
+        })
+    }
+
+    /// The hash value of some bytes (does what `hsiphash()` does): fit for a table that is dropped before
+    /// long, and for nothing that must be kept secret.
+    #[inline]
+    pub fn hash(&self, bytes: &[u8]) -> u32 {
+        // SAFETY: The bytes and the key are valid for the call, which reads no byte outside of them but
+        // where the processor's fault is caught.
+        unsafe { bindings::__hsiphash_unaligned(bytes.as_ptr().cast(), bytes.len(), &self.0) }
+    }
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What needs no object of the VFS: the C side, errors, the current task and its credentials, messages.
+
+pub mod alloc;
+pub mod anon_dev;
+pub(crate) mod bindings;
+pub mod cred;
+pub mod errno;
+pub mod hash;
+pub mod log;
+pub mod pause;
+pub mod random;
+pub mod seq;
+pub mod task;

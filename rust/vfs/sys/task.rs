@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The current task.
+//!
+//! C header: [`include/linux/sched/signal.h`](srctree/include/linux/sched/signal.h)
+
+use crate::sys::bindings;
+use kernel::prelude::*;
+
+/// Whether the current task is about to die of a signal (wraps `fatal_signal_pending()`).
+#[inline]
+pub fn is_being_killed() -> bool {
+    // SAFETY: No requirement.
+    unsafe { bindings::vfs_helper_is_being_killed() }
+}
+
+/// To be called between the steps of what may take long.
+///
+/// # Errors
+///
+/// `EINTR`: the task is being killed.
+#[inline]
+pub fn check_killed() -> Result {
+    if is_being_killed() {
+        Err(EINTR)
+    } else {
+        Ok(())
+    }
+}
