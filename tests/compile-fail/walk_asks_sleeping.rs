@@ -3,7 +3,7 @@
 //! In a path walk under RCU a dentry below is asked through its pin; the dentry itself can't be had.
 // expect: error[E0599]: no method named `dentry` found for reference `&PinnedDentry`
 
-use vfs::ops::RcuRevalidation;
+use vfs::ops::revalidation::RcuRevalidation;
 use vfs::PinnedDentry;
 
 /// An example.

@@ -24,6 +24,8 @@ use vfs::object::inode::Access;
 use vfs::object::named::Named;
 use vfs::object::named::Unhashed;
 use vfs::object::named::Vacant;
+use vfs::ops::revalidation::RcuRevalidation;
+use vfs::ops::revalidation::Revalidation;
 use vfs::ops::*;
 use vfs::sys::errno::EOPNOTSUPP;
 use vfs::sys::seq;

@@ -12,10 +12,10 @@ use crate::state::Positive;
 use crate::state::RcuInode;
 use crate::state::Real as RealDentry;
 use kernel::prelude::*;
+use vfs::ops::revalidation::RcuRevalidation;
+use vfs::ops::revalidation::Revalidation;
 use vfs::ops::DentryOps;
-use vfs::ops::RcuRevalidation;
 use vfs::ops::Real;
-use vfs::ops::Revalidation;
 
 /// Dentry operations.
 pub(crate) struct Dentry;

@@ -8,6 +8,7 @@
 pub(crate) mod context;
 pub mod fs_context;
 pub mod registration;
+pub mod revalidation;
 pub(crate) mod tables;
 
 use crate::call::acl;
@@ -41,7 +42,6 @@ use crate::object::inode::RcuInode;
 use crate::object::named::Named;
 use crate::object::named::Unhashed;
 use crate::object::named::Vacant;
-use crate::object::pinned::PinnedDentry;
 use crate::object::super_block::NewSuper;
 use crate::object::super_block::Root;
 use crate::object::super_block::SuperBlock;
@@ -49,8 +49,11 @@ use crate::object::Foreign;
 use crate::object::Ours;
 use crate::ops::fs_context::FsContext;
 use crate::ops::fs_context::Value;
+use crate::ops::revalidation::RcuRevalidation;
+use crate::ops::revalidation::Revalidation;
+use crate::sys::bindings;
+use crate::sys::errno::to_result;
 use crate::sys::seq;
-use core::marker::PhantomData;
 use kernel::error::VTABLE_DEFAULT_ERROR;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
@@ -395,8 +398,30 @@ impl<'a, F: FileSystem> Nameless<'a, F> {
     ///
     /// Those of opening; `EIO`: the inode is of another super block.
     pub fn open(self, inode: ARef<Inode<F>>, data: <F::Regular as FileOps<F>>::Data) -> Result {
-        // SAFETY: By the type invariant the file is being opened, and its dentry is negative.
-        unsafe { tables::finish_nameless::<F>(self.file, inode, data) }
+        unsafe extern "C" fn opened_already(
+            _: *mut bindings::inode,
+            _: *mut bindings::file,
+        ) -> i32 {
+            0
+        }
+
+        // SAFETY: By the type invariant the file is being opened, and its dentry is negative. If it is open in the
+        // end, `file_release` takes the data; if not, nobody else does.
+        unsafe {
+            let file = self.file;
+            let dentry = (*file).__bindgen_anon_1.f_path.dentry;
+            Dentry::<F>::from_raw(dentry).check_owner(&inode)?;
+            let slot = File::<F>::data_slot::<<F::Regular as FileOps<F>>::Data>(file);
+            let inode = ARef::into_raw(inode).as_ptr().cast();
+            bindings::d_mark_tmpfile(file, inode);
+            bindings::d_instantiate(dentry, inode);
+            slot.write(data);
+            let result = bindings::finish_open(file, dentry, Some(opened_already));
+            if (*file).f_mode & bindings::FMODE_OPENED == 0 {
+                slot.drop_in_place();
+            }
+            to_result(result)
+        }
     }
 }
 
@@ -606,49 +631,6 @@ pub enum Real {
     Data,
     /// The one with the attributes.
     Metadata,
-}
-
-/// How a path walk came to ask if a dentry is still true. It lasts for the question.
-#[derive(Clone, Copy)]
-pub struct Revalidation<'a> {
-    pub(crate) flags: u32,
-    /// The walk ends here without a lookup of the name (`.`, `..`, a mount's root).
-    pub(crate) weak: bool,
-    pub(crate) _walk: PhantomData<&'a ()>,
-}
-
-/// As [`Revalidation`], of a path walk under RCU.
-///
-/// # Invariants
-///
-/// `LOOKUP_RCU` is among the flags, and the RCU read lock is held as long as it lasts.
-#[derive(Clone, Copy)]
-pub struct RcuRevalidation<'a>(pub(crate) Revalidation<'a>);
-
-impl Revalidation<'_> {
-    /// Asks the filesystem of a dentry below whether it is still what it was. One that is not is dropped from the
-    /// cache there.
-    ///
-    /// # Errors
-    ///
-    /// What the filesystem gives, where it can't tell.
-    ///
-    /// # Context
-    ///
-    /// May sleep.
-    pub fn ask(self, dentry: &Positive<Foreign>) -> Result<bool> {
-        tables::revalidate_real(dentry, self)
-    }
-}
-
-impl RcuRevalidation<'_> {
-    /// Asks the filesystem of a pinned dentry. `None`: it can't be told without sleeping.
-    pub fn ask(self, pin: &PinnedDentry) -> Option<bool> {
-        if self.0.weak {
-            return None;
-        }
-        pin.revalidate_rcu(self.0.flags)
-    }
 }
 
 /// The longest file handle of ours, in bytes: one of a filesystem below, with what tells that from others.

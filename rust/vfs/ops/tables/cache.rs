@@ -57,57 +57,6 @@ unsafe fn revalidate<F: FileSystem>(
     }
 }
 
-/// See [`Revalidation::ask`].
-pub(crate) fn revalidate_real(
-    dentry: &Positive<Foreign>,
-    question: Revalidation<'_>,
-) -> Result<bool> {
-    let ptr = dentry.as_ptr();
-    let flags = dentry.flags();
-    let result = |r: i32| {
-        if r < 0 {
-            Err(from_number(r.into()))
-        } else {
-            Ok(r > 0)
-        }
-    };
-    // SAFETY: The dentry is counted and valid; a flag for an operation means that it is there. The
-    // parent is held and the name kept for the call.
-    unsafe {
-        if question.weak {
-            if flags & bindings::dentry_flags_DCACHE_OP_WEAK_REVALIDATE == 0 {
-                return Ok(true);
-            }
-            let Some(revalidate) = (*(*ptr).d_op).d_weak_revalidate else {
-                return Ok(true);
-            };
-            about_to_ask(dentry.super_block());
-            return result(revalidate(ptr, question.flags));
-        }
-        if flags & bindings::dentry_flags_DCACHE_OP_REVALIDATE == 0 {
-            return Ok(true);
-        }
-        let Some(revalidate) = (*(*ptr).d_op).d_revalidate else {
-            return Ok(true);
-        };
-        about_to_ask(dentry.super_block());
-        let parent = dentry.parent();
-        let mut name = core::mem::MaybeUninit::<bindings::name_snapshot>::uninit();
-        bindings::take_dentry_name_snapshot(name.as_mut_ptr(), ptr);
-        let valid = result(revalidate(
-            parent.inode().as_ptr(),
-            &(*name.as_ptr()).name,
-            ptr,
-            question.flags,
-        ));
-        bindings::release_dentry_name_snapshot(name.as_mut_ptr());
-        if let Ok(false) = valid {
-            bindings::d_invalidate(ptr);
-        }
-        valid
-    }
-}
-
 pub(super) unsafe extern "C" fn d_real<F: FileSystem>(
     dentry: *mut bindings::dentry,
     which: bindings::d_real_type,

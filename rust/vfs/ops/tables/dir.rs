@@ -264,35 +264,3 @@ pub(super) unsafe extern "C" fn tmpfile<F: FileSystem>(
     };
     from_result(|| F::Dir::create_nameless(request).map(|()| 0))
 }
-
-/// See [`Nameless::open`].
-///
-/// # Safety
-///
-/// `file` must be what the VFS passed to `->tmpfile()`, during that call.
-pub(crate) unsafe fn finish_nameless<F: FileSystem>(
-    file: *mut bindings::file,
-    inode: ARef<Inode<F>>,
-    data: <F::Regular as FileOps<F>>::Data,
-) -> Result {
-    unsafe extern "C" fn opened_already(_: *mut bindings::inode, _: *mut bindings::file) -> i32 {
-        0
-    }
-
-    // SAFETY: By the requirement: the file is being opened, and its dentry is negative. If it is
-    // open in the end, `file_release` takes the data; if not, nobody else does.
-    unsafe {
-        let dentry = (*file).__bindgen_anon_1.f_path.dentry;
-        crate::object::dentry::Dentry::<F>::from_raw(dentry).check_owner(&inode)?;
-        let slot = File::<F>::data_slot::<<F::Regular as FileOps<F>>::Data>(file);
-        let inode = ARef::into_raw(inode).as_ptr().cast();
-        bindings::d_mark_tmpfile(file, inode);
-        bindings::d_instantiate(dentry, inode);
-        slot.write(data);
-        let result = bindings::finish_open(file, dentry, Some(opened_already));
-        if (*file).f_mode & bindings::FMODE_OPENED == 0 {
-            slot.drop_in_place();
-        }
-        crate::sys::errno::to_result(result)
-    }
-}
