@@ -2,6 +2,26 @@
 
 //! layerfs: a stacking filesystem. The root of the crate: its floors, and `module!`, which expands to
 //! the unsafe code that every kernel module needs. So this file alone can't forbid it, and has nothing else.
+//!
+//! The floors, from the highest to the lowest; what is on one names nothing above (`tests/arrows` holds that):
+//!
+//! | module                             | responsible for |
+//! | ---                                | --- |
+//! | **`mount`**                        | from mount options to a super block; which implementation is used for what |
+//! | `layers`, `upper`                  | lower layers made ready and numbered; upper and workdir |
+//! | `remount`                          | changing a mounted stack |
+//! | **`ops`**                          | what the VFS calls: one file for each kind of operations |
+//! | **`engine`**                       | how it is done |
+//! | `lookup`, `inode`, `origin`        | finding a name in the layers, its inode, and what that was copied from |
+//! | `listing`                          | merging the names of a directory |
+//! | `data`                             | the data of a regular file |
+//! | `copy_up`, `attributes`            | copying to upper before a change; what goes along with the data |
+//! | `change`, `work`                   | making, linking, removing, renaming; the work directory |
+//! | `stale`                            | why an operation answers `ESTALE` |
+//! | **`marks`**                        | what is written on the layers (`format` has the codecs), read and written |
+//! | **`state`**                        | what a mounted stack is |
+//! | `config`, `layer`, `instance`      | settings; a layer and its filesystem; the stack itself |
+//! | `object`, `listing`, `publication` | what is known of an object, of a directory's names, of a name that changes |
 
 mod engine;
 mod marks;
