@@ -11,7 +11,7 @@ use vfs::call::backing::Read;
 use vfs::call::backing::Write;
 use vfs::call::change;
 use vfs::call::emitter::Emitter;
-use vfs::call::stat::Request;
+use vfs::call::stat::Query;
 use vfs::call::stat::Stat;
 use vfs::call::stat::StatFs;
 use vfs::call::symlink;
@@ -49,7 +49,7 @@ impl AttrOps<Misuse> for Ops {
         _dentry: &Positive<Misuse>,
         _viewed: Viewed<'_>,
         _stat: &mut Stat,
-        _request: Request,
+        _query: Query,
     ) -> Result {
         Err(EOPNOTSUPP)
     }
@@ -187,7 +187,7 @@ impl DentryOps<Misuse> for Ops {
         Some(true)
     }
 
-    fn real(_dentry: &Positive<Misuse>, _of: Real) -> Option<&Positive<Foreign>> {
+    fn real(_dentry: &Positive<Misuse>, _of: RealType) -> Option<&Positive<Foreign>> {
         None
     }
 }

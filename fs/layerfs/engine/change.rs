@@ -41,7 +41,7 @@ use vfs::call::acl;
 use vfs::call::acl::Acl;
 use vfs::call::backing::BackingFile;
 use vfs::call::change::Change;
-use vfs::call::stat::Request;
+use vfs::call::stat::Query;
 use vfs::call::stat::Room;
 use vfs::guard::borrowed::NewOwner;
 use vfs::guard::dir_op::Creating;
@@ -352,7 +352,7 @@ impl Job<'_> {
         let old = Now::of(inode.held()).upper_path(self.instance).ok_or(EIO)?;
         let upper_dir = upper_of(self.instance, name.directory())?;
         let mut room = Room::new();
-        let stat = room.fill(self.c, old, Request::BASIC)?;
+        let stat = room.fill(self.c, old, Query::BASIC)?;
         if !old.dentry().is_dir() {
             return Err(Stale::NoDirectory.refuse(&name));
         }

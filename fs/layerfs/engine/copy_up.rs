@@ -40,7 +40,7 @@ use kernel::sync::aref::ARef;
 use vfs::call::change::Change;
 use vfs::call::copy::Copied;
 use vfs::call::fileattr::FileAttr;
-use vfs::call::stat::Request;
+use vfs::call::stat::Query;
 use vfs::call::stat::Room;
 use vfs::call::stat::Stat;
 use vfs::call::symlink;
@@ -179,7 +179,7 @@ fn copy_up_by(
         return Err(EIO);
     };
     let mut room = Room::new();
-    let stat = room.fill_checked(c, lower, Request::BASIC)?;
+    let stat = room.fill_checked(c, lower, Query::BASIC)?;
     let is_adopted = adopt::adopt(instance, c, dentry, lower, stat)?;
     let dir = match parent {
         Some(parent) => {

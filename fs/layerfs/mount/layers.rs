@@ -29,7 +29,7 @@ use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::aref::ARef;
 use vfs::call::stat::Part;
-use vfs::call::stat::Request;
+use vfs::call::stat::Query;
 use vfs::call::stat::Room;
 use vfs::call::stat::StatFs;
 use vfs::cell::locked::Locked;
@@ -288,7 +288,7 @@ pub(super) fn part_at(c: &Override<'_>, path: Path<'_>) -> Part {
         return sb.main_part();
     }
     let part = Room::new()
-        .fill(c, path, Request::IDENTITY)
+        .fill(c, path, Query::IDENTITY)
         .map(|stat| stat.part());
     part.unwrap_or_else(|_| sb.main_part())
 }

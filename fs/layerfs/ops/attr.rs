@@ -28,7 +28,7 @@ use vfs::call::acl;
 use vfs::call::change;
 use vfs::call::fileattr::FileAttr;
 use vfs::call::stat::Part;
-use vfs::call::stat::Request;
+use vfs::call::stat::Query;
 use vfs::call::stat::Room;
 use vfs::call::stat::Stat;
 use vfs::guard::lock::VfsLocked;
@@ -68,18 +68,16 @@ impl AttrOps<LayerFs> for Attr {
         stack.as_mounter(|c| real.permission(c, idmap, access))
     }
 
-    fn getattr(dentry: &Positive, viewed: Viewed<'_>, stat: &mut Stat, request: Request) -> Result {
+    fn getattr(dentry: &Positive, viewed: Viewed<'_>, stat: &mut Stat, query: Query) -> Result {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
         let now = Now::of(inode.held());
         instance.as_mounter(|c| {
-            stat.fill(c, now.real_path(instance)?, request)?;
+            stat.fill(c, now.real_path(instance)?, query)?;
             if now.is_metacopy() {
                 // The size is the whole file's, but the blocks are where the data is.
                 let blocks = match now.data_path(instance) {
-                    Some(data) => Room::new()
-                        .fill(c, data, Request::blocks(request))?
-                        .blocks(),
+                    Some(data) => Room::new().fill(c, data, Query::blocks(query))?.blocks(),
                     // Not worth looking for: a guess by the size.
                     None => {
                         let unit = u64::from(stat.block_size().max(512));
@@ -93,7 +91,7 @@ impl AttrOps<LayerFs> for Attr {
         vfs::pause::at(c"stat_filled");
         stat.show_owner_to(viewed, inode);
         stat.show_flags_of(inode);
-        number(instance, inode, now, stat, request)?;
+        number(instance, inode, now, stat, query)?;
         if engine::change::was_removed(dentry) && (inode.is_dir() || !now.in_upper()) {
             // The layer has the name still. (Of what is in upper it is upper that counts.)
             stat.set_nlink(0);
@@ -267,7 +265,7 @@ fn number(
     inode: &Inode,
     now: Now<Held<'_, Object>>,
     stat: &mut Stat,
-    request: Request,
+    query: Query,
 ) -> Result {
     let mut pin = now.get().real()?;
     let mut part = stat.part();
@@ -279,7 +277,7 @@ fn number(
         let path = object::lower_path(instance, now.object()).ok_or(EIO)?;
         let mut room = Room::new();
         let below = instance.as_mounter(|c| {
-            room.fill(c, path, Request::ino_and_nlink(request))
+            room.fill(c, path, Query::ino_and_nlink(query))
                 .map(|below| (below.ino(), below.nlink(), Some(below.part())))
         });
         // What is in upper does not end with what it was copied up from; that had the number that its inode has.

@@ -15,7 +15,7 @@ use kernel::prelude::*;
 use vfs::ops::revalidation::RcuRevalidation;
 use vfs::ops::revalidation::Revalidation;
 use vfs::ops::DentryOps;
-use vfs::ops::Real;
+use vfs::ops::RealType;
 
 /// Dentry operations.
 pub(crate) struct Dentry;
@@ -45,15 +45,15 @@ impl DentryOps<LayerFs> for Dentry {
         Some(true)
     }
 
-    fn real(dentry: &Positive, of: Real) -> Option<&RealDentry> {
+    fn real(dentry: &Positive, of: RealType) -> Option<&RealDentry> {
         let inode = dentry.inode();
         if !inode.is_regular() {
             return None;
         }
         let instance = inode.super_block().data();
         let path = match of {
-            Real::Metadata => Now::of(inode.held()).real_path(instance).ok(),
-            Real::Data => engine::data::path(instance, inode).ok(),
+            RealType::Metadata => Now::of(inode.held()).real_path(instance).ok(),
+            RealType::Data => engine::data::path(instance, inode).ok(),
         };
         Some(path?.dentry())
     }

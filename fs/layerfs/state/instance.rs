@@ -20,7 +20,7 @@ use kernel::cred::Credential;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use vfs::call::stat::Part;
-use vfs::call::stat::Request;
+use vfs::call::stat::Query;
 use vfs::call::stat::Room;
 use vfs::cell::locked::Locked;
 use vfs::object::inode_cache::InodeKey;
@@ -231,7 +231,7 @@ impl Instance {
             return true;
         };
         let stat = Room::new()
-            .fill(c, path, Request::IDENTITY)
+            .fill(c, path, Query::IDENTITY)
             .map(|stat| stat.part());
         stat.map_or(true, |part| part == fs.part)
     }

@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h) (`struct iattr`)
 
-use crate::call::stat;
+use crate::call::stat::Query;
 use crate::call::stat::Room;
 use crate::call::stat::Stat;
 use crate::guard::dir_op::Creating;
@@ -119,7 +119,7 @@ impl Change {
     fn times_now(c: &Override<'_>, writing: &Writing<'_>, dir: &Positive<Foreign>) -> Result<Self> {
         let mut room = Room::new();
         let path = Path::new(writing.mount(), dir)?;
-        Ok(Self::times_of(room.fill(c, path, stat::Request::TIMES)?))
+        Ok(Self::times_of(room.fill(c, path, Query::TIMES)?))
     }
 
     /// Does it to a directory that a directory operation has locked: not worth failing for.

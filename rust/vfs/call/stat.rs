@@ -21,12 +21,12 @@ use kernel::prelude::*;
 
 /// Which attributes are asked for: `STATX_*` bits.
 #[derive(Clone, Copy)]
-pub struct Request {
+pub struct Query {
     pub(crate) mask: u32,
     pub(crate) flags: u32,
 }
 
-impl Request {
+impl Query {
     /// What `stat(2)` shows.
     pub const BASIC: Self = Self {
         mask: bindings::STATX_BASIC_STATS,
@@ -130,11 +130,11 @@ impl Stat {
     ///
     /// May sleep.
     #[inline]
-    pub fn fill(&mut self, _c: &Override<'_>, path: Path<'_>, request: Request) -> Result {
+    pub fn fill(&mut self, _c: &Override<'_>, path: Path<'_>, query: Query) -> Result {
         about_to_ask(path.dentry().super_block());
         // SAFETY: The path is valid, the buffer is ours.
         to_result(unsafe {
-            bindings::vfs_getattr_nosec(&path.to_raw(), &mut self.0, request.mask, request.flags)
+            bindings::vfs_getattr_nosec(&path.to_raw(), &mut self.0, query.mask, query.flags)
         })
     }
 
@@ -279,12 +279,7 @@ impl Room {
     /// # Context
     ///
     /// May sleep.
-    pub fn fill(
-        &mut self,
-        _c: &Override<'_>,
-        path: Path<'_>,
-        request: Request,
-    ) -> Result<&mut Stat> {
+    pub fn fill(&mut self, _c: &Override<'_>, path: Path<'_>, query: Query) -> Result<&mut Stat> {
         about_to_ask(path.dentry().super_block());
         // SAFETY: The path is valid, the buffer is ours; it need not be initialized, as the function
         // begins by clearing it.
@@ -292,8 +287,8 @@ impl Room {
             bindings::vfs_getattr_nosec(
                 &path.to_raw(),
                 self.0.as_mut_ptr(),
-                request.mask,
-                request.flags,
+                query.mask,
+                query.flags,
             )
         })?;
         // SAFETY: It was cleared and filled; `Stat` is transparent over it.
@@ -313,13 +308,13 @@ impl Room {
         &mut self,
         _c: &Override<'_>,
         path: Path<'_>,
-        request: Request,
+        query: Query,
     ) -> Result<&mut Stat> {
         about_to_ask(path.dentry().super_block());
         let path = path.to_raw();
         let stat = self.0.as_mut_ptr();
         // SAFETY: The path is valid, the buffer is ours.
-        to_result(unsafe { bindings::vfs_getattr(&path, stat, request.mask, request.flags) })?;
+        to_result(unsafe { bindings::vfs_getattr(&path, stat, query.mask, query.flags) })?;
         // SAFETY: It was cleared and filled; `Stat` is transparent over it.
         Ok(unsafe { &mut *self.0.as_mut_ptr().cast() })
     }

@@ -24,7 +24,7 @@ use crate::call::change;
 use crate::call::emitter::Emitter;
 use crate::call::fiemap::Extents;
 use crate::call::fileattr::FileAttr;
-use crate::call::stat::Request;
+use crate::call::stat::Query;
 use crate::call::stat::Stat;
 use crate::call::stat::StatFs;
 use crate::call::symlink;
@@ -172,12 +172,7 @@ pub trait AttrOps<F: FileSystem> {
     /// # Errors
     ///
     /// Those of what is below.
-    fn getattr(
-        dentry: &Positive<F>,
-        viewed: Viewed<'_>,
-        stat: &mut Stat,
-        request: Request,
-    ) -> Result;
+    fn getattr(dentry: &Positive<F>, viewed: Viewed<'_>, stat: &mut Stat, query: Query) -> Result;
 
     /// Lists the names of its extended attributes into `buf`, or gives the length if that is empty.
     ///
@@ -621,12 +616,12 @@ pub trait DentryOps<F: FileSystem> {
     fn revalidate_rcu(inode: &RcuInode<F>, question: RcuRevalidation<'_>) -> Option<bool>;
 
     /// The dentry whose contents, or whose attributes, a regular file shows.
-    fn real(dentry: &Positive<F>, of: Real) -> Option<&Positive<Foreign>>;
+    fn real(dentry: &Positive<F>, of: RealType) -> Option<&Positive<Foreign>>;
 }
 
-/// Which dentry is asked for.
+/// Which dentry is asked for (`enum d_real_type`).
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Real {
+pub enum RealType {
     /// The one with the contents.
     Data,
     /// The one with the attributes.

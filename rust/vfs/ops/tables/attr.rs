@@ -34,7 +34,7 @@ pub(super) unsafe extern "C" fn getattr<F: FileSystem>(
             &mut *stat.cast(),
         )
     };
-    match F::Attr::getattr(dentry, viewed, stat, Request { mask, flags }) {
+    match F::Attr::getattr(dentry, viewed, stat, Query { mask, flags }) {
         Ok(()) => 0,
         Err(e) => to_errno(e),
     }

@@ -62,9 +62,9 @@ pub(super) unsafe extern "C" fn d_real<F: FileSystem>(
     which: bindings::d_real_type,
 ) -> *mut bindings::dentry {
     let of = if which == bindings::d_real_type_D_REAL_METADATA {
-        Real::Metadata
+        RealType::Metadata
     } else {
-        Real::Data
+        RealType::Data
     };
     // SAFETY: The VFS passes a positive dentry of ours.
     match F::Dentry::real(unsafe { Positive::<F>::from_raw(dentry) }, of) {
