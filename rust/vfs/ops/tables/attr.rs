@@ -3,7 +3,31 @@
 //! What the VFS asks of every inode: attributes, permissions, access control lists, extended attributes,
 //! and of symbolic links their target.
 
-use super::*;
+use super::buffer;
+use super::length;
+use crate::call::acl;
+use crate::call::acl::Acl;
+use crate::call::change;
+use crate::call::fileattr::FileAttr;
+use crate::call::stat::Query;
+use crate::call::symlink;
+use crate::guard::lock::VfsLocked;
+use crate::object::dentry::Positive;
+use crate::object::idmap::Viewed;
+use crate::object::inode::Access;
+use crate::object::inode::Inode;
+use crate::object::inode::RcuInode;
+use crate::ops::AttrOps;
+use crate::ops::FileSystem;
+use crate::ops::SymlinkOps;
+use crate::ops::XattrOps;
+use crate::sys::bindings;
+use crate::sys::errno::to_errno;
+use crate::sys::errno::EOPNOTSUPP;
+use core::ptr::NonNull;
+use kernel::error::from_result;
+use kernel::ffi;
+use kernel::prelude::*;
 
 pub(super) unsafe extern "C" fn permission<F: FileSystem>(
     idmap: *mut bindings::mnt_idmap,

@@ -2,7 +2,24 @@
 
 //! What the VFS asks of dentries and super blocks.
 
-use super::*;
+use crate::call::stat::StatFs;
+use crate::object::dentry::Positive;
+use crate::object::inode::Inode;
+use crate::object::inode::RcuInode;
+use crate::object::super_block::SuperBlock;
+use crate::ops::revalidation::RcuRevalidation;
+use crate::ops::revalidation::Revalidation;
+use crate::ops::DentryOps;
+use crate::ops::FileSystem;
+use crate::ops::RealType;
+use crate::ops::SuperOps;
+use crate::ops::HANDLE_ROOM;
+use crate::sys::bindings;
+use crate::sys::errno::to_errno;
+use crate::sys::seq;
+use core::marker::PhantomData;
+use kernel::error::from_result;
+use kernel::prelude::*;
 
 pub(super) unsafe extern "C" fn d_revalidate<F: FileSystem>(
     _dir: *mut bindings::inode,

@@ -2,7 +2,26 @@
 
 //! What the VFS asks of directories.
 
-use super::*;
+use super::position;
+use crate::call::emitter::Emitter;
+use crate::guard::dir_op::RenameFlags;
+use crate::guard::lock::VfsLocked;
+use crate::object::file::File;
+use crate::object::file::SyncRange;
+use crate::object::idmap::Viewed;
+use crate::object::inode::Inode;
+use crate::object::named::Named;
+use crate::object::named::Unhashed;
+use crate::object::named::Vacant;
+use crate::ops::DirOps;
+use crate::ops::FileSystem;
+use crate::ops::Nameless;
+use crate::ops::New;
+use crate::sys::bindings;
+use kernel::error::from_result;
+use kernel::ffi;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
 
 pub(super) unsafe extern "C" fn lookup<F: FileSystem>(
     _dir: *mut bindings::inode,

@@ -2,7 +2,27 @@
 
 //! What the VFS asks of regular files.
 
-use super::*;
+use super::length;
+use super::position;
+use crate::call::backing::LockOwner;
+use crate::call::backing::MapRequest;
+use crate::call::backing::Read;
+use crate::call::backing::SpliceRead;
+use crate::call::backing::SpliceWrite;
+use crate::call::backing::Transfer;
+use crate::call::backing::TransferRange;
+use crate::call::backing::Write;
+use crate::call::fiemap::Extents;
+use crate::object::file::File;
+use crate::object::file::SyncRange;
+use crate::object::inode::Inode;
+use crate::ops::FileOps;
+use crate::ops::FileSystem;
+use crate::sys::bindings;
+use crate::sys::errno::to_errno;
+use core::marker::PhantomData;
+use kernel::error::from_result;
+use kernel::prelude::*;
 
 pub(super) unsafe extern "C" fn file_open<F: FileSystem>(
     _inode: *mut bindings::inode,
