@@ -15,10 +15,12 @@ use vfs::call::stat::Query;
 use vfs::call::stat::Stat;
 use vfs::call::stat::StatFs;
 use vfs::call::symlink;
+use vfs::call::xattr::SetFlags;
 use vfs::guard::dir_op::RenameFlags;
 use vfs::guard::lock::VfsLocked;
 use vfs::object::file::File;
 use vfs::object::file::SyncRange;
+use vfs::object::file::Whence;
 use vfs::object::idmap::Viewed;
 use vfs::object::inode::Access;
 use vfs::object::named::Named;
@@ -85,7 +87,7 @@ impl DirOps<Misuse> for Ops {
         Err(EOPNOTSUPP)
     }
 
-    fn seek(_file: &File<Misuse>, _data: &(), _offset: i64, _whence: i32) -> Result<i64> {
+    fn seek(_file: &File<Misuse>, _data: &(), _offset: i64, _whence: Whence) -> Result<i64> {
         Err(EOPNOTSUPP)
     }
 
@@ -133,7 +135,7 @@ impl FileOps<Misuse> for Ops {
         Err(EOPNOTSUPP)
     }
 
-    fn seek(_file: &File<Misuse>, _data: &(), _offset: i64, _whence: i32) -> Result<i64> {
+    fn seek(_file: &File<Misuse>, _data: &(), _offset: i64, _whence: Whence) -> Result<i64> {
         Err(EOPNOTSUPP)
     }
 
@@ -171,7 +173,7 @@ impl XattrOps<Misuse> for Ops {
         _dentry: &Positive<Misuse>,
         _name: &CStr,
         _value: Option<&[u8]>,
-        _flags: i32,
+        _flags: SetFlags,
     ) -> Result {
         Err(EOPNOTSUPP)
     }

@@ -20,6 +20,7 @@ use vfs::call::acl::Acl;
 use vfs::call::change::Change;
 use vfs::call::stat::Stat;
 use vfs::call::xattr;
+use vfs::call::xattr::SetFlags;
 use vfs::guard::write::Writing;
 use vfs::object::inode::mode;
 use vfs::sys::alloc::charged;
@@ -231,7 +232,7 @@ impl<'n> Batch<'n> {
                 Value::Acl(acl, kind) => acl.set_on(c, writing, to, *kind)?,
                 Value::Bytes(range) => {
                     let value = self.bytes.get(range.clone()).ok_or(EIO)?;
-                    match xattr::set(c, writing, to, name, value, 0) {
+                    match xattr::set(c, writing, to, name, value, SetFlags::ANY) {
                         Err(e) if e == EINVAL && *name == CAPABILITY => warn_invalid(to, e),
                         Err(e) if e == EOPNOTSUPP => left_behind(to, name)?,
                         result => result?,

@@ -45,6 +45,7 @@ use vfs::call::stat::Room;
 use vfs::call::stat::Stat;
 use vfs::call::symlink;
 use vfs::call::xattr;
+use vfs::call::xattr::SetFlags;
 use vfs::guard::dir_op::Creating;
 use vfs::guard::dir_op::Ends;
 use vfs::guard::dir_op::RenameFlags;
@@ -553,7 +554,14 @@ impl Job<'_> {
         let writing = self.access.start();
         if let Some(value) = capability {
             let name = attributes::CAPABILITY;
-            xattr::set(self.c, &writing, upper.dentry(), name, &value, 0)?;
+            xattr::set(
+                self.c,
+                &writing,
+                upper.dentry(),
+                name,
+                &value,
+                SetFlags::ANY,
+            )?;
         }
         self.marked(&writing, upper.dentry())
             .erase(Mark::Metacopy)?;

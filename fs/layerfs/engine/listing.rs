@@ -34,7 +34,7 @@ use vfs::call::dir_iter;
 use vfs::call::dir_iter::Entry;
 use vfs::call::dir_iter::Type;
 use vfs::object::file::OwnedFile;
-use vfs::object::file::SEEK_SET;
+use vfs::object::file::Whence;
 use vfs::sys::alloc::charged;
 use vfs::sys::errno::ELOOP;
 use vfs::sys::errno::ENOTEMPTY;
@@ -178,7 +178,7 @@ impl<'a> Merge<'a> {
         let mut opened;
         // Moved also where it is at its beginning: filesystems note then which names are there. Some
         // of FUSE can't be moved.
-        let reusable = open.and_then(|dir| dir.seek_dir(0, SEEK_SET).is_ok().then_some(dir));
+        let reusable = open.and_then(|dir| dir.seek_dir(0, Whence::SET).is_ok().then_some(dir));
         let dir = match reusable {
             Some(dir) => dir,
             None => {

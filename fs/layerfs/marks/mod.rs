@@ -17,6 +17,7 @@ use format::whiteout;
 use format::xattr::Mark;
 use kernel::prelude::*;
 use vfs::call::xattr;
+use vfs::call::xattr::SetFlags;
 use vfs::guard::write::Writing;
 use vfs::object::inode::mode;
 use vfs::object::inode::Protection;
@@ -315,7 +316,14 @@ impl Marked<'_> {
 
     fn set(self, mark: Mark, value: &[u8]) -> Result {
         let name = self.instance.config.xattr(mark);
-        xattr::set(self.c, self.writing, self.dentry, name, value, 0)
+        xattr::set(
+            self.c,
+            self.writing,
+            self.dentry,
+            name,
+            value,
+            SetFlags::ANY,
+        )
     }
 
     fn warn_not_kept(self, mark: Mark) {

@@ -29,6 +29,7 @@ use vfs::call::dir_iter;
 use vfs::call::dir_iter::Next;
 use vfs::call::fileattr::Project;
 use vfs::call::xattr;
+use vfs::call::xattr::SetFlags;
 use vfs::guard::dir_op::Creating;
 use vfs::guard::dir_op::Ends;
 use vfs::guard::dir_op::RenameFlags;
@@ -211,7 +212,7 @@ fn prepare_work(
         Namespace::Trusted
     };
     let opaque = namespace.name(Mark::Opaque);
-    match xattr::set(c, &writing, &work, opaque, b"0", 0) {
+    match xattr::set(c, &writing, &work, opaque, b"0", SetFlags::ANY) {
         Ok(()) => {
             let _ = xattr::remove(c, &writing, &work, opaque);
         }
@@ -296,7 +297,7 @@ fn load_or_make_uuid(
     }
     let uuid = vfs::sys::random::new_uuid();
     let writing = mount.want_write()?;
-    xattr::set(c, &writing, path.dentry(), name, &uuid, 0)?;
+    xattr::set(c, &writing, path.dentry(), name, &uuid, SetFlags::ANY)?;
     Ok(Some(uuid))
 }
 

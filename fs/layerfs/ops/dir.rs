@@ -46,8 +46,7 @@ use vfs::guard::lock::VfsLocked;
 use vfs::object::file::LateFile;
 use vfs::object::file::OwnedFile;
 use vfs::object::file::SyncRange;
-use vfs::object::file::SEEK_CUR;
-use vfs::object::file::SEEK_SET;
+use vfs::object::file::Whence;
 use vfs::object::idmap::Viewed;
 use vfs::object::named::Named;
 use vfs::object::named::Unhashed;
@@ -171,7 +170,7 @@ impl DirOps<LayerFs> for Dir {
         Ok(())
     }
 
-    fn seek(file: &File, dir: &Pin<KBox<Open>>, offset: i64, whence: i32) -> Result<i64> {
+    fn seek(file: &File, dir: &Pin<KBox<Open>>, offset: i64, whence: Whence) -> Result<i64> {
         // It keeps a reader of this open directory from seeing the position move; others, and the listing,
         // have nothing to do with it.
         let mut reading = dir.lock()?;
@@ -183,8 +182,8 @@ impl DirOps<LayerFs> for Dir {
             return reading.real.seek_dir(offset, whence);
         }
         let position = match whence {
-            SEEK_SET => Some(offset),
-            SEEK_CUR => file.position().checked_add(offset),
+            Whence::SET => Some(offset),
+            Whence::CUR => file.position().checked_add(offset),
             _ => None,
         };
         position.filter(|p| *p >= 0).ok_or(EINVAL)

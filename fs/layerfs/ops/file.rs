@@ -18,6 +18,8 @@ use crate::state::Inode;
 use crate::state::LayerFs;
 use kernel::prelude::*;
 use vfs::call::backing;
+use vfs::call::backing::Advice;
+use vfs::call::backing::AllocateMode;
 use vfs::call::backing::Backing;
 use vfs::call::backing::BackingFile;
 use vfs::call::backing::LockOwner;
@@ -32,8 +34,7 @@ use vfs::call::backing::WriteEnd;
 use vfs::call::backing_pair::BackingPair;
 use vfs::call::fiemap::Extents;
 use vfs::object::file::SyncRange;
-use vfs::object::file::SEEK_CUR;
-use vfs::object::file::SEEK_SET;
+use vfs::object::file::Whence;
 use vfs::ops::FileOps;
 use vfs::Path;
 
@@ -148,11 +149,11 @@ impl FileOps<LayerFs> for Regular {
         result
     }
 
-    fn seek(file: &File, open: &OpenFile, offset: i64, whence: i32) -> Result<i64> {
-        if offset == 0 && whence == SEEK_CUR {
+    fn seek(file: &File, open: &OpenFile, offset: i64, whence: Whence) -> Result<i64> {
+        if offset == 0 && whence == Whence::CUR {
             return Ok(file.position());
         }
-        if offset == 0 && whence == SEEK_SET {
+        if offset == 0 && whence == Whence::SET {
             return Ok(0);
         }
         let instance = instance_of(file);
@@ -163,7 +164,7 @@ impl FileOps<LayerFs> for Regular {
         instance.as_mounter(|_| real.seek(offset, whence))
     }
 
-    fn advise(file: &File, open: &OpenFile, offset: i64, len: i64, advice: i32) -> Result {
+    fn advise(file: &File, open: &OpenFile, offset: i64, len: i64, advice: Advice) -> Result {
         let instance = instance_of(file);
         let real = open.data(instance, file)?;
         instance.as_mounter(|c| backing::advise(c, real, offset, len, advice))
@@ -224,7 +225,7 @@ impl FileOps<LayerFs> for Regular {
         instance.as_mounter(|c| real.sync_range(c, range))
     }
 
-    fn allocate(file: &File, open: &OpenFile, mode: i32, offset: i64, len: i64) -> Result {
+    fn allocate(file: &File, open: &OpenFile, mode: AllocateMode, offset: i64, len: i64) -> Result {
         let inode = file.inode();
         let instance = instance_of(file);
         let lock = inode.lock_exclusive_killable()?;

@@ -17,6 +17,7 @@ use crate::state::Positive;
 use format::xattr::Class;
 use kernel::prelude::*;
 use vfs::call::xattr;
+use vfs::call::xattr::SetFlags;
 use vfs::ops::XattrOps;
 use vfs::sys::errno::EOPNOTSUPP;
 
@@ -38,7 +39,7 @@ impl XattrOps<LayerFs> for Xattr {
         dentry: &Positive,
         name: &CStr,
         value: Option<&[u8]>,
-        flags: i32,
+        flags: SetFlags,
     ) -> Result {
         let instance = inode.super_block().data();
         let mut buffer = [0u8; 256];

@@ -520,6 +520,10 @@ pub fn remove_privileges<F: Ours>(file: &File<F>, lock: &Exclusive<'_, F>) -> Re
     to_result(unsafe { bindings::vfs_helper_file_remove_privs(file.as_ptr()) })
 }
 
+/// What is done to a range of bytes: `FALLOC_FL_*`, as the user says.
+#[derive(Clone, Copy)]
+pub struct AllocateMode(pub(crate) i32);
+
 /// Allocates, punches, zeroes, … a range of bytes (wraps `vfs_fallocate()`).
 ///
 /// # Errors
@@ -532,12 +536,12 @@ pub fn remove_privileges<F: Ours>(file: &File<F>, lock: &Exclusive<'_, F>) -> Re
 pub fn allocate(
     _c: &Override<'_>,
     real: &File<Foreign>,
-    mode: i32,
+    mode: AllocateMode,
     offset: i64,
     len: i64,
 ) -> Result {
     // SAFETY: The file is open.
-    to_result(unsafe { bindings::vfs_fallocate(real.as_ptr(), mode, offset, len) })
+    to_result(unsafe { bindings::vfs_fallocate(real.as_ptr(), mode.0, offset, len) })
 }
 
 /// Which way bytes go from one file to another.
@@ -683,6 +687,10 @@ pub fn flush(_c: &Override<'_>, real: &File<Foreign>, owner: LockOwner) -> Resul
 /// Who holds POSIX locks: an opaque value to pass on.
 pub struct LockOwner(pub(crate) bindings::fl_owner_t);
 
+/// What a user says of his use of a file: `POSIX_FADV_*`.
+#[derive(Clone, Copy)]
+pub struct Advice(pub(crate) i32);
+
 /// Passes on what the user says of his use of the file (wraps `vfs_fadvise()`).
 ///
 /// # Errors
@@ -693,8 +701,8 @@ pub fn advise(
     real: &File<Foreign>,
     offset: i64,
     len: i64,
-    advice: i32,
+    advice: Advice,
 ) -> Result {
     // SAFETY: The file is open.
-    to_result(unsafe { bindings::vfs_fadvise(real.as_ptr(), offset, len, advice) })
+    to_result(unsafe { bindings::vfs_fadvise(real.as_ptr(), offset, len, advice.0) })
 }

@@ -6,6 +6,7 @@
 //! [`include/linux/splice.h`](srctree/include/linux/splice.h)
 
 use crate::object::file::OwnedFile;
+use crate::object::file::Whence;
 use crate::object::waited_for::about_to_ask;
 use crate::sys::bindings;
 use crate::sys::cred::Override;
@@ -44,7 +45,7 @@ impl OwnedFile {
     ///
     /// `EIO`: the answer can't be. What the filesystem gives.
     fn next_data(&self, rest: Piece, small_holes: bool) -> Result<Option<Piece>> {
-        let start = match self.seek(rest.start, bindings::SEEK_DATA as i32) {
+        let start = match self.seek(rest.start, Whence::DATA) {
             Ok(start) => start,
             Err(e) if e == ENXIO => return Ok(None),
             Err(e) => return Err(e),
@@ -53,7 +54,7 @@ impl OwnedFile {
             return Err(EIO);
         }
         let end = if small_holes {
-            self.seek(start, bindings::SEEK_HOLE as i32)?
+            self.seek(start, Whence::HOLE)?
         } else {
             start.saturating_add(CHUNK)
         };

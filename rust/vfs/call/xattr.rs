@@ -174,7 +174,16 @@ pub fn supported(path: Path<'_>) -> bool {
     }
 }
 
-/// Sets `name` to `value` (wraps `vfs_setxattr()`); `flags` are `XATTR_CREATE` or `XATTR_REPLACE`, or 0.
+/// Whether an attribute that is set must be there already, or must not: `XATTR_REPLACE`, `XATTR_CREATE`.
+#[derive(Clone, Copy)]
+pub struct SetFlags(pub(crate) i32);
+
+impl SetFlags {
+    /// It may be there or not.
+    pub const ANY: Self = Self(0);
+}
+
+/// Sets `name` to `value` (wraps `vfs_setxattr()`).
 ///
 /// # Errors
 ///
@@ -190,7 +199,7 @@ pub fn set(
     dentry: &Positive<Foreign>,
     name: &CStr,
     value: &[u8],
-    flags: i32,
+    flags: SetFlags,
 ) -> Result {
     const FLAGS: i32 = (bindings::XATTR_CREATE | bindings::XATTR_REPLACE) as i32;
     writing.assert_covers(dentry);
@@ -198,7 +207,7 @@ pub fn set(
     if value.len() > VALUE_MAX {
         return Err(E2BIG);
     }
-    if flags & !FLAGS != 0 {
+    if flags.0 & !FLAGS != 0 {
         return Err(EINVAL);
     }
     // SAFETY: Everything is valid for the call.
@@ -209,7 +218,7 @@ pub fn set(
             name.as_char_ptr(),
             value.as_ptr().cast(),
             value.len(),
-            flags,
+            flags.0,
         )
     })
 }

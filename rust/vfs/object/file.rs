@@ -153,19 +153,29 @@ impl<F: Ours> Opening<'_, F> {
     }
 }
 
-/// Whence [`File::seek`] counts: the beginning.
-pub const SEEK_SET: i32 = bindings::SEEK_SET as i32;
-/// Whence [`File::seek`] counts: the current position.
-pub const SEEK_CUR: i32 = bindings::SEEK_CUR as i32;
+/// Whence [`File::seek`] counts, or what it looks for: `SEEK_*`, and what else a user says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Whence(pub(crate) i32);
+
+impl Whence {
+    /// From the beginning.
+    pub const SET: Self = Self(bindings::SEEK_SET as i32);
+    /// From the current position.
+    pub const CUR: Self = Self(bindings::SEEK_CUR as i32);
+    /// The first data.
+    pub const DATA: Self = Self(bindings::SEEK_DATA as i32);
+    /// The first hole.
+    pub const HOLE: Self = Self(bindings::SEEK_HOLE as i32);
+}
 
 /// `vfs_llseek()`
 ///
 /// # Safety
 ///
 /// `file` must be open; if it is a directory, nobody else may read or move it.
-unsafe fn llseek(file: *mut bindings::file, offset: i64, whence: i32) -> Result<i64> {
+unsafe fn llseek(file: *mut bindings::file, offset: i64, whence: Whence) -> Result<i64> {
     // SAFETY: By the requirement.
-    to_position(unsafe { bindings::vfs_llseek(file, offset, whence) })
+    to_position(unsafe { bindings::vfs_llseek(file, offset, whence.0) })
 }
 
 impl File<Foreign> {
@@ -176,7 +186,7 @@ impl File<Foreign> {
     ///
     /// `EINVAL`, `EOVERFLOW`; `ENXIO` for data or holes beyond the end. `EISDIR`: a directory is moved
     /// by [`OwnedFile::seek_dir`].
-    pub fn seek(&self, offset: i64, whence: i32) -> Result<i64> {
+    pub fn seek(&self, offset: i64, whence: Whence) -> Result<i64> {
         if self.inode().is_dir() {
             return Err(EISDIR);
         }
@@ -343,7 +353,7 @@ impl OwnedFile {
     /// # Context
     ///
     /// May sleep.
-    pub fn seek_dir(&mut self, offset: i64, whence: i32) -> Result<i64> {
+    pub fn seek_dir(&mut self, offset: i64, whence: Whence) -> Result<i64> {
         // SAFETY: The file is open. It is borrowed exclusively, and through a shared reference to it
         // directories are neither read nor moved.
         unsafe { llseek(self.as_ptr(), offset, whence) }

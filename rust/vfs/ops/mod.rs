@@ -12,6 +12,8 @@ pub mod revalidation;
 pub(crate) mod tables;
 
 use crate::call::acl;
+use crate::call::backing::Advice;
+use crate::call::backing::AllocateMode;
 use crate::call::backing::LockOwner;
 use crate::call::backing::MapRequest;
 use crate::call::backing::Read;
@@ -28,6 +30,7 @@ use crate::call::stat::Query;
 use crate::call::stat::Stat;
 use crate::call::stat::StatFs;
 use crate::call::symlink;
+use crate::call::xattr::SetFlags;
 use crate::guard::dir_op::RenameFlags;
 use crate::guard::lock::VfsLocked;
 use crate::object::dentry::Dentry;
@@ -35,6 +38,7 @@ use crate::object::dentry::Positive;
 use crate::object::file::File;
 use crate::object::file::Opening;
 use crate::object::file::SyncRange;
+use crate::object::file::Whence;
 use crate::object::idmap::Viewed;
 use crate::object::inode::Access;
 use crate::object::inode::Inode;
@@ -287,7 +291,7 @@ pub trait DirOps<F: FileSystem> {
     /// # Errors
     ///
     /// `EINVAL`.
-    fn seek(file: &File<F>, data: &Self::Data, offset: i64, whence: i32) -> Result<i64>;
+    fn seek(file: &File<F>, data: &Self::Data, offset: i64, whence: Whence) -> Result<i64>;
 
     /// The last reference to the open directory is gone.
     fn release(inode: &Inode<F>, data: Self::Data);
@@ -463,7 +467,7 @@ pub trait FileOps<F: FileSystem> {
     /// # Errors
     ///
     /// `EINVAL`; `ENXIO` for data or holes beyond the end.
-    fn seek(file: &File<F>, data: &Self::Data, offset: i64, whence: i32) -> Result<i64>;
+    fn seek(file: &File<F>, data: &Self::Data, offset: i64, whence: Whence) -> Result<i64>;
 
     /// Takes what the user says of his use of the file.
     ///
@@ -475,7 +479,7 @@ pub trait FileOps<F: FileSystem> {
         _data: &Self::Data,
         _offset: i64,
         _len: i64,
-        _advice: i32,
+        _advice: Advice,
     ) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -533,7 +537,7 @@ pub trait FileOps<F: FileSystem> {
     fn allocate(
         _file: &File<F>,
         _data: &Self::Data,
-        _mode: i32,
+        _mode: AllocateMode,
         _offset: i64,
         _len: i64,
     ) -> Result {
@@ -597,7 +601,7 @@ pub trait XattrOps<F: FileSystem> {
         dentry: &Positive<F>,
         name: &CStr,
         value: Option<&[u8]>,
-        flags: i32,
+        flags: SetFlags,
     ) -> Result;
 }
 

@@ -11,6 +11,7 @@ use crate::call::change;
 use crate::call::fileattr::FileAttr;
 use crate::call::stat::Query;
 use crate::call::symlink;
+use crate::call::xattr::SetFlags;
 use crate::guard::lock::VfsLocked;
 use crate::object::dentry::Positive;
 use crate::object::idmap::Viewed;
@@ -210,7 +211,7 @@ pub(super) unsafe extern "C" fn xattr_set<F: FileSystem>(
             value,
         )
     };
-    from_result(|| F::Xattr::set(inode, dentry, name, value, flags).map(|()| 0))
+    from_result(|| F::Xattr::set(inode, dentry, name, value, SetFlags(flags)).map(|()| 0))
 }
 
 pub(super) unsafe extern "C" fn xattr_get<F: FileSystem>(

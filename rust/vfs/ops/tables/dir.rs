@@ -8,6 +8,7 @@ use crate::guard::dir_op::RenameFlags;
 use crate::guard::lock::VfsLocked;
 use crate::object::file::File;
 use crate::object::file::SyncRange;
+use crate::object::file::Whence;
 use crate::object::idmap::Viewed;
 use crate::object::inode::Inode;
 use crate::object::named::Named;
@@ -77,7 +78,9 @@ pub(super) unsafe extern "C" fn dir_llseek<F: FileSystem>(
             &*File::<F>::data_slot::<<F::Dir as DirOps<F>>::Data>(file),
         )
     };
-    position(F::Dir::seek(file, data, offset, whence).inspect(|&pos| file.set_position(pos)))
+    position(
+        F::Dir::seek(file, data, offset, Whence(whence)).inspect(|&pos| file.set_position(pos)),
+    )
 }
 
 pub(super) unsafe extern "C" fn dir_release<F: FileSystem>(

@@ -4,6 +4,8 @@
 
 use super::length;
 use super::position;
+use crate::call::backing::Advice;
+use crate::call::backing::AllocateMode;
 use crate::call::backing::LockOwner;
 use crate::call::backing::MapRequest;
 use crate::call::backing::Read;
@@ -15,6 +17,7 @@ use crate::call::backing::Write;
 use crate::call::fiemap::Extents;
 use crate::object::file::File;
 use crate::object::file::SyncRange;
+use crate::object::file::Whence;
 use crate::object::inode::Inode;
 use crate::ops::FileOps;
 use crate::ops::FileSystem;
@@ -66,7 +69,9 @@ pub(super) unsafe extern "C" fn file_llseek<F: FileSystem>(
 ) -> i64 {
     // SAFETY: The VFS passes an open file of ours.
     let (file, data) = unsafe { opened::<F>(file) };
-    position(F::Regular::seek(file, data, offset, whence).inspect(|&pos| file.set_position(pos)))
+    position(
+        F::Regular::seek(file, data, offset, Whence(whence)).inspect(|&pos| file.set_position(pos)),
+    )
 }
 
 pub(super) unsafe extern "C" fn file_read_iter<F: FileSystem>(
@@ -167,7 +172,9 @@ pub(super) unsafe extern "C" fn file_fallocate<F: FileSystem>(
 ) -> isize {
     // SAFETY: The VFS passes an open file of ours.
     let (file, data) = unsafe { opened::<F>(file) };
-    from_result(|| F::Regular::allocate(file, data, mode, offset, len).map(|()| 0isize))
+    from_result(|| {
+        F::Regular::allocate(file, data, AllocateMode(mode), offset, len).map(|()| 0isize)
+    })
 }
 
 /// # Safety
@@ -238,7 +245,7 @@ pub(super) unsafe extern "C" fn file_fadvise<F: FileSystem>(
 ) -> i32 {
     // SAFETY: The VFS passes an open file of ours.
     let (file, data) = unsafe { opened::<F>(file) };
-    from_result(|| F::Regular::advise(file, data, offset, len, advice).map(|()| 0))
+    from_result(|| F::Regular::advise(file, data, offset, len, Advice(advice)).map(|()| 0))
 }
 
 pub(super) unsafe extern "C" fn file_flush<F: FileSystem>(
