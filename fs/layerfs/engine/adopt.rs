@@ -30,13 +30,13 @@ use crate::state::Positive;
 use kernel::prelude::*;
 use vfs::call::acl;
 use vfs::call::acl::Acl;
-use vfs::guard::borrowed::UnknownIds;
-use vfs::sys::errno::ENODATA;
-use vfs::sys::errno::EOPNOTSUPP;
-use vfs::object::inode::mode;
-use vfs::object::inode::Rights;
 use vfs::call::stat::Stat;
 use vfs::call::xattr;
+use vfs::guard::borrowed::UnknownIds;
+use vfs::object::inode::mode;
+use vfs::object::inode::Rights;
+use vfs::sys::errno::ENODATA;
+use vfs::sys::errno::EOPNOTSUPP;
 use vfs::Override;
 use vfs::Path;
 
