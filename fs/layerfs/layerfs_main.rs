@@ -10,12 +10,12 @@
 //! | **`mount`**                        | from mount options to a super block; which implementation is used for what |
 //! | `layers`, `upper`                  | lower layers made ready and numbered; upper and workdir |
 //! | `remount`                          | changing a mounted stack |
-//! | **`ops`**                          | what the VFS calls: one file for each kind of operations |
+//! | **`ops`**                          | what the VFS calls: a file for each kind of object or of question |
 //! | **`engine`**                       | how it is done |
 //! | `lookup`, `inode`, `origin`        | finding a name in the layers, its inode, and what that was copied from |
 //! | `listing`                          | merging the names of a directory |
 //! | `data`                             | the data of a regular file |
-//! | `copy_up`, `attributes`            | copying to upper before a change; what goes along with the data |
+//! | `copy_up`, `attributes`, `adopt`   | copying to upper before a change; what goes along with the data; whose a copy is |
 //! | `change`, `work`                   | making, linking, removing, renaming; the work directory |
 //! | `stale`                            | why an operation answers `ESTALE` |
 //! | **`marks`**                        | what is written on the layers (`format` has the codecs), read and written |
