@@ -429,7 +429,7 @@ static int c_setfl(int argc, struct word *a)
 static int c_watch(int argc, struct word *a)
 {
 	static const struct bit events[] = { { "access", IN_ACCESS }, { "open", IN_OPEN }, { "modify", IN_MODIFY },
-		{ "close", IN_CLOSE }, { "attrib", IN_ATTRIB }, { "all", IN_ALL_EVENTS }, { NULL, 0 } };
+		{ "close", IN_CLOSE }, { "attrib", IN_ATTRIB }, { "delete_self", IN_DELETE_SELF }, { "all", IN_ALL_EVENTS }, { NULL, 0 } };
 	int fd = inotify_init1(IN_NONBLOCK);
 
 	(void)argc;
@@ -455,7 +455,7 @@ static int c_events(int argc, struct word *a)
 
 		printf(" %s%s%s", e->mask & IN_OPEN ? "open" : e->mask & IN_ACCESS ? "access" :
 		       e->mask & IN_CLOSE ? "close" : e->mask & IN_MODIFY ? "modify" :
-		       e->mask & IN_ATTRIB ? "attrib" : e->mask & IN_IGNORED ? "ignored" : "other",
+		       e->mask & IN_ATTRIB ? "attrib" : e->mask & IN_DELETE_SELF ? "deleted" : e->mask & IN_IGNORED ? "ignored" : "other",
 		       e->len ? " " : "", e->len ? e->name : "");
 		p += sizeof(*e) + e->len;
 	}
