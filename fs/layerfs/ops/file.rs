@@ -19,7 +19,6 @@ use crate::state::LayerFs;
 use kernel::prelude::*;
 use vfs::call::backing;
 use vfs::call::backing::Advice;
-use vfs::call::backing::AllocateMode;
 use vfs::call::backing::Backing;
 use vfs::call::backing::BackingFile;
 use vfs::call::backing::LockOwner;
@@ -27,12 +26,14 @@ use vfs::call::backing::MapRequest;
 use vfs::call::backing::Read;
 use vfs::call::backing::SpliceRead;
 use vfs::call::backing::SpliceWrite;
-use vfs::call::backing::Transfer;
-use vfs::call::backing::TransferRange;
 use vfs::call::backing::Write;
 use vfs::call::backing::WriteEnd;
 use vfs::call::backing_pair::BackingPair;
 use vfs::call::fiemap::Extents;
+use vfs::call::range;
+use vfs::call::range::AllocateMode;
+use vfs::call::range::Transfer;
+use vfs::call::range::TransferRange;
 use vfs::object::file::SyncRange;
 use vfs::object::file::Whence;
 use vfs::ops::FileOps;
@@ -232,7 +233,7 @@ impl FileOps<LayerFs> for Regular {
         engine::inode::refresh(instance, inode);
         backing::remove_privileges(file, &lock)?;
         let real = open.data(instance, file)?;
-        let result = instance.as_mounter(|c| backing::allocate(c, real, mode, offset, len));
+        let result = instance.as_mounter(|c| range::allocate(c, real, mode, offset, len));
         engine::inode::refresh(instance, inode);
         result
     }
@@ -259,9 +260,9 @@ impl FileOps<LayerFs> for Regular {
         let real_from = from.1.data(from_instance, from.0)?;
         if !core::ptr::eq(instance, from_instance) {
             // Below, only the mounter of the destination is asked.
-            from_instance.as_mounter(|c| backing::verify_read(c, real_from, range))?;
+            from_instance.as_mounter(|c| range::verify_read(c, real_from, range))?;
         }
-        let result = instance.as_mounter(|c| backing::transfer(c, how, real_from, real_to, range));
+        let result = instance.as_mounter(|c| range::transfer(c, how, real_from, real_to, range));
         engine::inode::refresh(instance, inode);
         result
     }
