@@ -84,11 +84,8 @@ fn set_removed(dentry: &Dentry) {
 /// Notes that what the dentry names was removed, or replaced by a rename.
 fn lost_name(object: VfsLocked<'_, LayerFs>) {
     set_removed(&object);
-    if object.inode().is_dir() {
-        object.drop_names();
-    } else {
-        object.drop_name();
-    }
+    // Directories count one name, whatever is in them.
+    object.drop_name();
 }
 
 /// Remembers what a lookup found out about the name.

@@ -197,12 +197,6 @@ impl<'a, F: Ours> VfsLocked<'a, F> {
         unsafe { bindings::vfs_helper_drop_nlink(self.ptr(), self.0.as_ptr()) };
     }
 
-    /// Counts the names: there are none any more (wraps `clear_nlink()`).
-    pub fn drop_names(self) {
-        // SAFETY: The inode is valid, and locked by the type invariant.
-        unsafe { bindings::clear_nlink(self.ptr()) };
-    }
-
     /// Sets those of the flags that the real inode, and what `protection` adds, say (wraps
     /// `inode_set_flags()`).
     pub fn refresh_flags(self, real: &RcuInode<Foreign>, protection: Protection) {
