@@ -16,6 +16,7 @@
 //! | `stat`, `change`                      | attributes, and setting them |
 //! | `acl`, `xattr`, `fileattr`, `verity`  | what else is kept with an object |
 //! | `backing`, `backing_pair`             | the real file behind a user's, and I/O passed to it |
+//! | `range`                               | allocating and punching; sharing and copying between two real files |
 //! | `copy`, `fiemap`                      | data: copied, and where it lies |
 //! | `dir_iter`, `emitter`                 | reading directories below, and giving entries to a user |
 //! | `handle`, `symlink`                   | file handles; where links point |

@@ -82,8 +82,8 @@ fn is_done(dentry: &Positive, need: Need) -> bool {
 ///
 /// # Errors
 ///
-/// `EROFS`: there is nothing to copy to. `EOVERFLOW`: its owner means nothing to the mounter, who can't have a copy of his own. `EINTR`: the
-/// task is being killed. `ENOSPC`, `EDQUOT`, `EIO`, …
+/// `EROFS`: there is nothing to copy to. `EOVERFLOW`: its owner means nothing to the mounter, who can't have a copy of
+/// his own. `EINTR`: the task is being killed. `ENOSPC`, `EDQUOT`, `EIO`, …
 #[inline]
 pub(crate) fn copy_up(instance: &Instance, dentry: &Positive, need: Need) -> Result {
     if is_done(dentry, need) {

@@ -78,6 +78,17 @@ struct Closure<'a> {
     each: &'a mut dyn FnMut(Entry<'_>, i64) -> Next,
 }
 
+/// The name of an entry as its filesystem passes it to an actor.
+///
+/// # Safety
+///
+/// It is as long as said, for as long as it is used.
+#[inline]
+pub(super) unsafe fn name_of<'a>(name: *const ffi::c_char, len: i32) -> &'a [u8] {
+    // SAFETY: By the requirement.
+    unsafe { core::slice::from_raw_parts(name.cast::<u8>(), usize::try_from(len).unwrap_or(0)) }
+}
+
 unsafe extern "C" fn actor(
     ctx: *mut bindings::dir_context,
     name: *const ffi::c_char,
@@ -93,7 +104,7 @@ unsafe extern "C" fn actor(
             &mut *ctx
                 .wrapping_byte_sub(offset_of!(Closure<'_>, ctx))
                 .cast::<Closure<'_>>(),
-            core::slice::from_raw_parts(name.cast::<u8>(), usize::try_from(len).unwrap_or(0)),
+            name_of(name, len),
         )
     };
     closure.seen = closure.seen.saturating_add(1);

@@ -4,6 +4,7 @@
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h) (`struct dir_context`)
 
+use crate::call::dir_iter::name_of;
 use crate::call::dir_iter::Entry;
 use crate::call::dir_iter::Next;
 use crate::call::dir_iter::Type;
@@ -232,7 +233,7 @@ unsafe extern "C" fn look(
             &mut *ctx
                 .wrapping_byte_sub(offset_of!(Sieve<'_>, ctx))
                 .cast::<Sieve<'_>>(),
-            core::slice::from_raw_parts(name.cast::<u8>(), usize::try_from(len).unwrap_or(0)),
+            name_of(name, len),
         )
     };
     let entry = Entry {
