@@ -9,7 +9,7 @@ use vfs::guard::dir_op::Ends;
 use vfs::guard::dir_op::Removing;
 use vfs::guard::dir_op::RenameFlags;
 use vfs::guard::dir_op::Renaming;
-use vfs::guard::dir_op::What;
+use vfs::guard::dir_op::NewEntry;
 use vfs::guard::write::Writing;
 use vfs::Foreign;
 use vfs::Mount;
@@ -61,7 +61,7 @@ pub(crate) fn find(name: &[u8]) -> Option<Case> {
                 Renaming::begin(g.c, w, g.dir, g.dir, ends, RenameFlags::NONE)?.exchange(g.c)
             })
         },
-        b"create_special_of_no_type" => |g| create(g, &What::Special(0o644, 0)).map(drop),
+        b"create_special_of_no_type" => |g| create(g, &NewEntry::Special(0o644, 0)).map(drop),
         b"path" => |g| Path::new(g.mount, g.other).map(drop),
         b"path_of_file" => |g| Path::new(g.mount, g.file).map(drop),
         _ => return None,
@@ -81,7 +81,7 @@ fn rename(given: &Given<'_>, (from, to): (&Real, &Real), ends: Ends<'_>) -> Resu
     })
 }
 
-fn create(given: &Given<'_>, what: &What<'_>) -> Result<ARef<Real>> {
+fn create(given: &Given<'_>, what: &NewEntry<'_>) -> Result<ARef<Real>> {
     given
         .mount
         .write(|w| Creating::begin(given.c, w, given.dir, b"name")?.create(given.c, what))

@@ -97,7 +97,7 @@ impl DirOps<Misuse> for Ops {
         Err(EOPNOTSUPP)
     }
 
-    fn create(name: Vacant<'_, Misuse>, _viewed: Viewed<'_>, _what: New<'_>) -> Result {
+    fn create(name: Vacant<'_, Misuse>, _viewed: Viewed<'_>, _what: NewObject<'_>) -> Result {
         name.instantiate(kept()?)
     }
 

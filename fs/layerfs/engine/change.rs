@@ -49,7 +49,7 @@ use vfs::guard::dir_op::Ends;
 use vfs::guard::dir_op::Removing;
 use vfs::guard::dir_op::RenameFlags;
 use vfs::guard::dir_op::Renaming;
-use vfs::guard::dir_op::What;
+use vfs::guard::dir_op::NewEntry;
 use vfs::guard::lock::VfsLocked;
 use vfs::guard::write::Writing;
 use vfs::object::idmap::Viewed;
@@ -57,7 +57,7 @@ use vfs::object::inode::mode;
 use vfs::object::named::Named;
 use vfs::object::named::Vacant;
 use vfs::ops::Nameless;
-use vfs::ops::New;
+use vfs::ops::NewObject;
 use vfs::sys::errno::ENOTEMPTY;
 use vfs::sys::errno::EOPNOTSUPP;
 use vfs::Override;
@@ -226,7 +226,7 @@ impl Job<'_> {
         work::set_impure(self.marked(upper), dir.inode().data());
     }
 
-    fn make_in_work(&self, what: &What<'_>) -> Result<Temp<'_>> {
+    fn make_in_work(&self, what: &NewEntry<'_>) -> Result<Temp<'_>> {
         Temp::create(self.upper, self.c, Write::Held(self.writing), what)
     }
 
@@ -241,7 +241,7 @@ impl Job<'_> {
     }
 
     /// Makes a new object, and returns its inode.
-    fn create(&self, name: Named<'_, LayerFs>, what: &What<'_>) -> Result<ARef<Inode>> {
+    fn create(&self, name: Named<'_, LayerFs>, what: &NewEntry<'_>) -> Result<ARef<Inode>> {
         let dir = name.directory();
         let upper_dir = upper_of(self.instance, dir)?;
         let over_whiteout = is_whiteout(&name);
@@ -271,7 +271,7 @@ impl Job<'_> {
         &self,
         name: Named<'_, LayerFs>,
         upper_dir: &Real,
-        what: &What<'_>,
+        what: &NewEntry<'_>,
     ) -> Result<ARef<Real>> {
         let creating = Creating::begin(self.c, self.writing, upper_dir, name.name())?;
         if creating.existing().is_some() {
@@ -293,7 +293,7 @@ impl Job<'_> {
         &self,
         name: Named<'_, LayerFs>,
         upper_dir: &Real,
-        what: &What<'_>,
+        what: &NewEntry<'_>,
     ) -> Result<ARef<Real>> {
         let mut what = what.with_mode();
         // Where it is prepared nothing is inherited; so what it inherits is added to it.
@@ -331,7 +331,7 @@ impl Job<'_> {
                 acl.set_on(self.c, self.writing, &made, kind)?;
             }
         }
-        if matches!(what, What::Directory(_)) {
+        if matches!(what, NewEntry::Directory(_)) {
             self.mark(&made, Mark::Opaque, b"y", EIO)?;
             set_hides_lower(&name, true);
             renaming.exchange(self.c)?;
@@ -353,7 +353,7 @@ impl Job<'_> {
         if !old.dentry().is_dir() {
             return Err(Stale::NoDirectory.refuse(&name));
         }
-        let what = What::Directory(stat.mode());
+        let what = NewEntry::Directory(stat.mode());
         let empty = self.make_in_work(&what)?;
         let write = Write::Held(self.writing);
         let rights = attributes::Rights::Copied;
@@ -447,29 +447,29 @@ pub(crate) fn create(
     instance: &Instance,
     name: Vacant<'_, LayerFs>,
     viewed: Viewed<'_>,
-    what: New<'_>,
+    what: NewObject<'_>,
 ) -> Result {
     let named = name.named();
     let dir = named.directory();
     let (format, bits) = match what {
-        New::File(bits) => (mode::REGULAR, bits),
-        New::Directory(bits) => (mode::DIRECTORY, bits),
-        New::Special(mode, dev) => {
+        NewObject::File(bits) => (mode::REGULAR, bits),
+        NewObject::Directory(bits) => (mode::DIRECTORY, bits),
+        NewObject::Special(mode, dev) => {
             if mode & mode::FORMAT == mode::CHAR_DEVICE && dev == 0 {
                 // It would be a whiteout.
                 return Err(EPERM);
             }
             (mode & mode::FORMAT, mode & !mode::FORMAT)
         }
-        New::Symlink(_) => (mode::SYMLINK, 0),
+        NewObject::Symlink(_) => (mode::SYMLINK, 0),
     };
     copy_up::copy_up(instance, dir, Need::Metadata)?;
     let owner = dir.inode().owner_of_new(viewed, format | bits);
     let what = match what {
-        New::File(_) => What::File(owner.mode),
-        New::Directory(_) => What::Directory(owner.mode),
-        New::Special(_, dev) => What::Special(owner.mode, dev),
-        New::Symlink(target) => What::Symlink(target),
+        NewObject::File(_) => NewEntry::File(owner.mode),
+        NewObject::Directory(_) => NewEntry::Directory(owner.mode),
+        NewObject::Special(_, dev) => NewEntry::Special(owner.mode, dev),
+        NewObject::Symlink(target) => NewEntry::Symlink(target),
     };
     let made = with_job(instance, |job| {
         job.as_creator(&named, &owner, |job| job.create(named, &what))
@@ -531,7 +531,7 @@ pub(crate) fn link(
         if now.has_origin() {
             job.set_impure(dir, upper_dir);
         }
-        let what = What::Link(real.dentry());
+        let what = NewEntry::Link(real.dentry());
         if is_whiteout(&named) {
             job.create_over_whiteout(named, upper_dir, &what)?;
         } else {

@@ -50,7 +50,7 @@ use vfs::guard::dir_op::Creating;
 use vfs::guard::dir_op::Ends;
 use vfs::guard::dir_op::RenameFlags;
 use vfs::guard::dir_op::Renaming;
-use vfs::guard::dir_op::What;
+use vfs::guard::dir_op::NewEntry;
 use vfs::guard::write::WriteAccess;
 use vfs::guard::write::Writing;
 use vfs::object::file::OwnedFile;
@@ -332,7 +332,7 @@ impl Job<'_> {
             return Err(Stale::NameIsTaken.refuse(self.dentry));
         }
         let _publication = self.begin_publication()?;
-        self.publish(creating.create_keeping_times(self.c, &What::Link(temp))?);
+        self.publish(creating.create_keeping_times(self.c, &NewEntry::Link(temp))?);
         Ok(())
     }
 
@@ -341,13 +341,13 @@ impl Job<'_> {
         let format = self.stat.mode() & mode::FORMAT;
         let target;
         let what = match format {
-            mode::REGULAR => What::File(format),
-            mode::DIRECTORY => What::Directory(format),
+            mode::REGULAR => NewEntry::File(format),
+            mode::DIRECTORY => NewEntry::Directory(format),
             mode::SYMLINK => {
                 target = self.link_target()?;
-                What::Symlink(&target)
+                NewEntry::Symlink(&target)
             }
-            _ => What::Special(format, self.stat.rdev()),
+            _ => NewEntry::Special(format, self.stat.rdev()),
         };
         let temp = self.c.to_copy_up(self.dentry, |_| {
             Temp::create(self.upper, self.c, Write::Start(self.access), &what)

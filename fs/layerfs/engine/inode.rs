@@ -26,7 +26,7 @@ use kernel::str::CString;
 use kernel::sync::aref::ARef;
 use vfs::object::inode::Protection;
 use vfs::object::inode_cache::Cached;
-use vfs::object::inode_cache::New;
+use vfs::object::inode_cache::NewInode;
 use vfs::Held;
 use vfs::Override;
 use vfs::Path;
@@ -311,7 +311,7 @@ pub(crate) fn root(sb: &SuperBlock, found: Found, marks: Marks) -> Result<ARef<I
 
 fn init(
     instance: &Instance,
-    new: New<LayerFs>,
+    new: NewInode<LayerFs>,
     found: Found,
     marks: Marks,
     by_lower: bool,

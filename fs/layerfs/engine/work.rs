@@ -29,7 +29,7 @@ use vfs::guard::dir_op::Ends;
 use vfs::guard::dir_op::Removing;
 use vfs::guard::dir_op::RenameFlags;
 use vfs::guard::dir_op::Renaming;
-use vfs::guard::dir_op::What;
+use vfs::guard::dir_op::NewEntry;
 use vfs::guard::write::WriteAccess;
 use vfs::guard::write::Writing;
 use vfs::object::file::OwnedFile;
@@ -41,7 +41,7 @@ use vfs::Override;
 use vfs::Path;
 
 /// A character device 0/0: nothing is in its place.
-pub(crate) const WHITEOUT: What<'static> = What::Special(mode::CHAR_DEVICE, 0);
+pub(crate) const WHITEOUT: NewEntry<'static> = NewEntry::Special(mode::CHAR_DEVICE, 0);
 
 /// A name in the work directory: `#` and a number in hexadecimal.
 pub(crate) struct TempName {
@@ -122,7 +122,7 @@ impl<'a> Temp<'a> {
         upper: &'a Upper,
         c: &'a Override<'a>,
         write: Write<'a>,
-        what: &What<'_>,
+        what: &NewEntry<'_>,
     ) -> Result<Self> {
         let object = write.with(|writing| create(upper, c, writing, what))?;
         Ok(Self {
@@ -173,7 +173,7 @@ fn create(
     upper: &Upper,
     c: &Override<'_>,
     writing: &Writing<'_>,
-    what: &What<'_>,
+    what: &NewEntry<'_>,
 ) -> Result<ARef<Real>> {
     let name = TempName::new(upper);
     let creating = Creating::begin(c, writing, upper.work()?, name.as_bytes())?;
@@ -217,7 +217,7 @@ fn whiteout<'a>(
     if cache.unshared {
         return Ok(temp(shared));
     }
-    match create(upper, c, writing, &What::Link(&shared)) {
+    match create(upper, c, writing, &NewEntry::Link(&shared)) {
         Ok(link) => {
             cache.shared = Some(shared);
             Ok(temp(link))

@@ -34,7 +34,7 @@ use vfs::guard::dir_op::Creating;
 use vfs::guard::dir_op::Ends;
 use vfs::guard::dir_op::RenameFlags;
 use vfs::guard::dir_op::Renaming;
-use vfs::guard::dir_op::What;
+use vfs::guard::dir_op::NewEntry;
 use vfs::guard::in_use::InUse;
 use vfs::guard::write::Writing;
 use vfs::object::file::OwnedFile;
@@ -336,7 +336,7 @@ fn make_work(
     let work = loop {
         let creating = Creating::begin(c, writing, base, name)?;
         let Some(old) = creating.existing().map(ARef::from) else {
-            break creating.create(c, &What::Directory(0))?;
+            break creating.create(c, &NewEntry::Directory(0))?;
         };
         drop(creating);
         tries -= 1;
@@ -375,7 +375,7 @@ fn can_leave_whiteout(c: &Override<'_>, writing: &Writing<'_>, work: &Real) -> R
     const FROM: &[u8] = b"#whiteout-from";
     const TO: &[u8] = b"#whiteout-to";
 
-    let file = Creating::begin(c, writing, work, FROM)?.create(c, &What::File(0))?;
+    let file = Creating::begin(c, writing, work, FROM)?.create(c, &NewEntry::File(0))?;
     let renamed = Renaming::begin(
         c,
         writing,
@@ -411,14 +411,14 @@ fn mark_volatile(c: &Override<'_>, writing: &Writing<'_>, work: &Real) -> Result
             let creating = Creating::begin(c, writing, &dir, name)?;
             match creating.existing().map(ARef::from) {
                 Some(next) => next,
-                None => creating.create(c, &What::Directory(0))?,
+                None => creating.create(c, &NewEntry::Directory(0))?,
             }
         };
         dir = next;
     }
     let creating = Creating::begin(c, writing, &dir, b"dirty")?;
     if creating.existing().is_none() {
-        creating.create(c, &What::File(0))?;
+        creating.create(c, &NewEntry::File(0))?;
     }
     Ok(())
 }

@@ -53,7 +53,7 @@ use vfs::object::named::Unhashed;
 use vfs::object::named::Vacant;
 use vfs::ops::DirOps;
 use vfs::ops::Nameless;
-use vfs::ops::New;
+use vfs::ops::NewObject;
 use vfs::sys::errno::ENAMETOOLONG;
 use vfs::sys::task;
 use vfs::Held;
@@ -218,7 +218,7 @@ impl DirOps<LayerFs> for Dir {
         })
     }
 
-    fn create(name: Vacant<'_, LayerFs>, viewed: Viewed<'_>, what: New<'_>) -> Result {
+    fn create(name: Vacant<'_, LayerFs>, viewed: Viewed<'_>, what: NewObject<'_>) -> Result {
         let instance = name.named().directory().super_block().data();
         engine::change::create(instance, name, viewed, what)
     }

@@ -9,7 +9,7 @@ use crate::call::stat::Room;
 use crate::call::stat::Stat;
 use crate::guard::dir_op::Creating;
 use crate::guard::dir_op::Renaming;
-use crate::guard::dir_op::What;
+use crate::guard::dir_op::NewEntry;
 use crate::guard::lock::VfsLocked;
 use crate::guard::write::Writing;
 use crate::object::dentry::Positive;
@@ -152,7 +152,7 @@ impl Creating<'_> {
     pub fn create_keeping_times(
         self,
         c: &Override<'_>,
-        what: &What<'_>,
+        what: &NewEntry<'_>,
     ) -> Result<ARef<Positive<Foreign>>> {
         let times = Change::times_now(c, self.writing(), self.parent())?;
         self.create_then(c, what, |writing, dir| times.restore_on(c, writing, dir))

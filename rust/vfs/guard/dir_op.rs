@@ -33,7 +33,7 @@ use kernel::types::NotThreadSafe;
 type Real = Positive<Foreign>;
 
 /// What to create.
-pub enum What<'a> {
+pub enum NewEntry<'a> {
     /// A regular file with these permission bits.
     File(u16),
     /// A directory with these permission bits.
@@ -46,23 +46,23 @@ pub enum What<'a> {
     Link(&'a Real),
 }
 
-impl<'a> What<'a> {
+impl<'a> NewEntry<'a> {
     /// The same, to have its mode changed.
-    pub fn with_mode(&self) -> What<'a> {
+    pub fn with_mode(&self) -> NewEntry<'a> {
         match *self {
-            What::File(mode) => What::File(mode),
-            What::Directory(mode) => What::Directory(mode),
-            What::Special(mode, dev) => What::Special(mode, dev),
-            What::Symlink(target) => What::Symlink(target),
-            What::Link(old) => What::Link(old),
+            NewEntry::File(mode) => NewEntry::File(mode),
+            NewEntry::Directory(mode) => NewEntry::Directory(mode),
+            NewEntry::Special(mode, dev) => NewEntry::Special(mode, dev),
+            NewEntry::Symlink(target) => NewEntry::Symlink(target),
+            NewEntry::Link(old) => NewEntry::Link(old),
         }
     }
 
     /// Type and permission bits, of what has any of its own.
     pub fn mode_mut(&mut self) -> Option<&mut u16> {
         match self {
-            What::File(mode) | What::Directory(mode) | What::Special(mode, _) => Some(mode),
-            What::Symlink(_) | What::Link(_) => None,
+            NewEntry::File(mode) | NewEntry::Directory(mode) | NewEntry::Special(mode, _) => Some(mode),
+            NewEntry::Symlink(_) | NewEntry::Link(_) => None,
         }
     }
 }
@@ -134,7 +134,7 @@ impl<'a> Creating<'a> {
     /// # Context
     ///
     /// May sleep.
-    pub fn create(self, c: &Override<'_>, what: &What<'_>) -> Result<ARef<Real>> {
+    pub fn create(self, c: &Override<'_>, what: &NewEntry<'_>) -> Result<ARef<Real>> {
         self.create_then(c, what, |_, _| {})
     }
 
@@ -153,7 +153,7 @@ impl<'a> Creating<'a> {
     pub(crate) fn create_then(
         self,
         _c: &Override<'_>,
-        what: &What<'_>,
+        what: &NewEntry<'_>,
         then: impl FnOnce(&Writing<'_>, &Real),
     ) -> Result<ARef<Real>> {
         let mut this = self;
@@ -167,10 +167,10 @@ impl<'a> Creating<'a> {
         unsafe {
             let dir = this.parent.inode().as_ptr();
             match *what {
-                What::File(mode) => to_result(
+                NewEntry::File(mode) => to_result(
                     writing.note_delegated(|noted| bindings::vfs_create(idmap, child, mode, noted)),
                 )?,
-                What::Directory(mode) => {
+                NewEntry::Directory(mode) => {
                     let made = writing.note_delegated(|noted| {
                         bindings::vfs_mkdir(idmap, dir, child, mode, noted)
                     });
@@ -185,16 +185,16 @@ impl<'a> Creating<'a> {
                     }
                 }
                 // A filesystem makes whatever the mode says.
-                What::Special(mode, _) if !mode::is_special(mode) => return Err(EINVAL),
-                What::Special(mode, dev) => to_result(writing.note_delegated(|noted| {
+                NewEntry::Special(mode, _) if !mode::is_special(mode) => return Err(EINVAL),
+                NewEntry::Special(mode, dev) => to_result(writing.note_delegated(|noted| {
                     bindings::vfs_mknod(idmap, dir, child, mode, dev, noted)
                 }))?,
                 // symlink(2) lets none through, and XFS takes such a link for corruption and shuts down.
-                What::Symlink(target) if target.is_empty() => return Err(ENOENT),
-                What::Symlink(target) => to_result(writing.note_delegated(|noted| {
+                NewEntry::Symlink(target) if target.is_empty() => return Err(ENOENT),
+                NewEntry::Symlink(target) => to_result(writing.note_delegated(|noted| {
                     bindings::vfs_symlink(idmap, dir, child, target.as_char_ptr(), noted)
                 }))?,
-                What::Link(old) => to_result(writing.note_delegated(|noted| {
+                NewEntry::Link(old) => to_result(writing.note_delegated(|noted| {
                     bindings::vfs_link(old.as_ptr(), idmap, dir, child, noted)
                 }))?,
             }

@@ -3,7 +3,7 @@
 //! The inode cache: how inodes of our own come to be, are found again, and go.
 //!
 //! They are allocated together with their data from one slab cache, and found again in the inode
-//! cache by the address of the real inode they stand for. Their life: [`New`] (nobody else sees it),
+//! cache by the address of the real inode they stand for. Their life: [`NewInode`] (nobody else sees it),
 //! then [`Inode`] (counted) or [`RcuInode`] (in RCU-walk), then evicted: the pins of the data are
 //! released, and after a grace period the data is dropped and the memory freed.
 //!
@@ -176,12 +176,12 @@ impl<F: Ours> RcuInode<F> {
 
 /// An inode of ours that nobody else sees yet.
 ///
-/// Dropped before [`New::init`], it is taken out of the cache, and whoever waits for it starts over.
+/// Dropped before [`NewInode::init`], it is taken out of the cache, and whoever waits for it starts over.
 ///
 /// # Invariants
 ///
 /// We hold the only count; `hashed` tells whether it is in the inode cache, locked as new.
-pub struct New<F: Ours> {
+pub struct NewInode<F: Ours> {
     inode: NonNull<bindings::inode>,
     hashed: bool,
     _owner: PhantomData<F>,
@@ -192,7 +192,7 @@ pub enum Cached<F: Ours> {
     /// An inode in use.
     Found(ARef<Inode<F>>),
     /// A fresh one for us to set up.
-    New(New<F>),
+    New(NewInode<F>),
 }
 
 impl<F: Ours> SuperBlock<F> {
@@ -224,7 +224,7 @@ impl<F: Ours> SuperBlock<F> {
             return Ok(Cached::Found(unsafe { ARef::from_raw(inode.cast()) }));
         }
         // INVARIANT: It is new, hence ours alone.
-        Ok(Cached::New(New {
+        Ok(Cached::New(NewInode {
             inode,
             hashed: true,
             _owner: PhantomData,
@@ -255,11 +255,11 @@ impl<F: Ours> SuperBlock<F> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new_inode(&self) -> Result<New<F>> {
+    pub fn new_inode(&self) -> Result<NewInode<F>> {
         // SAFETY: The super block is valid.
         let inode = unsafe { bindings::new_inode(self.as_ptr()) };
         // INVARIANT: It was just made.
-        Ok(New {
+        Ok(NewInode {
             inode: NonNull::new(inode).ok_or(ENOMEM)?,
             hashed: false,
             _owner: PhantomData,
@@ -282,7 +282,7 @@ unsafe extern "C" fn set_key(inode: *mut bindings::inode, key: *mut ffi::c_void)
 const ACL_DONT_CACHE: *mut kernel::bindings::posix_acl =
     -3isize as *mut kernel::bindings::posix_acl;
 
-impl<F: Ours> New<F> {
+impl<F: Ours> NewInode<F> {
     /// Makes it a copy of `real` seen through `idmap`: type, mode, owner, times, size, links and
     /// flags; with number `ino`, `protection` beside that of the flags, and private `data`. From
     /// here on everybody may see it.
@@ -340,13 +340,13 @@ impl<F: Ours> New<F> {
             if hashed {
                 bindings::unlock_new_inode(ptr);
             }
-            // The count that `New` held goes to the caller.
+            // The count that `NewInode` held goes to the caller.
             ARef::from_raw(inode.cast())
         }
     }
 }
 
-impl<F: Ours> Drop for New<F> {
+impl<F: Ours> Drop for NewInode<F> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant the count is ours, and the inode was never set up.
         unsafe {

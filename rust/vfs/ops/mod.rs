@@ -309,7 +309,7 @@ pub trait DirOps<F: FileSystem> {
     /// # Errors
     ///
     /// Those of what is below.
-    fn create(name: Vacant<'_, F>, viewed: Viewed<'_>, what: New<'_>) -> Result;
+    fn create(name: Vacant<'_, F>, viewed: Viewed<'_>, what: NewObject<'_>) -> Result;
 
     /// Makes another name of an object. The directory and the object are locked.
     ///
@@ -347,7 +347,7 @@ pub trait DirOps<F: FileSystem> {
 
 /// What a directory is asked to make.
 #[derive(Clone, Copy)]
-pub enum New<'a> {
+pub enum NewObject<'a> {
     /// A regular file with these permission bits.
     File(u16),
     /// A directory with these permission bits.

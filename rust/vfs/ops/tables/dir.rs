@@ -17,7 +17,7 @@ use crate::object::named::Vacant;
 use crate::ops::DirOps;
 use crate::ops::FileSystem;
 use crate::ops::Nameless;
-use crate::ops::New;
+use crate::ops::NewObject;
 use crate::sys::bindings;
 use kernel::error::from_result;
 use kernel::ffi;
@@ -122,7 +122,7 @@ pub(super) unsafe extern "C" fn dir_fsync<F: FileSystem>(
 unsafe fn make<F: FileSystem>(
     idmap: *mut bindings::mnt_idmap,
     dentry: *mut bindings::dentry,
-    what: New<'_>,
+    what: NewObject<'_>,
 ) -> Result {
     // SAFETY: By the requirement; the mapping lasts for the call.
     let (name, viewed) = unsafe { (Vacant::from_raw(dentry), Viewed::from_raw(idmap)) };
@@ -169,7 +169,7 @@ unsafe extern "C" fn create<F: FileSystem>(
     mode: bindings::umode_t,
 ) -> i32 {
     // SAFETY: The VFS passes a mapping and a negative dentry of ours whose parent it has locked.
-    from_result(|| unsafe { make::<F>(idmap, dentry, New::File(mode & 0o7777)) }.map(|()| 0))
+    from_result(|| unsafe { make::<F>(idmap, dentry, NewObject::File(mode & 0o7777)) }.map(|()| 0))
 }
 
 unsafe extern "C" fn create_exclusive_or_not<F: FileSystem>(
@@ -190,7 +190,7 @@ pub(super) unsafe extern "C" fn mkdir<F: FileSystem>(
     mode: bindings::umode_t,
 ) -> *mut bindings::dentry {
     // SAFETY: As in `create`.
-    match unsafe { make::<F>(idmap, dentry, New::Directory(mode & 0o7777)) } {
+    match unsafe { make::<F>(idmap, dentry, NewObject::Directory(mode & 0o7777)) } {
         Ok(()) => core::ptr::null_mut(),
         Err(e) => e.to_ptr(),
     }
@@ -204,7 +204,7 @@ pub(super) unsafe extern "C" fn mknod<F: FileSystem>(
     dev: bindings::dev_t,
 ) -> i32 {
     // SAFETY: As in `create`.
-    from_result(|| unsafe { make::<F>(idmap, dentry, New::Special(mode, dev)) }.map(|()| 0))
+    from_result(|| unsafe { make::<F>(idmap, dentry, NewObject::Special(mode, dev)) }.map(|()| 0))
 }
 
 pub(super) unsafe extern "C" fn symlink<F: FileSystem>(
@@ -215,7 +215,7 @@ pub(super) unsafe extern "C" fn symlink<F: FileSystem>(
 ) -> i32 {
     from_result(|| {
         // SAFETY: As in `create`; the target is a C string.
-        unsafe { make::<F>(idmap, dentry, New::Symlink(CStr::from_char_ptr(target)))? };
+        unsafe { make::<F>(idmap, dentry, NewObject::Symlink(CStr::from_char_ptr(target)))? };
         Ok(0)
     })
 }
