@@ -52,7 +52,7 @@ impl Endian {
 
 /// A file handle and the filesystem it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Handle<'a> {
+pub struct OverlayHandle<'a> {
     /// The byte order of `fid`.
     pub endian: Endian,
     /// Whether it is that of an object in upper.
@@ -113,9 +113,9 @@ impl BadHandle {
     }
 }
 
-impl<'a> Handle<'a> {
+impl<'a> OverlayHandle<'a> {
     /// Reads the value of `overlay.origin` or `overlay.upper` on this machine.
-    pub fn decode(value: &'a [u8]) -> Result<Handle<'a>, BadHandle> {
+    pub fn decode(value: &'a [u8]) -> Result<OverlayHandle<'a>, BadHandle> {
         Self::decode_on(value, Endian::NATIVE)
     }
 
@@ -123,7 +123,7 @@ impl<'a> Handle<'a> {
     ///
     /// What follows the handle in the value is passed over. Overlayfs would go on with a length that
     /// has no room for the header; we call that invalid.
-    pub fn decode_on(value: &'a [u8], machine: Endian) -> Result<Handle<'a>, BadHandle> {
+    pub fn decode_on(value: &'a [u8], machine: Endian) -> Result<OverlayHandle<'a>, BadHandle> {
         if value.is_empty() {
             return Err(BadHandle::Empty);
         }
@@ -150,7 +150,7 @@ impl<'a> Handle<'a> {
             return Err(BadHandle::OtherEndian);
         }
         let fid = value.get(HEADER_LEN..).ok_or(BadHandle::BadLength)?;
-        Ok(Handle {
+        Ok(OverlayHandle {
             endian,
             is_upper: flags & PATH_UPPER != 0,
             fid_type: *fid_type,

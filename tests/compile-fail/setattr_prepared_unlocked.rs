@@ -4,7 +4,7 @@
 // expect: error[E0308]: mismatched types
 
 use kernel::prelude::*;
-use vfs::call::change::Request;
+use vfs::call::change::ChangeRequest;
 use vfs::guard::lock::VfsLocked;
 use vfs::FileSystem;
 use vfs::Positive;
@@ -13,7 +13,7 @@ use vfs::Positive;
 pub fn example<F: FileSystem>(
     dentry: &Positive<F>,
     locked: VfsLocked<'_, F>,
-    mut request: Request<'_>,
+    mut request: ChangeRequest<'_>,
 ) -> Result {
     let _ = (dentry, locked);
     #[cfg(misuse)]

@@ -4,7 +4,7 @@
 // expect: error[E0599]: no method named `apply` found
 
 use kernel::prelude::*;
-use vfs::call::change::Request;
+use vfs::call::change::ChangeRequest;
 use vfs::guard::lock::VfsLocked;
 use vfs::guard::write::Writing;
 use vfs::FileSystem;
@@ -18,7 +18,7 @@ pub fn example<F: FileSystem>(
     writing: &Writing<'_>,
     dentry: VfsLocked<'_, F>,
     real: &Positive<Foreign>,
-    request: Request<'_>,
+    request: ChangeRequest<'_>,
 ) -> Result {
     let _ = dentry;
     #[cfg(misuse)]

@@ -5,7 +5,7 @@
 use crate::{bytes, config};
 use checks::properties;
 use format::handle::{
-    index_name, parse_index_name, BadHandle, Endian, Handle, FID_MAX, MAX_LEN, NAME_MAX,
+    index_name, parse_index_name, BadHandle, Endian, OverlayHandle, FID_MAX, MAX_LEN, NAME_MAX,
 };
 use proptest::prelude::*;
 
@@ -23,8 +23,8 @@ fn known_with(at: usize, byte: u8) -> Vec<u8> {
 
 #[test]
 fn a_known_value_is_read_and_written() {
-    let handle = Handle::decode_on(KNOWN, Endian::Little).unwrap();
-    let expected = Handle {
+    let handle = OverlayHandle::decode_on(KNOWN, Endian::Little).unwrap();
+    let expected = OverlayHandle {
         endian: Endian::Little,
         is_upper: false,
         fid_type: 1,
@@ -49,7 +49,9 @@ fn what_can_not_be_used_is_told_by_name() {
     let mut longer = KNOWN.to_vec();
     longer.extend(*b"rubbish");
     assert_eq!(
-        Handle::decode_on(&longer, Endian::Little).unwrap().fid,
+        OverlayHandle::decode_on(&longer, Endian::Little)
+            .unwrap()
+            .fid,
         &KNOWN[21..]
     );
 
@@ -67,7 +69,7 @@ fn what_can_not_be_used_is_told_by_name() {
     ];
     for (value, expected, unknown) in table {
         assert_eq!(
-            Handle::decode_on(value, Endian::Little),
+            OverlayHandle::decode_on(value, Endian::Little),
             Err(*expected),
             "{value:?}"
         );
@@ -78,7 +80,7 @@ fn what_can_not_be_used_is_told_by_name() {
     let mut newer = known_with(0, 1);
     newer[2] = 20;
     assert_eq!(
-        Handle::decode_on(&newer, Endian::Little),
+        OverlayHandle::decode_on(&newer, Endian::Little),
         Err(BadHandle::NewerVersion)
     );
 }
@@ -115,7 +117,7 @@ proptest! {
         uuid: [u8; 16],
         fid in prop::collection::vec(any::<u8>(), 0..=FID_MAX + 1),
     ) {
-        let handle = Handle { endian, is_upper, fid_type, uuid, fid: &fid };
+        let handle = OverlayHandle { endian, is_upper, fid_type, uuid, fid: &fid };
         let mut buf = [0; 255];
         match handle.encode(&mut buf) {
             Err(error) => {
@@ -123,11 +125,11 @@ proptest! {
                 prop_assert_eq!(fid.len(), FID_MAX + 1);
             }
             Ok(written) => {
-                prop_assert_eq!(Handle::decode_on(written, endian), Ok(handle));
+                prop_assert_eq!(OverlayHandle::decode_on(written, endian), Ok(handle));
                 properties::handle(written);
                 // Without its end it is none.
                 let cut = &written[..written.len() - 1];
-                prop_assert_eq!(Handle::decode_on(cut, endian), Err(BadHandle::TooShort));
+                prop_assert_eq!(OverlayHandle::decode_on(cut, endian), Err(BadHandle::TooShort));
             }
         }
     }

@@ -37,7 +37,7 @@ use vfs::ops::fs_context::Value;
 use vfs::ops::registration::Registration;
 use vfs::ops::ContextOps;
 use vfs::sys::cred::OverrideExt;
-use vfs::sys::cred::Prepared;
+use vfs::sys::cred::PreparedCred;
 use vfs::FileSystem;
 use vfs::Inode;
 use vfs::Ours;
@@ -185,7 +185,7 @@ impl ContextOps<Misuse> for Setup {
 
     fn prepare(&mut self, fc: &FsContext<'_>) -> Result<Tree> {
         let dir = fc.resolve(given(&self.dir)?)?;
-        let mounter = Prepared::from_current()?.share();
+        let mounter = PreparedCred::from_current()?.share();
         let mount = mounter
             .override_current(|c| PrivateMount::clone_of(c, dir.as_path(), PrivateUse::Writing))?;
         let case = take(&mut self.case).ok_or(EINVAL)?;

@@ -9,7 +9,7 @@ use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use vfs::call::backing::Read;
 use vfs::call::backing::Write;
-use vfs::call::change;
+use vfs::call::change::ChangeRequest;
 use vfs::call::emitter::Emitter;
 use vfs::call::stat::Query;
 use vfs::call::stat::Stat;
@@ -56,7 +56,7 @@ impl AttrOps<Misuse> for Ops {
         Err(EOPNOTSUPP)
     }
 
-    fn setattr(_dentry: VfsLocked<'_, Misuse>, _request: change::Request<'_>) -> Result {
+    fn setattr(_dentry: VfsLocked<'_, Misuse>, _request: ChangeRequest<'_>) -> Result {
         Err(EOPNOTSUPP)
     }
 
@@ -204,7 +204,7 @@ impl SuperOps<Misuse> for Ops {
         Ok(())
     }
 
-    fn encode_handle(_inode: &Inode<Misuse>, _room: &mut [u8; HANDLE_ROOM]) -> Option<usize> {
+    fn encode_handle(_inode: &Inode<Misuse>, _room: &mut [u8; HANDLE_MAX]) -> Option<usize> {
         None
     }
 

@@ -3,14 +3,14 @@
 //! File handles, and the names of index entries.
 
 use format::handle::{
-    index_name, parse_index_name, BadHandle, Endian, Handle, FID_MAX, HEADER_LEN,
+    index_name, parse_index_name, BadHandle, Endian, OverlayHandle, FID_MAX, HEADER_LEN,
 };
 
 /// A value is read as its bytes say on machines of both byte orders, and written as it was; and its
 /// name in the index is read back.
 pub fn handle(value: &[u8]) {
     for machine in [Endian::Little, Endian::Big] {
-        let decoded = Handle::decode_on(value, machine);
+        let decoded = OverlayHandle::decode_on(value, machine);
         assert_eq!(decoded.err(), trouble(value, machine), "{value:?}");
         let Ok(handle) = decoded else { continue };
 
@@ -35,13 +35,13 @@ pub fn handle(value: &[u8]) {
                     expected[3] &= !1;
                 }
                 assert_eq!(written, expected);
-                assert_eq!(Handle::decode_on(written, machine), Ok(handle));
+                assert_eq!(OverlayHandle::decode_on(written, machine), Ok(handle));
             }
         }
     }
     assert_eq!(
-        Handle::decode(value),
-        Handle::decode_on(value, Endian::NATIVE)
+        OverlayHandle::decode(value),
+        OverlayHandle::decode_on(value, Endian::NATIVE)
     );
     names(value);
 }

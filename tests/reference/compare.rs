@@ -5,7 +5,7 @@
 //! Where we differ on purpose the difference is named here, and checked to be that and no other.
 //! `run` builds this with the functions of a kernel source tree; see there.
 
-use format::handle::{BadHandle, Handle};
+use format::handle::{BadHandle, OverlayHandle};
 use format::ino::{compose, non_persistent, XinoBits};
 use format::metacopy::{BadMetacopy, Metacopy};
 use format::nlink::Nlink;
@@ -519,7 +519,7 @@ fn handles(random: &mut Random) {
         value[3] = random.below(10) as u8;
     }
     let theirs = c!(ref_handle(value.as_ptr(), value.len() as c_int));
-    match Handle::decode(&value) {
+    match OverlayHandle::decode(&value) {
         Ok(_) => assert_eq!(theirs, 0, "{value:?}"),
         // Overlayfs goes on with a handle whose length has no room for its header.
         Err(BadHandle::BadLength) => assert_eq!((theirs, value[2] < 21), (0, true), "{value:?}"),

@@ -20,7 +20,7 @@ use format::options::Uuid;
 use format::xattr::Mark;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
-use vfs::call::handle::Handle;
+use vfs::call::handle::FileHandle;
 use vfs::object::super_block::FileHandles;
 use vfs::sys::cred;
 use vfs::sys::cred::Capability;
@@ -42,13 +42,13 @@ pub(crate) fn find(
     let Some(value) = marks::origin(&instance.config, c, upper) else {
         return Ok(None);
     };
-    let Ok(handle) = format::handle::Handle::decode(&value) else {
+    let Ok(handle) = format::handle::OverlayHandle::decode(&value) else {
         return Ok(None);
     };
     if handle.is_upper || !cred::capable(Capability::DacReadSearch) {
         return Ok(None);
     }
-    let mut real = Handle::new();
+    let mut real = FileHandle::new();
     if !real.set(handle.fid_type, handle.fid) {
         return Ok(None);
     }
@@ -89,12 +89,12 @@ pub(crate) fn encode<'b>(instance: &Instance, lower: &Real, room: &'b mut Room) 
     if sb.file_handles() == FileHandles::None || !cred::capable(Capability::DacReadSearch) {
         return &[];
     }
-    let mut handle = Handle::new();
+    let mut handle = FileHandle::new();
     if handle.encode(lower.inode()).is_err() {
         return &[];
     }
     let with_uuid = instance.config.features.uuid != Uuid::Off;
-    let handle = format::handle::Handle {
+    let handle = format::handle::OverlayHandle {
         endian: Endian::NATIVE,
         is_upper: false,
         fid_type: handle.kind(),
@@ -121,10 +121,10 @@ pub(crate) fn identify(inode: &Inode, room: &mut [u8]) -> Option<usize> {
         Some(lower) => (lower.dentry(), false),
         None => (now.upper()?.dentry(), true),
     };
-    let mut handle = Handle::new();
+    let mut handle = FileHandle::new();
     handle.encode(real.inode()).ok()?;
     let with_uuid = instance.config.features.uuid != Uuid::Off;
-    let handle = format::handle::Handle {
+    let handle = format::handle::OverlayHandle {
         endian: Endian::NATIVE,
         is_upper,
         fid_type: handle.kind(),

@@ -195,7 +195,7 @@ pub(crate) fn origin(config: &Config, c: &Override<'_>, path: Path<'_>) -> Optio
     if value.is_empty() {
         return None;
     }
-    match format::handle::Handle::decode(&value) {
+    match format::handle::OverlayHandle::decode(&value) {
         Ok(_) => Some(value),
         Err(why) if why.is_unknown() => None,
         Err(why) => {

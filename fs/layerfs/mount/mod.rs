@@ -273,7 +273,7 @@ impl ContextOps<LayerFs> for Setup {
 
 /// The credentials with which layers are accessed: the current task's, but never beyond quotas.
 fn mounter_credentials() -> Result<ARef<Credential>> {
-    let mut cred = cred::Prepared::from_current()?;
+    let mut cred = cred::PreparedCred::from_current()?;
     cred.lower(Capability::SysResource);
     Ok(cred.share())
 }

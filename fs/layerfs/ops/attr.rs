@@ -25,7 +25,8 @@ use format::ino;
 use format::ino::XinoBits;
 use kernel::prelude::*;
 use vfs::call::acl;
-use vfs::call::change;
+use vfs::call::change::ChangeRequest;
+use vfs::call::change::PreparedChange;
 use vfs::call::fileattr::FileAttr;
 use vfs::call::stat::Part;
 use vfs::call::stat::Query;
@@ -190,7 +191,7 @@ impl AttrOps<LayerFs> for Attr {
         Ok(())
     }
 
-    fn setattr(dentry: VfsLocked<'_, LayerFs>, request: change::Request<'_>) -> Result {
+    fn setattr(dentry: VfsLocked<'_, LayerFs>, request: ChangeRequest<'_>) -> Result {
         let request = request.prepare(dentry)?;
         let inode = dentry.inode();
         let instance = inode.super_block().data();
@@ -221,7 +222,7 @@ impl AttrOps<LayerFs> for Attr {
         }
         // What is done as the mounter does not take the bit away.
         if kind == acl::Kind::Access && inode.loses_set_group_id(viewed) {
-            change::Request::with_lost_set_group_id(viewed, |request| {
+            ChangeRequest::with_lost_set_group_id(viewed, |request| {
                 Self::setattr(dentry, request)
             })?;
         }
@@ -251,7 +252,7 @@ impl AttrOps<LayerFs> for Attr {
 }
 
 /// Changes attributes of what is in upper.
-fn change_upper(instance: &Instance, inode: &Inode, mut request: change::Prepared<'_>) -> Result {
+fn change_upper(instance: &Instance, inode: &Inode, mut request: PreparedChange<'_>) -> Result {
     let path = Now::of(inode.held()).upper_path(instance).ok_or(EIO)?;
     path.mount()
         .write(|writing| instance.as_mounter(|c| request.apply(c, writing, path.dentry())))?;

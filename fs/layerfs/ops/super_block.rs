@@ -18,7 +18,7 @@ use format::options::shown;
 use kernel::prelude::*;
 use vfs::call::stat::StatFs;
 use vfs::ops::SuperOps;
-use vfs::ops::HANDLE_ROOM;
+use vfs::ops::HANDLE_MAX;
 use vfs::sys::seq;
 
 /// Super block operations.
@@ -54,7 +54,7 @@ impl SuperOps<LayerFs> for Super {
         }
     }
 
-    fn encode_handle(inode: &Inode, room: &mut [u8; HANDLE_ROOM]) -> Option<usize> {
+    fn encode_handle(inode: &Inode, room: &mut [u8; HANDLE_MAX]) -> Option<usize> {
         engine::origin::identify(inode, room)
     }
 

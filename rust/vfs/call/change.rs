@@ -8,8 +8,8 @@ use crate::call::stat::Query;
 use crate::call::stat::Room;
 use crate::call::stat::Stat;
 use crate::guard::dir_op::Creating;
-use crate::guard::dir_op::Renaming;
 use crate::guard::dir_op::NewEntry;
+use crate::guard::dir_op::Renaming;
 use crate::guard::lock::VfsLocked;
 use crate::guard::write::Writing;
 use crate::object::dentry::Positive;
@@ -193,9 +193,9 @@ fn make_possible(attr: &mut bindings::iattr, inode: &Inode<Foreign>) -> Result {
 /// # Invariants
 ///
 /// What the VFS passed to `->setattr()`, during that call; owners in it are as the user sees them.
-pub struct Request<'a>(&'a mut bindings::iattr, Viewed<'a>);
+pub struct ChangeRequest<'a>(&'a mut bindings::iattr, Viewed<'a>);
 
-impl<'a> Request<'a> {
+impl<'a> ChangeRequest<'a> {
     /// # Safety
     ///
     /// See the type invariant.
@@ -210,7 +210,7 @@ impl<'a> Request<'a> {
     /// # Errors
     ///
     /// `EPERM`, `EFBIG`, `ETXTBSY`, …
-    pub fn prepare<F: Ours>(self, dentry: VfsLocked<'_, F>) -> Result<Prepared<'a>> {
+    pub fn prepare<F: Ours>(self, dentry: VfsLocked<'_, F>) -> Result<PreparedChange<'a>> {
         let Self(attr, viewed) = self;
         // SAFETY: Everything is valid for the call, and the inode is locked.
         to_result(unsafe { bindings::setattr_prepare(viewed.as_ptr(), dentry.as_ptr(), attr) })?;
@@ -227,16 +227,19 @@ impl<'a> Request<'a> {
             attr.__bindgen_anon_2.ia_vfsgid = bindings::vfsgid_t { val: gid.val };
         }
         // INVARIANT: As was just done.
-        Ok(Prepared(attr))
+        Ok(PreparedChange(attr))
     }
 
     /// A change that takes the set-group-ID bit away, if there is one.
-    pub fn with_lost_set_group_id<R>(viewed: Viewed<'_>, f: impl FnOnce(Request<'_>) -> R) -> R {
+    pub fn with_lost_set_group_id<R>(
+        viewed: Viewed<'_>,
+        f: impl FnOnce(ChangeRequest<'_>) -> R,
+    ) -> R {
         let mut attr = bindings::iattr {
             ia_valid: bindings::ATTR_KILL_SGID,
             ..pin_init::zeroed()
         };
-        f(Request(&mut attr, viewed))
+        f(ChangeRequest(&mut attr, viewed))
     }
 }
 
@@ -244,11 +247,11 @@ impl<'a> Request<'a> {
 ///
 /// # Invariants
 ///
-/// As for [`Request`], but owners in it are those that the inode is to have: what the mount of the user's maps
+/// As for [`ChangeRequest`], but owners in it are those that the inode is to have: what the mount of the user's maps
 /// to what he said.
-pub struct Prepared<'a>(&'a mut bindings::iattr);
+pub struct PreparedChange<'a>(&'a mut bindings::iattr);
 
-impl Prepared<'_> {
+impl PreparedChange<'_> {
     /// Whether the size is changed.
     pub fn changes_size(&self) -> bool {
         self.0.ia_valid & bindings::ATTR_SIZE != 0

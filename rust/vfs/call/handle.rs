@@ -28,14 +28,14 @@ pub const MAX: usize = bindings::MAX_HANDLE_SZ as usize;
 /// # Invariants
 ///
 /// The first `len` of the words are initialized.
-pub struct Handle {
+pub struct FileHandle {
     /// The kind of encoding.
     kind: u8,
     len: usize,
     words: [MaybeUninit<u32>; MAX / 4],
 }
 
-impl Handle {
+impl FileHandle {
     /// An empty one.
     #[inline]
     pub const fn new() -> Self {
@@ -143,7 +143,7 @@ impl Handle {
     }
 }
 
-impl Default for Handle {
+impl Default for FileHandle {
     fn default() -> Self {
         Self::new()
     }

@@ -18,18 +18,18 @@ use crate::sys::bindings;
 use crate::sys::cred::current_fs_ids;
 use crate::sys::cred::Override;
 use crate::sys::cred::OverrideExt;
-use crate::sys::cred::Prepared;
+use crate::sys::cred::PreparedCred;
 use crate::sys::errno::to_result;
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
 /// Credentials that were made for one operation.
-struct Borrowed(Prepared);
+struct Borrowed(PreparedCred);
 
 impl Borrowed {
     /// Those in force, but with the ids of `owner`, and what the LSMs want for what is created under `name`.
     fn to_create<F: Ours>(c: &Override<'_>, name: &Named<'_, F>, owner: &NewOwner) -> Result<Self> {
-        let mut new = Prepared::from_current()?;
+        let mut new = PreparedCred::from_current()?;
         let raw = new.as_mut();
         raw.fsuid = owner.uid;
         raw.fsgid = owner.gid;
@@ -56,7 +56,7 @@ impl Borrowed {
             to_result(unsafe { bindings::security_inode_copy_up(dentry.as_ptr(), &mut new) });
         // One LSM may have made credentials before another refused.
         // SAFETY: They have one reference, made by `prepare_creds()`, and it is ours.
-        let new = NonNull::new(new).map(|new| Self(unsafe { Prepared::from_raw(new) }));
+        let new = NonNull::new(new).map(|new| Self(unsafe { PreparedCred::from_raw(new) }));
         outcome.map(|()| new)
     }
 

@@ -61,7 +61,9 @@ impl<'a> NewEntry<'a> {
     /// Type and permission bits, of what has any of its own.
     pub fn mode_mut(&mut self) -> Option<&mut u16> {
         match self {
-            NewEntry::File(mode) | NewEntry::Directory(mode) | NewEntry::Special(mode, _) => Some(mode),
+            NewEntry::File(mode) | NewEntry::Directory(mode) | NewEntry::Special(mode, _) => {
+                Some(mode)
+            }
             NewEntry::Symlink(_) | NewEntry::Link(_) => None,
         }
     }

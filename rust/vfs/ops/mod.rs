@@ -19,7 +19,7 @@ use crate::call::backing::Read;
 use crate::call::backing::SpliceRead;
 use crate::call::backing::SpliceWrite;
 use crate::call::backing::Write;
-use crate::call::change;
+use crate::call::change::ChangeRequest;
 use crate::call::emitter::Emitter;
 use crate::call::fiemap::Extents;
 use crate::call::fileattr::FileAttr;
@@ -237,7 +237,7 @@ pub trait AttrOps<F: FileSystem> {
     /// # Errors
     ///
     /// Those of what is below.
-    fn setattr(dentry: VfsLocked<'_, F>, request: change::Request<'_>) -> Result;
+    fn setattr(dentry: VfsLocked<'_, F>, request: ChangeRequest<'_>) -> Result;
 
     /// Sets an access control list, or removes it. The inode is locked. The ids in the list are those of the
     /// inode already; who asks is still to be asked about what he sees. That he owns the inode, and that a default
@@ -633,7 +633,7 @@ pub enum RealType {
 }
 
 /// The longest file handle of ours, in bytes: one of a filesystem below, with what tells that from others.
-pub const HANDLE_ROOM: usize = 156;
+pub const HANDLE_MAX: usize = 156;
 
 /// What is asked of the whole mounted filesystem.
 #[vtable]
@@ -652,14 +652,14 @@ pub trait SuperOps<F: FileSystem> {
     /// What could not be written.
     fn sync(sb: &SuperBlock<F>, wait: bool) -> Result;
 
-    /// Tells an object from all others, as long as it exists and over mounts: writes at most [`HANDLE_ROOM`] bytes
+    /// Tells an object from all others, as long as it exists and over mounts: writes at most [`HANDLE_MAX`] bytes
     /// to `room` and gives how many (a multiple of four). `None`: it can't be told. Asked only of a filesystem that was
     /// made with [`Properties::has_handles`](crate::object::super_block::Properties).
     ///
     /// # Context
     ///
     /// No filesystem may be waited for.
-    fn encode_handle(inode: &Inode<F>, room: &mut [u8; HANDLE_ROOM]) -> Option<usize>;
+    fn encode_handle(inode: &Inode<F>, room: &mut [u8; HANDLE_MAX]) -> Option<usize>;
 
     /// What kind of handle that is (`FILEID_*`).
     const HANDLE_KIND: u8;

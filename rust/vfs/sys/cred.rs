@@ -50,9 +50,9 @@ pub fn capable_noaudit(cap: Capability) -> bool {
 /// # Invariants
 ///
 /// The pointer is the only reference to a `struct cred` that `prepare_creds()` gave.
-pub struct Prepared(NonNull<bindings::cred>);
+pub struct PreparedCred(NonNull<bindings::cred>);
 
-impl Prepared {
+impl PreparedCred {
     /// A copy of the current task's credentials (wraps `prepare_creds()`).
     ///
     /// # Errors
@@ -98,12 +98,12 @@ impl Prepared {
 }
 
 // SAFETY: Unshared credentials are plain memory that no task is bound to.
-unsafe impl Send for Prepared {}
+unsafe impl Send for PreparedCred {}
 
 // SAFETY: Nothing can be changed through a shared reference.
-unsafe impl Sync for Prepared {}
+unsafe impl Sync for PreparedCred {}
 
-impl Drop for Prepared {
+impl Drop for PreparedCred {
     fn drop(&mut self) {
         // SAFETY: By the type invariant the reference is ours to give back.
         unsafe { bindings::put_cred(self.0.as_ptr()) };

@@ -7,7 +7,7 @@ use super::buffer;
 use super::length;
 use crate::call::acl;
 use crate::call::acl::Acl;
-use crate::call::change;
+use crate::call::change::ChangeRequest;
 use crate::call::fileattr::FileAttr;
 use crate::call::stat::Query;
 use crate::call::symlink;
@@ -143,7 +143,7 @@ pub(super) unsafe extern "C" fn setattr<F: FileSystem>(
     let (dentry, request) = unsafe {
         (
             VfsLocked::<F>::from_raw(dentry),
-            change::Request::from_raw(attr, Viewed::from_raw(idmap)),
+            ChangeRequest::from_raw(attr, Viewed::from_raw(idmap)),
         )
     };
     from_result(|| F::Attr::setattr(dentry, request).map(|()| 0))

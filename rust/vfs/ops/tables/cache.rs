@@ -13,7 +13,7 @@ use crate::ops::DentryOps;
 use crate::ops::FileSystem;
 use crate::ops::RealType;
 use crate::ops::SuperOps;
-use crate::ops::HANDLE_ROOM;
+use crate::ops::HANDLE_MAX;
 use crate::sys::bindings;
 use crate::sys::errno::to_errno;
 use crate::sys::seq;
@@ -111,12 +111,12 @@ pub(super) unsafe extern "C" fn encode_fh<F: FileSystem>(
         // One by which it could be found in its directory.
         return INVALID;
     }
-    let mut room = [0; HANDLE_ROOM];
+    let mut room = [0; HANDLE_MAX];
     // SAFETY: The VFS passes an inode of ours that is counted.
     let Some(bytes) = F::Super::encode_handle(unsafe { Inode::from_raw(inode) }, &mut room) else {
         return INVALID;
     };
-    let bytes = bytes.min(HANDLE_ROOM);
+    let bytes = bytes.min(HANDLE_MAX);
     // SAFETY: The VFS passes a buffer, and its length in words.
     unsafe {
         let fits = usize::try_from(*len).is_ok_and(|words| bytes <= words.saturating_mul(4));

@@ -215,7 +215,13 @@ pub(super) unsafe extern "C" fn symlink<F: FileSystem>(
 ) -> i32 {
     from_result(|| {
         // SAFETY: As in `create`; the target is a C string.
-        unsafe { make::<F>(idmap, dentry, NewObject::Symlink(CStr::from_char_ptr(target)))? };
+        unsafe {
+            make::<F>(
+                idmap,
+                dentry,
+                NewObject::Symlink(CStr::from_char_ptr(target)),
+            )?
+        };
         Ok(0)
     })
 }
