@@ -42,7 +42,7 @@ use vfs::call::acl::Acl;
 use vfs::call::backing::BackingFile;
 use vfs::call::change::Change;
 use vfs::call::stat::Query;
-use vfs::call::stat::Room;
+use vfs::call::stat::StatBuf;
 use vfs::guard::borrowed::NewOwner;
 use vfs::guard::dir_op::Creating;
 use vfs::guard::dir_op::Ends;
@@ -174,7 +174,7 @@ impl Hidden {
 
 /// What is needed for a change.
 #[derive(Clone, Copy)]
-struct Job<'a> {
+struct DirChange<'a> {
     instance: &'a Instance,
     upper: &'a Upper,
     c: &'a Override<'a>,
@@ -183,12 +183,12 @@ struct Job<'a> {
 
 /// Does `f` as the mounter, with the right to write; from the beginning, if a delegation kept it from being
 /// done.
-fn with_job<R>(instance: &Instance, mut f: impl FnMut(&Job<'_>) -> Result<R>) -> Result<R> {
+fn with_change<R>(instance: &Instance, mut f: impl FnMut(&DirChange<'_>) -> Result<R>) -> Result<R> {
     let upper = instance.upper()?;
     upper.work()?;
     upper.mount.get().write(|writing| {
         instance.as_mounter(|c| {
-            f(&Job {
+            f(&DirChange {
                 instance,
                 upper,
                 c,
@@ -198,15 +198,15 @@ fn with_job<R>(instance: &Instance, mut f: impl FnMut(&Job<'_>) -> Result<R>) ->
     })
 }
 
-impl Job<'_> {
+impl DirChange<'_> {
     /// Does `f` with the credentials of who makes an object under `name`, to be owned by `owner`.
     fn as_creator<R>(
         &self,
         name: &Named<'_, LayerFs>,
         owner: &NewOwner,
-        f: impl FnOnce(&Job<'_>) -> Result<R>,
+        f: impl FnOnce(&DirChange<'_>) -> Result<R>,
     ) -> Result<R> {
-        self.c.to_create(name, owner, |c| f(&Job { c, ..*self }))
+        self.c.to_create(name, owner, |c| f(&DirChange { c, ..*self }))
     }
 
     fn mark(&self, dentry: &Real, mark: Mark, value: &[u8], missing: Error) -> Result {
@@ -348,7 +348,7 @@ impl Job<'_> {
         let inode = name.dentry().positive().ok_or(ENOENT)?.inode();
         let old = Now::of(inode.held()).upper_path(self.instance).ok_or(EIO)?;
         let upper_dir = upper_of(self.instance, name.directory())?;
-        let mut room = Room::new();
+        let mut room = StatBuf::new();
         let stat = room.fill(self.c, old, Query::BASIC)?;
         if !old.dentry().is_dir() {
             return Err(Stale::NoDirectory.refuse(&name));
@@ -471,7 +471,7 @@ pub(crate) fn create(
         NewObject::Special(_, dev) => NewEntry::Special(owner.mode, dev),
         NewObject::Symlink(target) => NewEntry::Symlink(target),
     };
-    let made = with_job(instance, |job| {
+    let made = with_change(instance, |job| {
         job.as_creator(&named, &owner, |job| job.create(named, &what))
     })?;
     name.instantiate(made)
@@ -493,7 +493,7 @@ pub(crate) fn create_nameless(
     let dir = named.directory();
     copy_up::copy_up(instance, dir, Need::Metadata)?;
     let owner = dir.inode().owner_of_new(request.viewed, request.mode);
-    with_job(instance, |job| {
+    with_change(instance, |job| {
         job.as_creator(&named, &owner, |job| {
             let upper_dir = Path::new(job.writing.mount(), upper_of(instance, dir)?)?;
             let real =
@@ -520,7 +520,7 @@ pub(crate) fn link(
     copy_up::copy_up(instance, &old, Need::Metadata)?;
     copy_up::copy_up(instance, dir, Need::Metadata)?;
     let inode = old.inode();
-    with_job(instance, |job| {
+    with_change(instance, |job| {
         let now = Now::of(inode.held());
         let real = now.upper_path(instance).ok_or(EIO)?;
         let upper_dir = upper_of(instance, dir)?;
@@ -571,7 +571,7 @@ pub(crate) fn remove(
     // It is not copied up while it is removed.
     let _lock = inode.data().lock(dir.super_block().stack_depth())?;
     loop {
-        let removed = with_job(instance, |job| {
+        let removed = with_change(instance, |job| {
             if in_lower {
                 job.replace_by_whiteout(name, &mut hidden)
             } else {

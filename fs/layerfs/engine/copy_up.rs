@@ -41,7 +41,7 @@ use vfs::call::change::Change;
 use vfs::call::copy::Copied;
 use vfs::call::fileattr::FileAttr;
 use vfs::call::stat::Query;
-use vfs::call::stat::Room;
+use vfs::call::stat::StatBuf;
 use vfs::call::stat::Stat;
 use vfs::call::symlink;
 use vfs::call::xattr;
@@ -123,7 +123,7 @@ fn copy_up_path(instance: &Instance, dentry: &Positive, need: Need) -> Result {
 }
 
 /// What is being copied.
-struct Job<'a> {
+struct CopyUp<'a> {
     instance: &'a Instance,
     c: &'a Override<'a>,
     upper: &'a Upper,
@@ -179,7 +179,7 @@ fn copy_up_by(
     let Some(lower) = object::lower_path(instance, object) else {
         return Err(EIO);
     };
-    let mut room = Room::new();
+    let mut room = StatBuf::new();
     let stat = room.fill_checked(c, lower, Query::BASIC)?;
     let is_adopted = adopt::adopt(instance, c, dentry, lower, stat)?;
     let dir = match parent {
@@ -212,7 +212,7 @@ fn copy_up_by(
             upper_dir,
             name,
         });
-        let job = Job {
+        let job = CopyUp {
             instance,
             c,
             upper,
@@ -233,7 +233,7 @@ fn copy_up_by(
     })
 }
 
-impl Job<'_> {
+impl CopyUp<'_> {
     fn whole(&self) -> Result {
         let mut room = [0; format::handle::MAX_LEN];
         let is_single = inode::stays_one(self.dentry.inode().is_dir(), self.stat.nlink());

@@ -19,7 +19,7 @@ use crate::state::listing::Arena;
 use crate::state::listing::Ask;
 use crate::state::listing::Fate;
 use crate::state::listing::Listing;
-use crate::state::listing::Room;
+use crate::state::listing::SizeHint;
 use crate::state::object;
 use crate::state::object::Now;
 use crate::state::object::Object;
@@ -55,7 +55,7 @@ pub(crate) fn read(
     c: &Override<'_>,
     dir: &Positive,
     open: &mut OwnedFile,
-    room: Room,
+    room: SizeHint,
 ) -> Result<Arc<Listing>> {
     let mut merge = Merge::new(instance, room)?;
     merge.read_all(instance, c, dir.inode().held(), Some(open))?;
@@ -99,7 +99,7 @@ pub(crate) fn check_empty(
     c: &Override<'_>,
     object: Held<'_, Object>,
 ) -> Result<Whiteouts> {
-    let mut merge = Merge::new(instance, Room::default())?;
+    let mut merge = Merge::new(instance, SizeHint::default())?;
     merge.read_all(instance, c, object, None)?;
     if merge.arena.iter().any(|(_, _, fate)| fate != Fate::Hidden) {
         return Err(ENOTEMPTY);
@@ -122,7 +122,7 @@ struct Merge<'a> {
 }
 
 impl<'a> Merge<'a> {
-    fn new(instance: &'a Instance, room: Room) -> Result<Self> {
+    fn new(instance: &'a Instance, room: SizeHint) -> Result<Self> {
         Ok(Self {
             arena: Arena::with_room(room.records)?,
             met: NameTable::new(&instance.name_key, room.remembered as usize),

@@ -80,11 +80,11 @@ pub(crate) fn find(
 }
 
 /// Room for an origin as it is written.
-pub(crate) type Room = [u8; format::handle::MAX_LEN];
+pub(crate) type OriginBuf = [u8; format::handle::MAX_LEN];
 
 /// The origin as it is written on a copy of `lower`; empty where lower objects can't be found by handles, or
 /// none can be made of this one.
-pub(crate) fn encode<'b>(instance: &Instance, lower: &Real, room: &'b mut Room) -> &'b [u8] {
+pub(crate) fn encode<'b>(instance: &Instance, lower: &Real, room: &'b mut OriginBuf) -> &'b [u8] {
     let sb = lower.super_block();
     if sb.file_handles() == FileHandles::None || !cred::capable(Capability::DacReadSearch) {
         return &[];

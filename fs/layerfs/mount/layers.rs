@@ -30,7 +30,7 @@ use kernel::str::CString;
 use kernel::sync::aref::ARef;
 use vfs::call::stat::Part;
 use vfs::call::stat::Query;
-use vfs::call::stat::Room;
+use vfs::call::stat::StatBuf;
 use vfs::call::stat::StatFs;
 use vfs::cell::locked::Locked;
 use vfs::object::inode_cache::InodeKey;
@@ -287,7 +287,7 @@ pub(super) fn part_at(c: &Override<'_>, path: Path<'_>) -> Part {
     if sb.is_of_one_part() {
         return sb.main_part();
     }
-    let part = Room::new()
+    let part = StatBuf::new()
         .fill(c, path, Query::IDENTITY)
         .map(|stat| stat.part());
     part.unwrap_or_else(|_| sb.main_part())

@@ -30,7 +30,7 @@ use vfs::call::change::PreparedChange;
 use vfs::call::fileattr::FileAttr;
 use vfs::call::stat::Part;
 use vfs::call::stat::Query;
-use vfs::call::stat::Room;
+use vfs::call::stat::StatBuf;
 use vfs::call::stat::Stat;
 use vfs::guard::lock::VfsLocked;
 use vfs::object::idmap::Viewed;
@@ -78,7 +78,7 @@ impl AttrOps<LayerFs> for Attr {
             if now.is_metacopy() {
                 // The size is the whole file's, but the blocks are where the data is.
                 let blocks = match now.data_path(instance) {
-                    Some(data) => Room::new().fill(c, data, Query::blocks(query))?.blocks(),
+                    Some(data) => StatBuf::new().fill(c, data, Query::blocks(query))?.blocks(),
                     // Not worth looking for: a guess by the size.
                     None => {
                         let unit = u64::from(stat.block_size().max(512));
@@ -276,7 +276,7 @@ fn number(
         // It was copied up: the number is what it was.
         let lower = now.object().get().lower().ok_or(EIO)?;
         let path = object::lower_path(instance, now.object()).ok_or(EIO)?;
-        let mut room = Room::new();
+        let mut room = StatBuf::new();
         let below = instance.as_mounter(|c| {
             room.fill(c, path, Query::ino_and_nlink(query))
                 .map(|below| (below.ino(), below.nlink(), Some(below.part())))

@@ -21,7 +21,7 @@ use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use vfs::call::stat::Part;
 use vfs::call::stat::Query;
-use vfs::call::stat::Room;
+use vfs::call::stat::StatBuf;
 use vfs::cell::locked::Locked;
 use vfs::object::inode_cache::InodeKey;
 use vfs::object::mount::PrivateMount;
@@ -230,7 +230,7 @@ impl Instance {
         else {
             return true;
         };
-        let stat = Room::new()
+        let stat = StatBuf::new()
             .fill(c, path, Query::IDENTITY)
             .map(|stat| stat.part());
         stat.map_or(true, |part| part == fs.part)

@@ -35,13 +35,13 @@ pub(crate) struct Listing {
     unasked: AtomicUsize,
     /// A name has another number than in its layer, or one was not asked for that might.
     renumbered: AtomicBool,
-    room: Room,
+    room: SizeHint,
 }
 
 /// What a listing took to make: the next one of the directory will take about as much, and is given that
 /// at once.
 #[derive(Clone, Copy)]
-pub(crate) struct Room {
+pub(crate) struct SizeHint {
     /// Bytes of the arena.
     pub(crate) records: u32,
     /// Names that are shown.
@@ -50,7 +50,7 @@ pub(crate) struct Room {
     pub(crate) remembered: u32,
 }
 
-impl Default for Room {
+impl Default for SizeHint {
     /// That of a small directory.
     fn default() -> Self {
         Self {
@@ -85,7 +85,7 @@ impl Listing {
         ask: Ask,
         remembered: usize,
     ) -> Result<Self> {
-        let room = Room {
+        let room = SizeHint {
             records: arena.end(),
             names: order.len() as u32,
             remembered: remembered as u32,
@@ -324,7 +324,7 @@ struct Made {
     listing: Option<Arc<Listing>>,
     /// The version of the directory that `listing` was made of.
     of: usize,
-    room: Room,
+    room: SizeHint,
 }
 
 impl SharedListing {
@@ -350,7 +350,7 @@ impl SharedListing {
     /// `make`.
     pub(crate) fn join(
         &self,
-        make: impl FnOnce(Room) -> Result<Arc<Listing>>,
+        make: impl FnOnce(SizeHint) -> Result<Arc<Listing>>,
     ) -> Result<(Arc<Listing>, usize)> {
         // Before the lock is taken: see `tidy`.
         self.users.fetch_add(1, Ordering::SeqCst);
@@ -363,7 +363,7 @@ impl SharedListing {
 
     fn get_or_make(
         &self,
-        make: impl FnOnce(Room) -> Result<Arc<Listing>>,
+        make: impl FnOnce(SizeHint) -> Result<Arc<Listing>>,
     ) -> Result<(Arc<Listing>, usize)> {
         let mut made = self.made.lock()?;
         // Before anything is read: what changes meanwhile may have been seen or not.

@@ -5,7 +5,7 @@
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h) (`struct iattr`)
 
 use crate::call::stat::Query;
-use crate::call::stat::Room;
+use crate::call::stat::StatBuf;
 use crate::call::stat::Stat;
 use crate::guard::dir_op::Creating;
 use crate::guard::dir_op::NewEntry;
@@ -117,7 +117,7 @@ impl Change {
 
     /// The times of a directory that is being changed.
     fn times_now(c: &Override<'_>, writing: &Writing<'_>, dir: &Positive<Foreign>) -> Result<Self> {
-        let mut room = Room::new();
+        let mut room = StatBuf::new();
         let path = Path::new(writing.mount(), dir)?;
         Ok(Self::times_of(room.fill(c, path, Query::TIMES)?))
     }

@@ -261,9 +261,9 @@ impl Stat {
 
 /// Room for attributes. They are too large to be moved about: whoever wants some makes room and has
 /// it filled.
-pub struct Room(MaybeUninit<bindings::kstat>);
+pub struct StatBuf(MaybeUninit<bindings::kstat>);
 
-impl Room {
+impl StatBuf {
     /// Room with nothing in it.
     #[inline]
     pub const fn new() -> Self {
@@ -295,7 +295,7 @@ impl Room {
         Ok(unsafe { &mut *self.0.as_mut_ptr().cast() })
     }
 
-    /// As [`Room::fill`], if the LSMs let the credentials in force ask (wraps `vfs_getattr()`).
+    /// As [`StatBuf::fill`], if the LSMs let the credentials in force ask (wraps `vfs_getattr()`).
     ///
     /// # Errors
     ///
@@ -320,7 +320,7 @@ impl Room {
     }
 }
 
-impl Default for Room {
+impl Default for StatBuf {
     fn default() -> Self {
         Self::new()
     }

@@ -17,9 +17,9 @@ use super::lost_name;
 use super::says_not_empty;
 use super::set_hides_lower;
 use super::upper_of;
-use super::with_job;
+use super::with_change;
 use super::Hidden;
-use super::Job;
+use super::DirChange;
 use crate::engine::copy_up;
 use crate::engine::copy_up::Need;
 use crate::engine::inode;
@@ -140,7 +140,7 @@ struct Rename<'a> {
 impl Rename<'_> {
     /// Renames in upper; `hidden`: what is hidden in a directory that is replaced.
     fn carry_out(&self, instance: &Instance, mut hidden: Hidden) -> Result {
-        let renamed = with_job(instance, |job| job.rename(*self, &mut hidden));
+        let renamed = with_change(instance, |job| job.rename(*self, &mut hidden));
         let replaced = self.new.dentry().positive().map(|dentry| dentry.inode());
         match (renamed, replaced) {
             (Err(e), Some(dir))
@@ -154,14 +154,14 @@ impl Rename<'_> {
                         other
                     }
                 })?;
-                with_job(instance, |job| job.rename(*self, &mut hidden))
+                with_change(instance, |job| job.rename(*self, &mut hidden))
             }
             (renamed, _) => renamed,
         }
     }
 }
 
-impl Job<'_> {
+impl DirChange<'_> {
     fn rename(&self, what: Rename<'_>, hidden: &mut Hidden) -> Result {
         let (old, new, overwrites) = (what.old, what.new, what.overwrites);
         let (old_dir, new_dir) = (old.directory(), new.directory());
