@@ -6,11 +6,16 @@
 use kernel::cred::Credential;
 use kernel::prelude::*;
 use vfs::call::backing::Backing;
-use vfs::call::backing::Read;
+use vfs::call::backing::ReadRequest;
 use vfs::object::file::OwnedFile;
 
 /// An example.
-pub fn example(read: Read<'_>, real: &Backing, other: &OwnedFile, cred: &Credential) -> Result {
+pub fn example(
+    read: ReadRequest<'_>,
+    real: &Backing,
+    other: &OwnedFile,
+    cred: &Credential,
+) -> Result {
     let _ = (real, other);
     #[cfg(misuse)]
     read.forward(other, cred)?;

@@ -6,7 +6,7 @@
 use kernel::prelude::*;
 use vfs::call::change::ChangeRequest;
 use vfs::guard::lock::VfsLocked;
-use vfs::guard::write::Writing;
+use vfs::guard::write::WantWrite;
 use vfs::FileSystem;
 use vfs::Foreign;
 use vfs::Override;
@@ -15,7 +15,7 @@ use vfs::Positive;
 /// An example.
 pub fn example<F: FileSystem>(
     c: &Override<'_>,
-    writing: &Writing<'_>,
+    writing: &WantWrite<'_>,
     dentry: VfsLocked<'_, F>,
     real: &Positive<Foreign>,
     request: ChangeRequest<'_>,

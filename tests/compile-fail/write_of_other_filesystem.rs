@@ -7,14 +7,14 @@
 use kernel::cred::Credential;
 use kernel::prelude::*;
 use vfs::call::backing::Backing;
-use vfs::call::backing::Write;
 use vfs::call::backing::WriteEnd;
+use vfs::call::backing::WriteRequest;
 use vfs::guard::lock::Exclusive;
 use vfs::FileSystem;
 
 /// An example.
 pub fn example<F: FileSystem, G: FileSystem, E: WriteEnd<G>, Right: WriteEnd<F>>(
-    write: Write<'_, F>,
+    write: WriteRequest<'_, F>,
     real: &Backing,
     cred: &Credential,
     lock: &Exclusive<'_, F>,

@@ -10,7 +10,7 @@ use vfs::guard::dir_op::NewEntry;
 use vfs::guard::dir_op::Removing;
 use vfs::guard::dir_op::RenameFlags;
 use vfs::guard::dir_op::Renaming;
-use vfs::guard::write::Writing;
+use vfs::guard::write::WantWrite;
 use vfs::Foreign;
 use vfs::Mount;
 use vfs::Override;
@@ -69,7 +69,7 @@ pub(crate) fn find(name: &[u8]) -> Option<Case> {
     Some(case)
 }
 
-fn write(given: &Given<'_>, f: impl FnMut(&Writing<'_>) -> Result) -> Result {
+fn write(given: &Given<'_>, f: impl FnMut(&WantWrite<'_>) -> Result) -> Result {
     given.mount.write(f)
 }
 

@@ -7,8 +7,8 @@ use super::kept;
 use super::Misuse;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
-use vfs::call::backing::Read;
-use vfs::call::backing::Write;
+use vfs::call::backing::ReadRequest;
+use vfs::call::backing::WriteRequest;
 use vfs::call::change::ChangeRequest;
 use vfs::call::emitter::Emitter;
 use vfs::call::stat::Query;
@@ -131,7 +131,7 @@ impl FileOps<Misuse> for Ops {
         Err(EOPNOTSUPP)
     }
 
-    fn read(_file: &File<Misuse>, _data: &(), _read: Read<'_>) -> Result<usize> {
+    fn read(_file: &File<Misuse>, _data: &(), _read: ReadRequest<'_>) -> Result<usize> {
         Err(EOPNOTSUPP)
     }
 
@@ -139,7 +139,7 @@ impl FileOps<Misuse> for Ops {
         Err(EOPNOTSUPP)
     }
 
-    fn write(_file: &File<Misuse>, _data: &(), _write: Write<'_, Misuse>) -> Result<usize> {
+    fn write(_file: &File<Misuse>, _data: &(), _write: WriteRequest<'_, Misuse>) -> Result<usize> {
         Err(EOPNOTSUPP)
     }
 

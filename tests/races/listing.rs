@@ -157,10 +157,10 @@ fn numbers_are_kept_only_if_all_are() {
             let upper = upper.clone();
             tasks.add(move || {
                 let (entry, at) = upper.iter_from(0).next().expect("one");
-                upper.set_number(at, &entry, number);
+                upper.set_ino(at, &entry, number);
             });
         }
-        tasks.add(move || assert!(!upper.keeps_numbers(), "a number was changed"));
+        tasks.add(move || assert!(!upper.keeps_inos(), "a number was changed"));
         Box::new(|| {})
     });
 }

@@ -9,7 +9,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::work::Write;
+use super::work::CleanupRight;
 use crate::state::instance::Instance;
 use crate::state::Real;
 use core::ops::Range;
@@ -21,7 +21,7 @@ use vfs::call::change::Change;
 use vfs::call::stat::Stat;
 use vfs::call::xattr;
 use vfs::call::xattr::SetFlags;
-use vfs::guard::write::Writing;
+use vfs::guard::write::WantWrite;
 use vfs::object::inode::mode;
 use vfs::sys::alloc::charged;
 use vfs::sys::errno::ENODATA;
@@ -45,7 +45,7 @@ const FIRST_ROOM: usize = 512;
 /// `EPERM`, `EOVERFLOW`, …
 pub(crate) fn set_attributes(
     c: &Override<'_>,
-    writing: &Writing<'_>,
+    writing: &WantWrite<'_>,
     dentry: &Real,
     stat: &Stat,
 ) -> Result {
@@ -83,7 +83,7 @@ pub(crate) fn copy_xattrs(
     c: &Override<'_>,
     from: Path<'_>,
     to: &Real,
-    write: &Write<'_>,
+    write: &CleanupRight<'_>,
     rights: Rights,
 ) -> Result {
     let mut room = [0u8; 256];
@@ -226,7 +226,7 @@ impl<'n> Batch<'n> {
     }
 
     /// Writes them. This asks nobody but upper.
-    fn write(&self, c: &Override<'_>, writing: &Writing<'_>, to: &Real) -> Result {
+    fn write(&self, c: &Override<'_>, writing: &WantWrite<'_>, to: &Real) -> Result {
         for (name, value) in &self.attributes {
             match value {
                 Value::Acl(acl, kind) => acl.set_on(c, writing, to, *kind)?,

@@ -20,8 +20,8 @@ use super::listing::Whiteouts;
 use super::lookup;
 use super::stale::Stale;
 use super::work;
+use super::work::CleanupRight;
 use super::work::Temp;
-use super::work::Write;
 use crate::marks;
 use crate::marks::Marked;
 use crate::state::instance::Instance;
@@ -51,7 +51,7 @@ use vfs::guard::dir_op::Removing;
 use vfs::guard::dir_op::RenameFlags;
 use vfs::guard::dir_op::Renaming;
 use vfs::guard::lock::VfsLocked;
-use vfs::guard::write::Writing;
+use vfs::guard::write::WantWrite;
 use vfs::object::idmap::Viewed;
 use vfs::object::inode::mode;
 use vfs::object::named::Named;
@@ -178,12 +178,15 @@ struct DirChange<'a> {
     instance: &'a Instance,
     upper: &'a Upper,
     c: &'a Override<'a>,
-    writing: &'a Writing<'a>,
+    writing: &'a WantWrite<'a>,
 }
 
 /// Does `f` as the mounter, with the right to write; from the beginning, if a delegation kept it from being
 /// done.
-fn with_change<R>(instance: &Instance, mut f: impl FnMut(&DirChange<'_>) -> Result<R>) -> Result<R> {
+fn with_change<R>(
+    instance: &Instance,
+    mut f: impl FnMut(&DirChange<'_>) -> Result<R>,
+) -> Result<R> {
     let upper = instance.upper()?;
     upper.work()?;
     upper.mount.get().write(|writing| {
@@ -206,7 +209,8 @@ impl DirChange<'_> {
         owner: &NewOwner,
         f: impl FnOnce(&DirChange<'_>) -> Result<R>,
     ) -> Result<R> {
-        self.c.to_create(name, owner, |c| f(&DirChange { c, ..*self }))
+        self.c
+            .to_create(name, owner, |c| f(&DirChange { c, ..*self }))
     }
 
     fn mark(&self, dentry: &Real, mark: Mark, value: &[u8], missing: Error) -> Result {
@@ -227,7 +231,7 @@ impl DirChange<'_> {
     }
 
     fn make_in_work(&self, what: &NewEntry<'_>) -> Result<Temp<'_>> {
-        Temp::create(self.upper, self.c, Write::Held(self.writing), what)
+        Temp::create(self.upper, self.c, CleanupRight::Held(self.writing), what)
     }
 
     fn cleanup(&self, dir: &Real, victim: &Real) {
@@ -355,7 +359,7 @@ impl DirChange<'_> {
         }
         let what = NewEntry::Directory(stat.mode());
         let empty = self.make_in_work(&what)?;
-        let write = Write::Held(self.writing);
+        let write = CleanupRight::Held(self.writing);
         let rights = attributes::Rights::Copied;
         attributes::copy_xattrs(self.instance, self.c, old, &empty, &write, rights)?;
         self.mark(&empty, Mark::Opaque, b"y", EIO)?;

@@ -19,8 +19,8 @@ use super::inode;
 use super::origin;
 use super::stale::Stale;
 use super::work;
+use super::work::CleanupRight;
 use super::work::Temp;
-use super::work::Write;
 use crate::marks::Marked;
 use crate::state::instance::Instance;
 use crate::state::layer::Upper;
@@ -41,8 +41,8 @@ use vfs::call::change::Change;
 use vfs::call::copy::Copied;
 use vfs::call::fileattr::FileAttr;
 use vfs::call::stat::Query;
-use vfs::call::stat::StatBuf;
 use vfs::call::stat::Stat;
+use vfs::call::stat::StatBuf;
 use vfs::call::symlink;
 use vfs::call::xattr;
 use vfs::call::xattr::SetFlags;
@@ -51,8 +51,8 @@ use vfs::guard::dir_op::Ends;
 use vfs::guard::dir_op::NewEntry;
 use vfs::guard::dir_op::RenameFlags;
 use vfs::guard::dir_op::Renaming;
+use vfs::guard::write::WantWrite;
 use vfs::guard::write::WriteAccess;
-use vfs::guard::write::Writing;
 use vfs::object::file::OwnedFile;
 use vfs::object::inode::mode;
 use vfs::object::inode::Protection;
@@ -350,7 +350,7 @@ impl CopyUp<'_> {
             _ => NewEntry::Special(format, self.stat.rdev()),
         };
         let temp = self.c.to_copy_up(self.dentry, |_| {
-            Temp::create(self.upper, self.c, Write::Start(self.access), &what)
+            Temp::create(self.upper, self.c, CleanupRight::Start(self.access), &what)
         })?;
         let _publication = self.finish_in_work(&temp, origin)?;
         if self.place.is_none() {
@@ -444,7 +444,7 @@ impl CopyUp<'_> {
     fn copy_metadata(&self, temp: &Real, origin: Option<&[u8]>) -> Result {
         let c = self.c;
         let to = self.in_upper(temp)?;
-        let write = Write::Start(&self.access);
+        let write = CleanupRight::Start(&self.access);
         let rights = if self.is_adopted {
             Rights::LeftBehind
         } else {
@@ -478,7 +478,7 @@ impl CopyUp<'_> {
         Ok(())
     }
 
-    fn marked<'b>(&'b self, writing: &'b Writing<'b>, dentry: &'b Real) -> Marked<'b> {
+    fn marked<'b>(&'b self, writing: &'b WantWrite<'b>, dentry: &'b Real) -> Marked<'b> {
         Marked {
             instance: self.instance,
             c: self.c,
@@ -489,7 +489,7 @@ impl CopyUp<'_> {
 
     /// Writes what the copy was made from; gives whether it is there. It keeps the inode number. On a
     /// directory it says as well that whiteouts may be in it, which must not be forgotten.
-    fn write_origin(&self, writing: &Writing<'_>, temp: &Real, origin: &[u8]) -> Result<bool> {
+    fn write_origin(&self, writing: &WantWrite<'_>, temp: &Real, origin: &[u8]) -> Result<bool> {
         let marked = self.marked(writing, temp);
         if !temp.is_dir() {
             return Ok(marked.note(Mark::Origin, origin));

@@ -53,7 +53,7 @@ pub(crate) struct Marks {
     impure: bool,
     protection: Protection,
     /// It has the number that the layer's filesystem gives it; see [`Instance::is_numbered_by`].
-    keeps_number: bool,
+    keeps_ino: bool,
 }
 
 impl Found {
@@ -108,7 +108,7 @@ impl Found {
         let is_merged = in_upper && self.top.is_some() || !self.below.is_empty();
         let (numbered, fsid) = self.numbered(instance)?;
         Ok(Marks {
-            keeps_number: !instance.is_numbered_by(c, numbered, fsid),
+            keeps_ino: !instance.is_numbered_by(c, numbered, fsid),
             may_have_whiteouts: is_dir && (is_merged || marks::has_origin(config, c, path)),
             impure: in_upper && is_dir && marks::is_impure(config, c, path),
             protection: if in_upper {
@@ -136,7 +136,7 @@ pub(crate) fn stays_one(is_dir: bool, nlink: u32) -> bool {
 }
 
 /// The number that `stat(2)` shows of an object that was found.
-pub(crate) fn number_of_found(
+pub(crate) fn ino_of_found(
     sb: &SuperBlock,
     instance: &Instance,
     c: &Override<'_>,
@@ -145,7 +145,7 @@ pub(crate) fn number_of_found(
     if let (Some(upper), false) = (&found.upper, found.stands_for_lower(instance)) {
         // Another name of it was copied up, perhaps: then it keeps that one's number while it is cached.
         if let Some(inode) = sb.cached(upper.inode().key()) {
-            return number(instance, &inode);
+            return shown_ino(instance, &inode);
         }
     }
     let (path, fsid) = found.numbered(instance).ok()?;
@@ -157,7 +157,7 @@ pub(crate) fn number_of_found(
 }
 
 /// The number that `stat(2)` shows of an inode, where all layers share a device number.
-pub(crate) fn number(instance: &Instance, inode: &Inode) -> Option<u64> {
+pub(crate) fn shown_ino(instance: &Instance, inode: &Inode) -> Option<u64> {
     let object = inode.data();
     let now = Now::of(object);
     let pin = match object.lower() {
@@ -168,7 +168,7 @@ pub(crate) fn number(instance: &Instance, inode: &Inode) -> Option<u64> {
     };
     let real = pin.inode().ino();
     let fsid = instance.fsid_of(pin).ok()?;
-    if instance.may_keep_number(fsid) {
+    if instance.may_keep_ino(fsid) {
         // Which part it is in was asked when the inode was made.
         return Some(inode.ino());
     }
@@ -339,10 +339,10 @@ fn init(
     };
     let is_dir = numbered.inode().is_dir();
     let fsid = instance.fsid_of(numbered)?;
-    let ino = if marks.keeps_number {
+    let ino = if marks.keeps_ino {
         numbered.inode().ino()
     } else {
-        instance.inode_number(numbered.inode().ino(), fsid, is_dir)
+        instance.map_ino(numbered.inode().ino(), fsid, is_dir)
     };
     let real = upper.as_mut().or(top.as_mut()).ok_or(EIO)?;
     let idmap = instance.mount_of(real)?.idmap();
@@ -351,7 +351,7 @@ fn init(
         .with(Trait::UPPER_DATA, in_upper && !metacopy)
         .with(Trait::LOWER_METACOPY, !in_upper && metacopy)
         .with(Trait::XATTR_WHITEOUTS, xattr_whiteouts)
-        .with(Trait::LOWER_NUMBER, by_lower)
+        .with(Trait::LOWER_INO, by_lower)
         .with(Trait::IMPURE, marks.impure)
         .with(Trait::MAY_HAVE_WHITEOUTS, marks.may_have_whiteouts);
     let real = ARef::from(path.dentry());

@@ -336,7 +336,7 @@ struct LayerDir<'a> {
 
 /// The number that `stat(2)` shows of an entry of `dir`, if it can be looked up. Leaves nothing in the dentry
 /// cache.
-pub(crate) fn number(
+pub(crate) fn shown_ino(
     instance: &Instance,
     c: &Override<'_>,
     dir: &Positive,
@@ -344,13 +344,13 @@ pub(crate) fn number(
 ) -> Option<u64> {
     if let Some(child) = dir.cached_child(name) {
         if let Some(child) = child.positive() {
-            return inode::number(instance, child.inode());
+            return inode::shown_ino(instance, child.inode());
         }
     }
     let root = dir.super_block().root().inode().held();
     let place = dir.inode().held();
     let outcome = lookup::lookup(instance, c, place, root, name, MissingOrigin::Leave).ok()?;
-    inode::number_of_found(dir.super_block(), instance, c, &outcome.found?)
+    inode::ino_of_found(dir.super_block(), instance, c, &outcome.found?)
 }
 
 /// Which names were met: open addressing, at most half full.

@@ -116,7 +116,7 @@ pub(crate) fn identify(inode: &Inode, room: &mut [u8]) -> Option<usize> {
     let is_root = core::ptr::eq(inode, inode.super_block().root().inode());
     let lower = object
         .and_then(|object| object.lower())
-        .filter(|_| !now.in_upper() || now.has(Trait::LOWER_NUMBER) && !is_root);
+        .filter(|_| !now.in_upper() || now.has(Trait::LOWER_INO) && !is_root);
     let (real, is_upper) = match lower {
         Some(lower) => (lower.dentry(), false),
         None => (now.upper()?.dentry(), true),

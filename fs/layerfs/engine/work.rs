@@ -30,8 +30,8 @@ use vfs::guard::dir_op::NewEntry;
 use vfs::guard::dir_op::Removing;
 use vfs::guard::dir_op::RenameFlags;
 use vfs::guard::dir_op::Renaming;
+use vfs::guard::write::WantWrite;
 use vfs::guard::write::WriteAccess;
-use vfs::guard::write::Writing;
 use vfs::object::file::OwnedFile;
 use vfs::object::inode::mode;
 use vfs::object::inode::Rights;
@@ -89,25 +89,25 @@ impl TempName {
 pub(crate) struct Temp<'a> {
     upper: &'a Upper,
     c: &'a Override<'a>,
-    write: Write<'a>,
+    write: CleanupRight<'a>,
     object: ARef<Real>,
     published: bool,
 }
 
 /// With what right to write a [`Temp`] is removed.
-pub(crate) enum Write<'a> {
+pub(crate) enum CleanupRight<'a> {
     /// It lives no longer than this.
-    Held(&'a Writing<'a>),
+    Held(&'a WantWrite<'a>),
     /// It outlives the right it was made with, so that freezing need not wait for it.
     Start(&'a WriteAccess<'a>),
 }
 
-impl Write<'_> {
+impl CleanupRight<'_> {
     /// Does `f` with the right to write.
-    pub(crate) fn with<R>(&self, f: impl FnOnce(&Writing<'_>) -> R) -> R {
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&WantWrite<'_>) -> R) -> R {
         match self {
-            Write::Held(writing) => f(writing),
-            Write::Start(access) => f(&access.start()),
+            CleanupRight::Held(writing) => f(writing),
+            CleanupRight::Start(access) => f(&access.start()),
         }
     }
 }
@@ -121,7 +121,7 @@ impl<'a> Temp<'a> {
     pub(crate) fn create(
         upper: &'a Upper,
         c: &'a Override<'a>,
-        write: Write<'a>,
+        write: CleanupRight<'a>,
         what: &NewEntry<'_>,
     ) -> Result<Self> {
         let object = write.with(|writing| create(upper, c, writing, what))?;
@@ -172,7 +172,7 @@ impl Drop for Temp<'_> {
 fn create(
     upper: &Upper,
     c: &Override<'_>,
-    writing: &Writing<'_>,
+    writing: &WantWrite<'_>,
     what: &NewEntry<'_>,
 ) -> Result<ARef<Real>> {
     let name = TempName::new(upper);
@@ -185,7 +185,7 @@ fn create(
 
 /// Removes an object that is not needed any more, and says so if that fails: then a later mount does
 /// it.
-pub(crate) fn cleanup(c: &Override<'_>, writing: &Writing<'_>, dir: &Real, victim: &Real) {
+pub(crate) fn cleanup(c: &Override<'_>, writing: &WantWrite<'_>, dir: &Real, victim: &Real) {
     let removed = Removing::begin_with(c, writing, dir, victim).and_then(|it| it.remove(c));
     if let Err(e) = removed {
         vfs::warn_limited!("cleanup of '{}' failed: {:?}\n", &**victim, e);
@@ -200,12 +200,12 @@ pub(crate) fn cleanup(c: &Override<'_>, writing: &Writing<'_>, dir: &Real, victi
 fn whiteout<'a>(
     upper: &'a Upper,
     c: &'a Override<'a>,
-    writing: &'a Writing<'a>,
+    writing: &'a WantWrite<'a>,
 ) -> Result<Temp<'a>> {
     let temp = |object| Temp {
         upper,
         c,
-        write: Write::Held(writing),
+        write: CleanupRight::Held(writing),
         object,
         published: false,
     };
@@ -249,7 +249,7 @@ fn whiteout<'a>(
 pub(crate) fn put_whiteout<'a>(
     upper: &'a Upper,
     c: &'a Override<'a>,
-    writing: &'a Writing<'a>,
+    writing: &'a WantWrite<'a>,
     dir: &Real,
     victim: &vfs::Dentry<vfs::Foreign>,
 ) -> Result {
@@ -282,7 +282,7 @@ pub(crate) fn put_whiteout<'a>(
 /// # Errors
 ///
 /// `EPERM`: it is not his. What the filesystem gives.
-pub(crate) fn open_up(c: &Override<'_>, writing: &Writing<'_>, dir: &Real) -> Result {
+pub(crate) fn open_up(c: &Override<'_>, writing: &WantWrite<'_>, dir: &Real) -> Result {
     const OWNER: u16 = 0o700;
 
     let all = Rights::READ.union(Rights::WRITE).union(Rights::SEARCH);
@@ -306,7 +306,7 @@ const DEPTH: u32 = 2;
 /// `EINTR`: the task is being killed. What the filesystem gives.
 pub(crate) fn cleanup_leftover(
     c: &Override<'_>,
-    writing: &Writing<'_>,
+    writing: &WantWrite<'_>,
     dir: &Real,
     victim: &Real,
     level: u32,
@@ -338,7 +338,7 @@ const BATCH: u32 = 64 << 10;
 /// Removes what is in a directory that an earlier mount left; whether there was anything.
 fn cleanup_leftovers_in(
     c: &Override<'_>,
-    writing: &Writing<'_>,
+    writing: &WantWrite<'_>,
     dir: Path<'_>,
     level: u32,
     incompatible: bool,

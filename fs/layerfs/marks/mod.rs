@@ -18,7 +18,7 @@ use format::xattr::Mark;
 use kernel::prelude::*;
 use vfs::call::xattr;
 use vfs::call::xattr::SetFlags;
-use vfs::guard::write::Writing;
+use vfs::guard::write::WantWrite;
 use vfs::object::inode::mode;
 use vfs::object::inode::Protection;
 use vfs::sys::errno::ENODATA;
@@ -227,7 +227,7 @@ pub(crate) fn protection(config: &Config, c: &Override<'_>, path: Path<'_>) -> P
 pub(crate) struct Marked<'a> {
     pub(crate) instance: &'a Instance,
     pub(crate) c: &'a Override<'a>,
-    pub(crate) writing: &'a Writing<'a>,
+    pub(crate) writing: &'a WantWrite<'a>,
     pub(crate) dentry: &'a Real,
 }
 

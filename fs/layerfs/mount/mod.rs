@@ -460,7 +460,7 @@ impl Setup {
         );
         settled.map_err(|conflict| {
             fc.error(fmt!("{}", conflict.text()));
-            vfs::sys::errno::from_number(-i64::from(conflict.errno()))
+            vfs::sys::errno::from_errno(-i64::from(conflict.errno()))
         })?;
         // Nothing is indexed without an upper layer, and not yet with one.
         if self.features.index && self.features.given.index {

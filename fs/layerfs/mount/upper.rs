@@ -36,7 +36,7 @@ use vfs::guard::dir_op::NewEntry;
 use vfs::guard::dir_op::RenameFlags;
 use vfs::guard::dir_op::Renaming;
 use vfs::guard::in_use::InUse;
-use vfs::guard::write::Writing;
+use vfs::guard::write::WantWrite;
 use vfs::object::file::OwnedFile;
 use vfs::object::inode::mode;
 use vfs::object::mount::PrivateMount;
@@ -328,7 +328,7 @@ fn without_xattrs(fc: &FsContext<'_>, features: &mut Features, error: Error) {
 /// The directory `name` in `base`, empty and with nothing inherited.
 fn make_work(
     c: &Override<'_>,
-    writing: &Writing<'_>,
+    writing: &WantWrite<'_>,
     base: &Real,
     name: &[u8],
 ) -> Result<ARef<Real>> {
@@ -371,7 +371,7 @@ fn has_entry_types(c: &Override<'_>, dir: Path<'_>) -> Result<bool> {
 }
 
 /// Whether the filesystem can leave a whiteout where something is renamed away.
-fn can_leave_whiteout(c: &Override<'_>, writing: &Writing<'_>, work: &Real) -> Result<bool> {
+fn can_leave_whiteout(c: &Override<'_>, writing: &WantWrite<'_>, work: &Real) -> Result<bool> {
     const FROM: &[u8] = b"#whiteout-from";
     const TO: &[u8] = b"#whiteout-to";
 
@@ -404,7 +404,7 @@ fn can_leave_whiteout(c: &Override<'_>, writing: &Writing<'_>, work: &Real) -> R
 }
 
 /// Leaves a mark that what is in upper was never synced: the next mount refuses it.
-fn mark_volatile(c: &Override<'_>, writing: &Writing<'_>, work: &Real) -> Result {
+fn mark_volatile(c: &Override<'_>, writing: &WantWrite<'_>, work: &Real) -> Result {
     let mut dir = ARef::from(work);
     for name in [b"incompat".as_slice(), b"volatile"] {
         let next = {

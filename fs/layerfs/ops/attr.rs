@@ -14,7 +14,7 @@ use crate::marks;
 use crate::marks::Marked;
 use crate::state::instance::Instance;
 use crate::state::object;
-use crate::state::object::mount_number;
+use crate::state::object::mount_index;
 use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::Inode;
@@ -30,8 +30,8 @@ use vfs::call::change::PreparedChange;
 use vfs::call::fileattr::FileAttr;
 use vfs::call::stat::Part;
 use vfs::call::stat::Query;
-use vfs::call::stat::StatBuf;
 use vfs::call::stat::Stat;
+use vfs::call::stat::StatBuf;
 use vfs::guard::lock::VfsLocked;
 use vfs::object::idmap::Viewed;
 use vfs::object::inode::Access;
@@ -65,7 +65,7 @@ impl AttrOps<LayerFs> for Attr {
         } else {
             access
         };
-        let idmap = stack.idmap(mount_number(pin))?;
+        let idmap = stack.idmap(mount_index(pin))?;
         stack.as_mounter(|c| real.permission(c, idmap, access))
     }
 
@@ -92,7 +92,7 @@ impl AttrOps<LayerFs> for Attr {
         vfs::pause::at(c"stat_filled");
         stat.show_owner_to(viewed, inode);
         stat.show_flags_of(inode);
-        number(instance, inode, now, stat, query)?;
+        map_dev_ino(instance, inode, now, stat, query)?;
         if engine::change::was_removed(dentry) && (inode.is_dir() || !now.in_upper()) {
             // The layer has the name still. (Of what is in upper it is upper that counts.)
             stat.set_nlink(0);
@@ -129,7 +129,7 @@ impl AttrOps<LayerFs> for Attr {
             // Such an inode never caches that it has none.
             return Ok(acl::CachedAcl::NONE);
         }
-        let idmap = inode.super_block().in_walk().idmap(mount_number(top))?;
+        let idmap = inode.super_block().in_walk().idmap(mount_index(top))?;
         if !idmap.is_identity() {
             // The ids must be mapped, which takes a copy.
             return Err(ECHILD);
@@ -261,7 +261,7 @@ fn change_upper(instance: &Instance, inode: &Inode, mut request: PreparedChange<
 }
 
 /// Replaces the real inode and device numbers, those of where `now` has its attributes, by those of the stack.
-fn number(
+fn map_dev_ino(
     instance: &Instance,
     inode: &Inode,
     now: Now<Held<'_, Object>>,
@@ -282,11 +282,11 @@ fn number(
                 .map(|below| (below.ino(), below.nlink(), Some(below.part())))
         });
         // What is in upper does not end with what it was copied up from; that had the number that its inode has.
-        let (number, nlink, below) =
+        let (ino, nlink, below) =
             below.unwrap_or_else(|_| (lower.inode().ino(), lower.inode().nlink(), None));
         if engine::inode::stays_one(is_dir, nlink) {
             pin = lower;
-            stat.set_ino(number);
+            stat.set_ino(ino);
             let fs = instance.filesystems.get(instance.fsid_of(pin)? as usize);
             part = below.or(fs.map(|fs| fs.part)).ok_or(EIO)?;
         }
@@ -294,11 +294,11 @@ fn number(
     let fsid = instance.fsid_of(pin)?;
     let fs = instance.filesystems.get(fsid as usize).ok_or(EIO)?;
     if part != fs.part {
-        return number_in_part(instance, inode, fsid, part, stat);
+        return map_dev_ino_in_part(instance, inode, fsid, part, stat);
     }
     match ino::compose(stat.ino(), fsid, instance.xino) {
-        Some(number) => {
-            stat.set_ino(number);
+        Some(ino) => {
+            stat.set_ino(ino);
             stat.set_dev(dev);
         }
         None => {
@@ -317,7 +317,7 @@ fn number(
                 stat.set_ino(inode.ino());
                 stat.set_dev(dev);
             } else {
-                stat.set_dev(fs.dev.number());
+                stat.set_dev(fs.dev.dev_t());
             }
         }
     }
@@ -327,7 +327,7 @@ fn number(
 /// The same for an object in another part of the layer's filesystem than the layer begins in: that has inode numbers
 /// of its own. So the object keeps its number, on a device that is the part's.
 #[cold]
-fn number_in_part(
+fn map_dev_ino_in_part(
     instance: &Instance,
     inode: &Inode,
     fsid: u32,

@@ -163,7 +163,7 @@ impl DirOps<LayerFs> for Dir {
             }
         };
         if emit_listing(instance, file, &listing, emitter)? == Next::Continue
-            && listing.keeps_numbers()
+            && listing.keeps_inos()
         {
             make_pure(instance, inode, version);
         }
@@ -446,9 +446,9 @@ fn emit_listing(
         return Ok(Next::Continue);
     };
     for (entry, at) in listing.iter_from(position) {
-        let ino = match listing.number(at, &entry) {
+        let ino = match listing.ino(at, &entry) {
             Some(ino) => ino,
-            None => ask_number(instance, file.dentry(), listing, at, &entry)?,
+            None => ask_ino(instance, file.dentry(), listing, at, &entry)?,
         };
         if emitter.emit_next(Entry { ino, ..entry }) == Next::Stop {
             return Ok(Next::Stop);
@@ -458,17 +458,17 @@ fn emit_listing(
 }
 
 #[cold]
-fn ask_number(
+fn ask_ino(
     instance: &Instance,
     dir: &Positive,
     listing: &Listing,
     at: usize,
     entry: &Entry<'_>,
 ) -> Result<u64> {
-    let number = instance.as_mounter(|c| engine::listing::number(instance, c, dir, entry.name));
+    let number = instance.as_mounter(|c| engine::listing::shown_ino(instance, c, dir, entry.name));
     // What was not found then may be there.
     task::check_killed()?;
-    listing.set_number(at, entry, number);
+    listing.set_ino(at, entry, number);
     Ok(number.unwrap_or(entry.ino))
 }
 
@@ -507,17 +507,17 @@ fn pass_on(
     let inode = file.inode();
     let now = Now::of(inode.held());
     let parent = file.dentry().parent();
-    let keeps_numbers = match instance.xino {
+    let keeps_inos = match instance.xino {
         XinoBits::Off => true,
         XinoBits::SameFs => !Now::of(parent.inode().data()).is_merged(),
         XinoBits::High(_) => false,
     };
-    if keeps_numbers && now.has(Trait::NO_WHITEOUTS) {
+    if keeps_inos && now.has(Trait::NO_WHITEOUTS) {
         return instance.as_mounter(|c| emitter.forward(c, &mut reading.real));
     }
     let (own, parents) = (inode.ino(), parent.inode().ino());
     let number = |entry: &Entry<'_>| match entry.name {
-        _ if keeps_numbers => entry.ino,
+        _ if keeps_inos => entry.ino,
         b"." => own,
         b".." => parents,
         _ => numbers
@@ -525,7 +525,7 @@ fn pass_on(
             .unwrap_or(entry.ino),
     };
     let seen = instance.as_mounter(|c| {
-        if !keeps_numbers {
+        if !keeps_inos {
             return sift(instance, c, now, reading, emitter, Types::ALL, &number);
         }
         match pass_on_until_suspect(c, reading, emitter)? {

@@ -23,11 +23,11 @@ use vfs::call::backing::Backing;
 use vfs::call::backing::BackingFile;
 use vfs::call::backing::LockOwner;
 use vfs::call::backing::MapRequest;
-use vfs::call::backing::Read;
+use vfs::call::backing::ReadRequest;
 use vfs::call::backing::SpliceRead;
 use vfs::call::backing::SpliceWrite;
-use vfs::call::backing::Write;
 use vfs::call::backing::WriteEnd;
+use vfs::call::backing::WriteRequest;
 use vfs::call::backing_pair::BackingPair;
 use vfs::call::fiemap::Extents;
 use vfs::call::range;
@@ -120,7 +120,7 @@ impl FileOps<LayerFs> for Regular {
         Ok(OpenFile::new(real))
     }
 
-    fn read(file: &File, open: &OpenFile, read: Read<'_>) -> Result<usize> {
+    fn read(file: &File, open: &OpenFile, read: ReadRequest<'_>) -> Result<usize> {
         if read.is_empty() {
             return Ok(0);
         }
@@ -183,7 +183,7 @@ impl FileOps<LayerFs> for Regular {
         instance.as_mounter(|c| extents.forward(c, path.dentry().inode()))
     }
 
-    fn write(file: &File, open: &OpenFile, write: Write<'_, LayerFs>) -> Result<usize> {
+    fn write(file: &File, open: &OpenFile, write: WriteRequest<'_, LayerFs>) -> Result<usize> {
         if write.is_empty() {
             return Ok(0);
         }

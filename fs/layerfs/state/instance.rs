@@ -88,7 +88,7 @@ impl Instance {
         self.mounter.override_current(f)
     }
 
-    /// What a path walk under RCU may use of it; the mounts as [`mount_number`](super::object::mount_number)
+    /// What a path walk under RCU may use of it; the mounts as [`mount_index`](super::object::mount_index)
     /// numbers them.
     ///
     /// # Errors
@@ -193,24 +193,24 @@ impl Instance {
             .iter()
             .find(|fs| fs.id == id && fs.part == part)
         {
-            return Ok(fs.dev.number());
+            return Ok(fs.dev.dev_t());
         }
         let mut parts = self.parts.lock()?;
         if let Some(known) = parts
             .iter()
             .find(|known| known.id == id && known.part == part)
         {
-            return Ok(known.dev.number());
+            return Ok(known.dev.dev_t());
         }
         let dev = AnonDev::new()?;
-        let number = dev.number();
+        let number = dev.dev_t();
         parts.push(OtherPart { id, part, dev }, GFP_KERNEL_ACCOUNT)?;
         Ok(number)
     }
 
     /// Whether there may be objects on filesystem `fsid` that [`Instance::is_numbered_by`] is not true of.
     #[inline]
-    pub(crate) fn may_keep_number(&self, fsid: u32) -> bool {
+    pub(crate) fn may_keep_ino(&self, fsid: u32) -> bool {
         // Else its own number is what it has anyway.
         let makes_another = matches!(self.xino, XinoBits::High(_));
         makes_another
@@ -226,7 +226,7 @@ impl Instance {
         let Some(fs) = self
             .filesystems
             .get(fsid as usize)
-            .filter(|_| self.may_keep_number(fsid))
+            .filter(|_| self.may_keep_ino(fsid))
         else {
             return true;
         };
@@ -237,15 +237,15 @@ impl Instance {
     }
 
     /// The inode number that stands for number `real` of filesystem `fsid`.
-    pub(crate) fn inode_number(&self, real: u64, fsid: u32, is_dir: bool) -> u64 {
+    pub(crate) fn map_ino(&self, real: u64, fsid: u32, is_dir: bool) -> u64 {
         match ino::compose(real, fsid, self.xino) {
             Some(number) => number,
-            None if is_dir => self.make_up_number(),
+            None if is_dir => self.make_up_ino(),
             None => real,
         }
     }
 
-    fn make_up_number(&self) -> u64 {
+    fn make_up_ino(&self) -> u64 {
         let n = self.last_made_up.fetch_add(1, Ordering::Relaxed);
         ino::non_persistent(n.wrapping_add(1).max(1), self.xino)
     }

@@ -122,7 +122,7 @@ impl Listing {
 
     /// Whether every entry of a directory whose numbers all had to be asked for is known to have the number
     /// that it has in its layer.
-    pub(crate) fn keeps_numbers(&self) -> bool {
+    pub(crate) fn keeps_inos(&self) -> bool {
         self.unasked.load(Ordering::Acquire) == 0 && !self.renumbered.load(Ordering::Relaxed)
     }
 
@@ -137,7 +137,7 @@ impl Listing {
 
     /// The number of the entry at a position, if it need not be asked for.
     #[inline]
-    pub(crate) fn number(&self, position: usize, entry: &Entry<'_>) -> Option<u64> {
+    pub(crate) fn ino(&self, position: usize, entry: &Entry<'_>) -> Option<u64> {
         match self.numbers.get(position) {
             None => Some(entry.ino),
             Some(number) => match number.load(Ordering::Relaxed) {
@@ -149,7 +149,7 @@ impl Listing {
 
     /// Keeps what was asked of the entry at a position: its number, or that it can't be known, in which case
     /// it keeps the one it has.
-    pub(crate) fn set_number(&self, position: usize, entry: &Entry<'_>, number: Option<u64>) {
+    pub(crate) fn set_ino(&self, position: usize, entry: &Entry<'_>, number: Option<u64>) {
         let Some(place) = self.numbers.get(position) else {
             return;
         };

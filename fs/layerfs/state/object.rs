@@ -33,7 +33,7 @@ pub(crate) const UPPER: u32 = u32::MAX;
 /// Which of the mounts that [`InWalk`](vfs::object::super_block::InWalk) was made with a pin is on: upper's is the
 /// first.
 #[inline]
-pub(crate) fn mount_number(pin: &PinnedDentry) -> usize {
+pub(crate) fn mount_index(pin: &PinnedDentry) -> usize {
     pin.tag().wrapping_add(1) as usize
 }
 
@@ -149,7 +149,7 @@ impl Trait {
     /// A directory in upper that may hold objects with an origin: their numbers are others.
     pub(crate) const IMPURE: Self = Self(1 << 4);
     /// The inode number is that of the lower object, also after copy-up.
-    pub(crate) const LOWER_NUMBER: Self = Self(1 << 5);
+    pub(crate) const LOWER_INO: Self = Self(1 << 5);
     /// The data was found to have the digest that the metacopy file says.
     pub(crate) const VERIFIED: Self = Self(1 << 6);
     /// It is in upper: the place there is known.
@@ -450,7 +450,7 @@ impl<R: Deref<Target = Object>> Now<R> {
     /// Whether it keeps the number that a lower object has.
     #[inline]
     pub(crate) fn has_origin(&self) -> bool {
-        self.in_upper() && self.object.lower().is_some() && self.has(Trait::LOWER_NUMBER)
+        self.in_upper() && self.object.lower().is_some() && self.has(Trait::LOWER_INO)
     }
 
     /// Whether a layer has said that a place of it is not what it was.

@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/linux/posix_acl.h`](srctree/include/linux/posix_acl.h)
 
-use crate::guard::write::Writing;
+use crate::guard::write::WantWrite;
 use crate::object::dentry::Positive;
 use crate::object::idmap::Idmap;
 use crate::object::inode::Inode;
@@ -180,7 +180,7 @@ impl Acl {
     pub fn set_on(
         &self,
         _c: &Override<'_>,
-        writing: &Writing<'_>,
+        writing: &WantWrite<'_>,
         dentry: &Positive<Foreign>,
         kind: Kind,
     ) -> Result {
@@ -209,7 +209,7 @@ impl Acl {
     /// May sleep; takes the lock of the inode.
     pub fn remove_from(
         _c: &Override<'_>,
-        writing: &Writing<'_>,
+        writing: &WantWrite<'_>,
         dentry: &Positive<Foreign>,
         kind: Kind,
     ) -> Result {

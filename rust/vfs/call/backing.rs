@@ -247,13 +247,13 @@ unsafe fn bytes_left(iter: *const bindings::iov_iter) -> usize {
 /// # Invariants
 ///
 /// Both pointers are what the VFS passed to `->read_iter()`, during that call.
-pub struct Read<'a> {
+pub struct ReadRequest<'a> {
     iocb: *mut bindings::kiocb,
     iter: *mut bindings::iov_iter,
     _call: PhantomData<&'a ()>,
 }
 
-impl Read<'_> {
+impl ReadRequest<'_> {
     /// # Safety
     ///
     /// See the type invariant.
@@ -363,13 +363,13 @@ fn writing_context<F: Ours, E: WriteEnd<F>>(cred: &Credential) -> bindings::back
 /// # Invariants
 ///
 /// Both pointers are what the VFS passed to `->write_iter()` for a file of `F`, during that call.
-pub struct Write<'a, F: Ours> {
+pub struct WriteRequest<'a, F: Ours> {
     iocb: *mut bindings::kiocb,
     iter: *mut bindings::iov_iter,
     _call: PhantomData<&'a File<F>>,
 }
 
-impl<F: Ours> Write<'_, F> {
+impl<F: Ours> WriteRequest<'_, F> {
     /// # Safety
     ///
     /// See the type invariant.

@@ -5,13 +5,13 @@
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h) (`struct iattr`)
 
 use crate::call::stat::Query;
-use crate::call::stat::StatBuf;
 use crate::call::stat::Stat;
+use crate::call::stat::StatBuf;
 use crate::guard::dir_op::Creating;
 use crate::guard::dir_op::NewEntry;
 use crate::guard::dir_op::Renaming;
 use crate::guard::lock::VfsLocked;
-use crate::guard::write::Writing;
+use crate::guard::write::WantWrite;
 use crate::object::dentry::Positive;
 use crate::object::idmap::Viewed;
 use crate::object::inode::mode;
@@ -103,7 +103,7 @@ impl Change {
     pub fn apply(
         mut self,
         _c: &Override<'_>,
-        writing: &Writing<'_>,
+        writing: &WantWrite<'_>,
         dentry: &Positive<Foreign>,
     ) -> Result {
         writing.assert_covers(dentry);
@@ -116,14 +116,23 @@ impl Change {
     }
 
     /// The times of a directory that is being changed.
-    fn times_now(c: &Override<'_>, writing: &Writing<'_>, dir: &Positive<Foreign>) -> Result<Self> {
+    fn times_now(
+        c: &Override<'_>,
+        writing: &WantWrite<'_>,
+        dir: &Positive<Foreign>,
+    ) -> Result<Self> {
         let mut room = StatBuf::new();
         let path = Path::new(writing.mount(), dir)?;
         Ok(Self::times_of(room.fill(c, path, Query::TIMES)?))
     }
 
     /// Does it to a directory that a directory operation has locked: not worth failing for.
-    fn restore_on(mut self, _c: &Override<'_>, writing: &Writing<'_>, locked: &Positive<Foreign>) {
+    fn restore_on(
+        mut self,
+        _c: &Override<'_>,
+        writing: &WantWrite<'_>,
+        locked: &Positive<Foreign>,
+    ) {
         // SAFETY: Everything is valid. Only the two functions below call it, from within an operation whose guard has
         // the lock of the directory.
         let _ = unsafe {
@@ -269,7 +278,7 @@ impl PreparedChange<'_> {
     pub fn apply(
         &mut self,
         _c: &Override<'_>,
-        writing: &Writing<'_>,
+        writing: &WantWrite<'_>,
         dentry: &Positive<Foreign>,
     ) -> Result {
         let attr = &mut *self.0;

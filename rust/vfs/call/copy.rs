@@ -10,7 +10,7 @@ use crate::object::file::Whence;
 use crate::object::waited_for::about_to_ask;
 use crate::sys::bindings;
 use crate::sys::cred::Override;
-use crate::sys::errno::from_number;
+use crate::sys::errno::from_errno;
 use crate::sys::errno::to_result;
 use crate::sys::pause;
 use kernel::prelude::*;
@@ -115,7 +115,7 @@ impl OwnedFile {
                 )
             };
             if done < 0 {
-                return Err(from_number(done as i64));
+                return Err(from_errno(done as i64));
             }
             if done == 0 {
                 return Ok(false);

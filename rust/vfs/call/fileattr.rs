@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/linux/fileattr.h`](srctree/include/linux/fileattr.h)
 
-use crate::guard::write::Writing;
+use crate::guard::write::WantWrite;
 use crate::object::inode::Protection;
 use crate::object::inode::RcuInode;
 use crate::object::path::Path;
@@ -74,7 +74,7 @@ impl FileAttr<'_> {
     /// # Context
     ///
     /// May sleep; takes the lock of the inode.
-    pub fn set_on(&mut self, c: &Override<'_>, writing: &Writing<'_>, path: Path<'_>) -> Result {
+    pub fn set_on(&mut self, c: &Override<'_>, writing: &WantWrite<'_>, path: Path<'_>) -> Result {
         writing.assert_covers(path.dentry());
         let command = if self.0.fsx_valid() {
             bindings::FS_IOC_FSSETXATTR

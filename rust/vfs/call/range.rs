@@ -11,7 +11,7 @@ use crate::object::file::File;
 use crate::object::Foreign;
 use crate::sys::bindings;
 use crate::sys::cred::Override;
-use crate::sys::errno::from_number;
+use crate::sys::errno::from_errno;
 use crate::sys::errno::to_result;
 use kernel::prelude::*;
 
@@ -109,7 +109,7 @@ pub fn transfer(
         }
     };
     if result < 0 {
-        Err(from_number(result))
+        Err(from_errno(result))
     } else {
         Ok(result)
     }

@@ -18,7 +18,7 @@ use crate::object::Foreign;
 use crate::sys::bindings;
 use crate::sys::cred::Override;
 use crate::sys::errno::from_err_ptr;
-use crate::sys::errno::from_number;
+use crate::sys::errno::from_errno;
 use crate::sys::errno::ELOOP;
 use core::marker::PhantomData;
 use kernel::ffi;
@@ -75,7 +75,7 @@ pub fn read_to_user(c: &Override<'_>, path: Path<'_>, buffer: UserBuffer<'_>) ->
     // SAFETY: The dentry is valid. Whatever is called writes to user memory by checked means only.
     let len = unsafe { bindings::vfs_readlink(path.dentry().as_ptr(), buffer.ptr, buffer.len) };
     if len < 0 {
-        return Err(from_number(len.into()));
+        return Err(from_errno(len.into()));
     }
     Ok(len)
 }

@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/linux/xattr.h`](srctree/include/linux/xattr.h)
 
-use crate::guard::write::Writing;
+use crate::guard::write::WantWrite;
 use crate::object::dentry::Positive;
 use crate::object::path::Path;
 use crate::object::waited_for::about_to_ask;
@@ -195,7 +195,7 @@ impl SetFlags {
 /// May sleep; takes the lock of the inode.
 pub fn set(
     _c: &Override<'_>,
-    writing: &Writing<'_>,
+    writing: &WantWrite<'_>,
     dentry: &Positive<Foreign>,
     name: &CStr,
     value: &[u8],
@@ -234,7 +234,7 @@ pub fn set(
 /// May sleep; takes the lock of the inode.
 pub fn remove(
     _c: &Override<'_>,
-    writing: &Writing<'_>,
+    writing: &WantWrite<'_>,
     dentry: &Positive<Foreign>,
     name: &CStr,
 ) -> Result {

@@ -5,13 +5,13 @@
 //!
 //! The VFS does not wait for them with directories locked: it asks for the delegation back, undoes the
 //! operation with `EWOULDBLOCK`, and says which inode it was about. Who called lets everything go, waits
-//! for that inode, and begins again. The inode is noted in the right to write ([`Writing`]) of the
+//! for that inode, and begins again. The inode is noted in the right to write ([`WantWrite`]) of the
 //! operation, and [`Mount::write`] does the rest. (Extended attributes and access control lists are the exception:
 //! the functions of the VFS that set them wait by themselves, for as long as `/proc/sys/fs/lease-break-time` says.)
 //!
 //! C header: [`include/linux/filelock.h`](srctree/include/linux/filelock.h)
 //!
-//! [`Writing`]: crate::guard::write::Writing
+//! [`WantWrite`]: crate::guard::write::WantWrite
 //! [`Mount::write`]: crate::Mount::write
 
 use crate::sys::bindings;

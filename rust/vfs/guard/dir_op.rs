@@ -12,7 +12,7 @@
 //! C header: [`include/linux/namei.h`](srctree/include/linux/namei.h); rules:
 //! [`Documentation/filesystems/directory-locking.rst`](srctree/Documentation/filesystems/directory-locking.rst)
 
-use crate::guard::write::Writing;
+use crate::guard::write::WantWrite;
 use crate::object::dentry::into_positive;
 use crate::object::dentry::qstr;
 use crate::object::dentry::Dentry;
@@ -71,7 +71,7 @@ impl<'a> NewEntry<'a> {
 
 /// Checks that names can be looked up in a directory, which is on the filesystem that is written to.
 #[inline]
-fn check_parent(writing: &Writing<'_>, parent: &Real) -> Result {
+fn check_parent(writing: &WantWrite<'_>, parent: &Real) -> Result {
     writing.assert_covers(parent);
     parent.check_is_dir()
 }
@@ -85,7 +85,7 @@ fn check_parent(writing: &Writing<'_>, parent: &Real) -> Result {
 pub struct Creating<'a> {
     parent: &'a Real,
     child: NonNull<bindings::dentry>,
-    writing: &'a Writing<'a>,
+    writing: &'a WantWrite<'a>,
     _task: NotThreadSafe,
 }
 
@@ -101,7 +101,7 @@ impl<'a> Creating<'a> {
     /// Sleeps until the directory's lock is free.
     pub fn begin(
         _c: &Override<'_>,
-        writing: &'a Writing<'a>,
+        writing: &'a WantWrite<'a>,
         parent: &'a Real,
         name: &[u8],
     ) -> Result<Self> {
@@ -146,7 +146,7 @@ impl<'a> Creating<'a> {
     }
 
     /// The right to write that it was begun with.
-    pub(crate) fn writing(&self) -> &Writing<'_> {
+    pub(crate) fn writing(&self) -> &WantWrite<'_> {
         self.writing
     }
 
@@ -156,7 +156,7 @@ impl<'a> Creating<'a> {
         self,
         _c: &Override<'_>,
         what: &NewEntry<'_>,
-        then: impl FnOnce(&Writing<'_>, &Real),
+        then: impl FnOnce(&WantWrite<'_>, &Real),
     ) -> Result<ARef<Real>> {
         let mut this = self;
         if this.existing().is_some() {
@@ -224,7 +224,7 @@ impl Drop for Creating<'_> {
 pub struct Removing<'a> {
     parent: &'a Real,
     child: NonNull<bindings::dentry>,
-    writing: &'a Writing<'a>,
+    writing: &'a WantWrite<'a>,
     _task: NotThreadSafe,
 }
 
@@ -240,7 +240,7 @@ impl<'a> Removing<'a> {
     /// Sleeps until the directory's lock is free.
     pub fn begin(
         _c: &Override<'_>,
-        writing: &'a Writing<'a>,
+        writing: &'a WantWrite<'a>,
         parent: &'a Real,
         name: &[u8],
     ) -> Result<Self> {
@@ -270,7 +270,7 @@ impl<'a> Removing<'a> {
     /// Sleeps until the directory's lock is free.
     pub fn begin_with(
         _c: &Override<'_>,
-        writing: &'a Writing<'a>,
+        writing: &'a WantWrite<'a>,
         parent: &'a Real,
         child: &Real,
     ) -> Result<Self> {
@@ -341,7 +341,7 @@ impl OwnedFile {
     /// May sleep.
     pub fn make_nameless(
         c: &Override<'_>,
-        writing: &Writing<'_>,
+        writing: &WantWrite<'_>,
         dir: &Positive<Foreign>,
         mode: u16,
     ) -> Result<Self> {
@@ -412,7 +412,7 @@ impl RenameFlags {
 /// `end_renaming()`.
 pub struct Renaming<'a> {
     data: bindings::renamedata,
-    writing: &'a Writing<'a>,
+    writing: &'a WantWrite<'a>,
     _task: NotThreadSafe,
 }
 
@@ -430,7 +430,7 @@ impl<'a> Renaming<'a> {
     /// Sleeps until the locks are free.
     pub fn begin(
         _c: &Override<'_>,
-        writing: &'a Writing<'a>,
+        writing: &'a WantWrite<'a>,
         old_parent: &Real,
         new_parent: &Real,
         ends: Ends<'_>,
@@ -519,7 +519,7 @@ impl<'a> Renaming<'a> {
     }
 
     /// The right to write that it was begun with.
-    pub(crate) fn writing(&self) -> &Writing<'_> {
+    pub(crate) fn writing(&self) -> &WantWrite<'_> {
         self.writing
     }
 
@@ -528,7 +528,7 @@ impl<'a> Renaming<'a> {
     pub(crate) fn rename_then(
         mut self,
         _c: &Override<'_>,
-        then: impl FnOnce(&Writing<'_>, &Real),
+        then: impl FnOnce(&WantWrite<'_>, &Real),
     ) -> Result {
         let exchanges = self.data.flags & bindings::RENAME_EXCHANGE != 0;
         // Filesystems rely on it, and `vfs_rename()` leaves it to who looked the names up.

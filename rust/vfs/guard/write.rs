@@ -38,7 +38,7 @@ pub struct WriteAccess<'a> {
 /// # Invariants
 ///
 /// `sb_start_write()` was called by this task, and not undone; write access to the mount is held.
-pub struct Writing<'a> {
+pub struct WantWrite<'a> {
     mount: &'a Mount,
     /// The access that it was begun with; `None`: it has its own.
     access: Option<&'a WriteAccess<'a>>,
@@ -72,11 +72,11 @@ impl Mount {
     /// # Context
     ///
     /// Sleeps while the filesystem is frozen.
-    pub fn want_write(&self) -> Result<Writing<'_>> {
+    pub fn want_write(&self) -> Result<WantWrite<'_>> {
         // SAFETY: The mount is valid.
         to_result(unsafe { bindings::mnt_want_write(self.as_ptr()) })?;
         // INVARIANT: It succeeded, and does both.
-        Ok(Writing {
+        Ok(WantWrite {
             mount: self,
             access: None,
             delegated: Delegated::default(),
@@ -96,7 +96,7 @@ impl Mount {
     /// # Context
     ///
     /// As [`Mount::want_write`].
-    pub fn write<R>(&self, mut f: impl FnMut(&Writing<'_>) -> Result<R>) -> Result<R> {
+    pub fn write<R>(&self, mut f: impl FnMut(&WantWrite<'_>) -> Result<R>) -> Result<R> {
         loop {
             let writing = self.want_write()?;
             let result = f(&writing);
@@ -131,7 +131,7 @@ impl Mount {
     /// # Context
     ///
     /// Does not wait for the filesystem to be thawed.
-    pub fn try_write(&self) -> Option<Writing<'_>> {
+    pub fn try_write(&self) -> Option<WantWrite<'_>> {
         let access = self.write_access().ok()?;
         // SAFETY: The super block of a mount is valid.
         if !unsafe { bindings::vfs_helper_sb_start_write_trylock(self.super_block().as_ptr()) } {
@@ -139,7 +139,7 @@ impl Mount {
         }
         core::mem::forget(access);
         // INVARIANT: Both succeeded; the access of what was just forgotten goes to the result.
-        Some(Writing {
+        Some(WantWrite {
             mount: self,
             access: None,
             delegated: Delegated::default(),
@@ -155,11 +155,11 @@ impl WriteAccess<'_> {
     /// # Context
     ///
     /// Sleeps while the filesystem is frozen.
-    pub fn start(&self) -> Writing<'_> {
+    pub fn start(&self) -> WantWrite<'_> {
         // SAFETY: The super block of a mount is valid.
         unsafe { bindings::vfs_helper_sb_start_write(self.mount.super_block().as_ptr()) };
         // INVARIANT: Write access is held by `self`, which is borrowed.
-        Writing {
+        WantWrite {
             mount: self.mount,
             access: Some(self),
             delegated: Delegated::default(),
@@ -176,7 +176,7 @@ impl Drop for WriteAccess<'_> {
     }
 }
 
-impl Writing<'_> {
+impl WantWrite<'_> {
     /// Calls a function of the VFS that notes of what somebody has a delegation.
     #[inline]
     pub(crate) fn note_delegated<R>(&self, f: impl FnOnce(*mut Noted) -> R) -> R {
@@ -205,7 +205,7 @@ impl Writing<'_> {
     }
 }
 
-impl Drop for Writing<'_> {
+impl Drop for WantWrite<'_> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant.
         unsafe {

@@ -15,10 +15,10 @@ use crate::call::acl;
 use crate::call::backing::Advice;
 use crate::call::backing::LockOwner;
 use crate::call::backing::MapRequest;
-use crate::call::backing::Read;
+use crate::call::backing::ReadRequest;
 use crate::call::backing::SpliceRead;
 use crate::call::backing::SpliceWrite;
-use crate::call::backing::Write;
+use crate::call::backing::WriteRequest;
 use crate::call::change::ChangeRequest;
 use crate::call::emitter::Emitter;
 use crate::call::fiemap::Extents;
@@ -442,7 +442,7 @@ pub trait FileOps<F: FileSystem> {
     /// # Errors
     ///
     /// Those of what is below.
-    fn read(file: &File<F>, data: &Self::Data, read: Read<'_>) -> Result<usize>;
+    fn read(file: &File<F>, data: &Self::Data, read: ReadRequest<'_>) -> Result<usize>;
 
     /// Splices into a pipe.
     ///
@@ -507,7 +507,7 @@ pub trait FileOps<F: FileSystem> {
     /// # Errors
     ///
     /// Those of what is below.
-    fn write(file: &File<F>, data: &Self::Data, write: Write<'_, F>) -> Result<usize>;
+    fn write(file: &File<F>, data: &Self::Data, write: WriteRequest<'_, F>) -> Result<usize>;
 
     /// Splices from a pipe.
     ///

@@ -9,7 +9,7 @@ use crate::object::pinned::PinnedDentry;
 use crate::object::waited_for::about_to_ask;
 use crate::object::Foreign;
 use crate::sys::bindings;
-use crate::sys::errno::from_number;
+use crate::sys::errno::from_errno;
 use core::marker::PhantomData;
 use kernel::prelude::*;
 
@@ -46,7 +46,7 @@ impl Revalidation<'_> {
         let flags = dentry.flags();
         let result = |r: i32| {
             if r < 0 {
-                Err(from_number(r.into()))
+                Err(from_errno(r.into()))
             } else {
                 Ok(r > 0)
             }

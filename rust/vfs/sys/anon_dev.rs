@@ -31,7 +31,7 @@ impl AnonDev {
 
     /// The number, as `stat(2)` shows it.
     #[inline]
-    pub fn number(&self) -> u32 {
+    pub fn dev_t(&self) -> u32 {
         self.0
     }
 }

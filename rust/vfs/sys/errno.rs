@@ -32,7 +32,7 @@ const _: () = assert!(unsafe { transmute::<Error, i32>(EPERM) } == -(bindings::E
 /// The error with that number, which is negative. What is no error's number, as it came from a layer or
 /// a daemon, is `EIO`: the kernel crate would write a line to the log for each.
 #[cold]
-pub fn from_number(number: i64) -> Error {
+pub fn from_errno(number: i64) -> Error {
     match i32::try_from(number).map(to_result) {
         Ok(Err(e)) => e,
         _ => EIO,
@@ -46,7 +46,7 @@ pub fn from_number(number: i64) -> Error {
 /// That error.
 #[inline]
 pub(crate) fn to_length(result: isize) -> Result<usize, Error> {
-    usize::try_from(result).map_err(|_| from_number(result as i64))
+    usize::try_from(result).map_err(|_| from_errno(result as i64))
 }
 
 /// A position, or the error in its place. There are positions below zero: some filesystems number what is in
@@ -58,7 +58,7 @@ pub(crate) fn to_length(result: isize) -> Result<usize, Error> {
 #[inline]
 pub(crate) fn to_position(result: i64) -> Result<i64, Error> {
     if (-i64::from(bindings::MAX_ERRNO)..0).contains(&result) {
-        return Err(from_number(result));
+        return Err(from_errno(result));
     }
     Ok(result)
 }

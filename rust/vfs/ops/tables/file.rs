@@ -7,10 +7,10 @@ use super::position;
 use crate::call::backing::Advice;
 use crate::call::backing::LockOwner;
 use crate::call::backing::MapRequest;
-use crate::call::backing::Read;
+use crate::call::backing::ReadRequest;
 use crate::call::backing::SpliceRead;
 use crate::call::backing::SpliceWrite;
-use crate::call::backing::Write;
+use crate::call::backing::WriteRequest;
 use crate::call::fiemap::Extents;
 use crate::call::range::AllocateMode;
 use crate::call::range::Transfer;
@@ -81,7 +81,7 @@ pub(super) unsafe extern "C" fn file_read_iter<F: FileSystem>(
     // SAFETY: The VFS passes a request for an open file of ours.
     let (file, data, read) = unsafe {
         let (file, data) = opened::<F>((*iocb).ki_filp);
-        (file, data, Read::from_raw(iocb, iter))
+        (file, data, ReadRequest::from_raw(iocb, iter))
     };
     length(F::Regular::read(file, data, read))
 }
@@ -138,7 +138,7 @@ pub(super) unsafe extern "C" fn file_write_iter<F: FileSystem>(
     // SAFETY: The VFS passes a request for an open file of ours.
     let (file, data, write) = unsafe {
         let (file, data) = opened::<F>((*iocb).ki_filp);
-        (file, data, Write::from_raw(iocb, iter))
+        (file, data, WriteRequest::from_raw(iocb, iter))
     };
     length(F::Regular::write(file, data, write))
 }
