@@ -38,7 +38,8 @@
 //! | `bindings`, `errno`                   | the C side, and its errors |
 //! | `cred`, `task`                        | acting as somebody else ([`Override`]); the current task |
 //! | `log`, `seq`, `pause`                 | messages, mount options in `/proc`, points at which tests hold a task |
-//! | `alloc`, `anon_dev`, `hash`, `random` | memory, device numbers, hashes, random numbers |
+//! | `alloc`, `hash`, `random`             | memory, hashes, random numbers |
+//! | `mode`, `anon_dev`                    | types and permission bits; device numbers |
 //!
 //! This crate owns the `unsafe` of the project (but for one call in `rust/defaults`). A filesystem implements
 //! [`Ours`], [`FileSystem`] and the traits in [`ops`]; the C tables the VFS wants are made from them at compile time.

@@ -7,10 +7,13 @@ use kernel::sync::aref::ARef;
 use vfs::guard::dir_op::Creating;
 use vfs::guard::dir_op::Ends;
 use vfs::guard::dir_op::NewEntry;
+use vfs::guard::dir_op::NewObject;
 use vfs::guard::dir_op::Removing;
 use vfs::guard::dir_op::RenameFlags;
 use vfs::guard::dir_op::Renaming;
 use vfs::guard::write::WantWrite;
+use vfs::sys::anon_dev::Dev;
+use vfs::sys::mode::FileType;
 use vfs::Foreign;
 use vfs::Mount;
 use vfs::Override;
@@ -61,7 +64,16 @@ pub(crate) fn find(name: &[u8]) -> Option<Case> {
                 Renaming::begin(g.c, w, g.dir, g.dir, ends, RenameFlags::NONE)?.exchange(g.c)
             })
         },
-        b"create_special_of_no_type" => |g| create(g, &NewEntry::Special(0o644, 0)).map(drop),
+        b"create_special_of_no_type" => |g| {
+            create(
+                g,
+                &NewEntry::Object(NewObject::Special(
+                    FileType::REGULAR.with_permissions(0o644),
+                    Dev::NONE,
+                )),
+            )
+            .map(drop)
+        },
         b"path" => |g| Path::new(g.mount, g.other).map(drop),
         b"path_of_file" => |g| Path::new(g.mount, g.file).map(drop),
         _ => return None,

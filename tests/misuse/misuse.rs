@@ -186,9 +186,8 @@ impl ContextOps<Misuse> for Setup {
     fn prepare(&mut self, fc: &FsContext<'_>) -> Result<Tree> {
         let dir = fc.resolve(given(&self.dir)?)?;
         let mounter = PreparedCred::from_current()?.share();
-        let mount = mounter.override_current(|c| {
-            PrivateMount::clone_of(c, dir.as_path(), PrivateUse::WantWrite)
-        })?;
+        let mount = mounter
+            .override_current(|c| PrivateMount::clone_of(c, dir.as_path(), PrivateUse::Writing))?;
         let case = take(&mut self.case).ok_or(EINVAL)?;
         if let Some(wrong) = cases::find(case.to_bytes()) {
             let file = fc.resolve(given(&self.file)?)?;

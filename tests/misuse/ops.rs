@@ -16,6 +16,7 @@ use vfs::call::stat::Stat;
 use vfs::call::stat::StatFs;
 use vfs::call::symlink;
 use vfs::call::xattr::SetFlags;
+use vfs::guard::dir_op::NewObject;
 use vfs::guard::dir_op::RenameFlags;
 use vfs::guard::lock::VfsLocked;
 use vfs::object::file::File;

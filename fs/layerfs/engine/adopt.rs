@@ -33,10 +33,11 @@ use vfs::call::acl::Acl;
 use vfs::call::stat::Stat;
 use vfs::call::xattr;
 use vfs::guard::borrowed::UnknownIds;
-use vfs::object::inode::mode;
 use vfs::object::inode::Rights;
 use vfs::sys::errno::ENODATA;
 use vfs::sys::errno::EOPNOTSUPP;
+use vfs::sys::mode::FileType;
+use vfs::sys::mode::Mode;
 use vfs::Override;
 use vfs::Path;
 
@@ -108,9 +109,11 @@ pub(super) fn adopt(
 }
 
 /// The mode of what has another group.
-fn mode_without_group(mode: u16) -> u16 {
-    let both = mode & OTHERS & (mode & GROUP) >> GROUP_SHIFT;
-    mode & !(GROUP | OTHERS | mode::SET_IDS) | both << GROUP_SHIFT | both
+fn mode_without_group(mode: Mode) -> Mode {
+    let bits = mode.permissions();
+    let both = bits & OTHERS & (bits & GROUP) >> GROUP_SHIFT;
+    let lost = GROUP | OTHERS | Mode::SET_IDS.permissions();
+    mode.with_permissions(bits & !lost | both << GROUP_SHIFT | both)
 }
 
 fn refusal(
@@ -121,20 +124,23 @@ fn refusal(
     unknown: UnknownIds,
 ) -> Option<Refusal> {
     let real = lower.dentry();
-    let format = stat.mode() & mode::FORMAT;
+    let format = stat.mode().file_type();
     if !stat.has_owner() {
         Some(Refusal::Nobody)
     } else if !c.is_known_below_init(dentry.super_block()) {
         Some(Refusal::Namespace)
     } else if unknown.uid && !c.is_called_by_same_user() {
         Some(Refusal::OtherUser)
-    } else if !matches!(format, mode::REGULAR | mode::DIRECTORY | mode::SYMLINK) {
+    } else if !matches!(
+        format,
+        FileType::REGULAR | FileType::DIRECTORY | FileType::SYMLINK
+    ) {
         Some(Refusal::Kind)
     } else if has_acl(c, lower) {
         Some(Refusal::AccessList)
-    } else if format != mode::REGULAR {
+    } else if format != FileType::REGULAR {
         None
-    } else if stat.mode() & mode::SET_IDS != 0 {
+    } else if stat.mode().has_any(Mode::SET_IDS) {
         Some(Refusal::SetId)
     } else if is_there(xattr::get(c, lower, attributes::CAPABILITY, &mut [])) {
         Some(Refusal::Capability)

@@ -22,10 +22,11 @@ use vfs::call::stat::Stat;
 use vfs::call::xattr;
 use vfs::call::xattr::SetFlags;
 use vfs::guard::write::WantWrite;
-use vfs::object::inode::mode;
 use vfs::sys::alloc::charged;
 use vfs::sys::errno::ENODATA;
 use vfs::sys::errno::EOPNOTSUPP;
+use vfs::sys::mode::FileType;
+use vfs::sys::mode::Mode;
 use vfs::Override;
 use vfs::Path;
 
@@ -49,8 +50,8 @@ pub(crate) fn set_attributes(
     dentry: &Real,
     stat: &Stat,
 ) -> Result {
-    let has_mode = stat.mode() & mode::FORMAT != mode::SYMLINK;
-    if stat.mode() & mode::SET_IDS == 0 {
+    let has_mode = stat.mode().file_type() != FileType::SYMLINK;
+    if !stat.mode().has_any(Mode::SET_IDS) {
         // All at once: one transaction of the filesystem instead of three. Not so with a set-group-ID
         // bit: it would be lost if the mounter were not in that group.
         let mut all = Change::owner_of(stat).and_times_of(stat);

@@ -47,19 +47,20 @@ use vfs::guard::borrowed::NewOwner;
 use vfs::guard::dir_op::Creating;
 use vfs::guard::dir_op::Ends;
 use vfs::guard::dir_op::NewEntry;
+use vfs::guard::dir_op::NewObject;
 use vfs::guard::dir_op::Removing;
 use vfs::guard::dir_op::RenameFlags;
 use vfs::guard::dir_op::Renaming;
 use vfs::guard::lock::VfsLocked;
 use vfs::guard::write::WantWrite;
 use vfs::object::idmap::Viewed;
-use vfs::object::inode::mode;
 use vfs::object::named::Named;
 use vfs::object::named::Vacant;
 use vfs::ops::Nameless;
-use vfs::ops::NewObject;
+use vfs::sys::anon_dev::Dev;
 use vfs::sys::errno::ENOTEMPTY;
 use vfs::sys::errno::EOPNOTSUPP;
+use vfs::sys::mode::FileType;
 use vfs::Override;
 use vfs::Path;
 
@@ -299,7 +300,7 @@ impl DirChange<'_> {
         upper_dir: &Real,
         what: &NewEntry<'_>,
     ) -> Result<ARef<Real>> {
-        let mut what = what.with_mode();
+        let mut what = *what;
         // Where it is prepared nothing is inherited; so what it inherits is added to it.
         let (default_acl, access_acl) = match what.mode_mut() {
             Some(mode) => Acl::inherited(name.directory().inode(), mode)?,
@@ -335,7 +336,7 @@ impl DirChange<'_> {
                 acl.set_on(self.c, self.writing, &made, kind)?;
             }
         }
-        if matches!(what, NewEntry::Directory(_)) {
+        if matches!(what, NewEntry::Object(NewObject::Directory(_))) {
             self.mark(&made, Mark::Opaque, b"y", EIO)?;
             set_hides_lower(&name, true);
             renaming.exchange(self.c)?;
@@ -357,7 +358,7 @@ impl DirChange<'_> {
         if !old.dentry().is_dir() {
             return Err(Stale::NoDirectory.refuse(&name));
         }
-        let what = NewEntry::Directory(stat.mode());
+        let what = NewEntry::Object(NewObject::Directory(stat.mode()));
         let empty = self.make_in_work(&what)?;
         let write = CleanupRight::Held(self.writing);
         let rights = attributes::Rights::Copied;
@@ -455,26 +456,15 @@ pub(crate) fn create(
 ) -> Result {
     let named = name.named();
     let dir = named.directory();
-    let (format, bits) = match what {
-        NewObject::File(bits) => (mode::REGULAR, bits),
-        NewObject::Directory(bits) => (mode::DIRECTORY, bits),
-        NewObject::Special(mode, dev) => {
-            if mode & mode::FORMAT == mode::CHAR_DEVICE && dev == 0 {
-                // It would be a whiteout.
-                return Err(EPERM);
-            }
-            (mode & mode::FORMAT, mode & !mode::FORMAT)
+    if let NewObject::Special(mode, Dev::NONE) = what {
+        if mode.file_type() == FileType::CHAR_DEVICE {
+            // It would be a whiteout.
+            return Err(EPERM);
         }
-        NewObject::Symlink(_) => (mode::SYMLINK, 0),
-    };
+    }
     copy_up::copy_up(instance, dir, Need::Metadata)?;
-    let owner = dir.inode().owner_of_new(viewed, format | bits);
-    let what = match what {
-        NewObject::File(_) => NewEntry::File(owner.mode),
-        NewObject::Directory(_) => NewEntry::Directory(owner.mode),
-        NewObject::Special(_, dev) => NewEntry::Special(owner.mode, dev),
-        NewObject::Symlink(target) => NewEntry::Symlink(target),
-    };
+    let owner = dir.inode().owner_of_new(viewed, what.mode());
+    let what = NewEntry::Object(what.with_mode(owner.mode));
     let made = with_change(instance, |job| {
         job.as_creator(&named, &owner, |job| job.create(named, &what))
     })?;

@@ -49,14 +49,15 @@ use vfs::call::xattr::SetFlags;
 use vfs::guard::dir_op::Creating;
 use vfs::guard::dir_op::Ends;
 use vfs::guard::dir_op::NewEntry;
+use vfs::guard::dir_op::NewObject;
 use vfs::guard::dir_op::RenameFlags;
 use vfs::guard::dir_op::Renaming;
 use vfs::guard::write::WantWrite;
 use vfs::guard::write::WriteAccess;
 use vfs::object::file::OwnedFile;
-use vfs::object::inode::mode;
 use vfs::object::inode::Protection;
 use vfs::sys::errno::EOPNOTSUPP;
+use vfs::sys::mode::FileType;
 use vfs::Override;
 use vfs::Path;
 use vfs::PinnedDentry;
@@ -338,17 +339,19 @@ impl CopyUp<'_> {
 
     /// Anything: made in the work directory, and renamed when it is whole.
     fn in_work(&self, origin: Option<&[u8]>) -> Result {
-        let format = self.stat.mode() & mode::FORMAT;
+        let format = self.stat.mode().file_type();
         let target;
-        let what = match format {
-            mode::REGULAR => NewEntry::File(format),
-            mode::DIRECTORY => NewEntry::Directory(format),
-            mode::SYMLINK => {
+        // The permission bits come with the other attributes, when everything else is there.
+        let mode = format.with_permissions(0);
+        let what = NewEntry::Object(match format {
+            FileType::REGULAR => NewObject::File(mode),
+            FileType::DIRECTORY => NewObject::Directory(mode),
+            FileType::SYMLINK => {
                 target = self.link_target()?;
-                NewEntry::Symlink(&target)
+                NewObject::Symlink(&target)
             }
-            _ => NewEntry::Special(format, self.stat.rdev()),
-        };
+            _ => NewObject::Special(mode, self.stat.rdev()),
+        });
         let temp = self.c.to_copy_up(self.dentry, |_| {
             Temp::create(self.upper, self.c, CleanupRight::Start(self.access), &what)
         })?;

@@ -66,8 +66,8 @@ pub(crate) fn find(
         match real.find(c, mount) {
             Ok(found) if found.unsuitable().is_some() => {}
             Ok(found) => {
-                let same = found.inode().mode() & vfs::object::inode::mode::FORMAT
-                    == upper.dentry().inode().mode() & vfs::object::inode::mode::FORMAT;
+                let same =
+                    found.inode().mode().file_type() == upper.dentry().inode().mode().file_type();
                 // Inode numbers are used again: another kind of object is another object.
                 return Ok(same.then_some((found, index as u32)));
             }

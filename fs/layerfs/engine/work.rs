@@ -27,21 +27,26 @@ use vfs::call::dir_iter::Next;
 use vfs::guard::dir_op::Creating;
 use vfs::guard::dir_op::Ends;
 use vfs::guard::dir_op::NewEntry;
+use vfs::guard::dir_op::NewObject;
 use vfs::guard::dir_op::Removing;
 use vfs::guard::dir_op::RenameFlags;
 use vfs::guard::dir_op::Renaming;
 use vfs::guard::write::WantWrite;
 use vfs::guard::write::WriteAccess;
 use vfs::object::file::OwnedFile;
-use vfs::object::inode::mode;
 use vfs::object::inode::Rights;
+use vfs::sys::anon_dev::Dev;
 use vfs::sys::errno::ENOTEMPTY;
+use vfs::sys::mode::FileType;
 use vfs::sys::task;
 use vfs::Override;
 use vfs::Path;
 
 /// A character device 0/0: nothing is in its place.
-pub(crate) const WHITEOUT: NewEntry<'static> = NewEntry::Special(mode::CHAR_DEVICE, 0);
+pub(crate) const WHITEOUT: NewEntry<'static> = NewEntry::Object(NewObject::Special(
+    FileType::CHAR_DEVICE.with_permissions(0),
+    Dev::NONE,
+));
 
 /// A name in the work directory: `#` and a number in hexadecimal.
 pub(crate) struct TempName {
@@ -288,8 +293,9 @@ pub(crate) fn open_up(c: &Override<'_>, writing: &WantWrite<'_>, dir: &Real) -> 
     let all = Rights::READ.union(Rights::WRITE).union(Rights::SEARCH);
     match dir.inode().permits(c, writing.mount().idmap(), all) {
         Err(e) if e == EACCES => {
-            let bits = dir.inode().mode() | OWNER;
-            Change::mode(bits).apply(c, writing, dir)
+            let mode = dir.inode().mode();
+            let mode = mode.with_permissions(mode.permissions() | OWNER);
+            Change::mode(mode).apply(c, writing, dir)
         }
         _ => Ok(()),
     }

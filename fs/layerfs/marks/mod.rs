@@ -19,10 +19,10 @@ use kernel::prelude::*;
 use vfs::call::xattr;
 use vfs::call::xattr::SetFlags;
 use vfs::guard::write::WantWrite;
-use vfs::object::inode::mode;
 use vfs::object::inode::Protection;
 use vfs::sys::errno::ENODATA;
 use vfs::sys::errno::EOPNOTSUPP;
+use vfs::sys::mode::FileType;
 use vfs::Override;
 use vfs::Path;
 
@@ -47,9 +47,9 @@ pub(crate) fn expects_xattr_whiteouts(config: &Config, c: &Override<'_>, layer: 
 /// Whether an object is a whiteout: a character device 0/0, or an empty regular file with a mark.
 pub(crate) fn is_whiteout(config: &Config, c: &Override<'_>, path: Path<'_>) -> bool {
     let inode = path.dentry().inode();
-    let object = match inode.mode() & mode::FORMAT {
-        mode::CHAR_DEVICE => whiteout::Object::CharDevice(inode.rdev()),
-        mode::REGULAR => whiteout::Object::Regular(inode.size() as u64),
+    let object = match inode.mode().file_type() {
+        FileType::CHAR_DEVICE => whiteout::Object::CharDevice(inode.rdev().as_raw()),
+        FileType::REGULAR => whiteout::Object::Regular(inode.size() as u64),
         _ => whiteout::Object::Other,
     };
     match whiteout::verdict(object) {

@@ -38,13 +38,13 @@ use vfs::guard::dir_op::Renaming;
 use vfs::guard::in_use::InUse;
 use vfs::guard::write::WantWrite;
 use vfs::object::file::OwnedFile;
-use vfs::object::inode::mode;
 use vfs::object::mount::PrivateMount;
 use vfs::object::mount::PrivateUse;
 use vfs::object::super_block::ErrorMark;
 use vfs::ops::fs_context::FsContext;
 use vfs::sys::errno::ENODATA;
 use vfs::sys::errno::EOPNOTSUPP;
+use vfs::sys::mode::FileType;
 use vfs::Override;
 use vfs::Path;
 
@@ -196,7 +196,8 @@ fn prepare_work(
     if !has_types {
         fc.warn(fmt!("upper fs needs to support d_type"));
     }
-    let nameless = OwnedFile::make_nameless(c, &writing, &work, mode::REGULAR);
+    let nameless =
+        OwnedFile::make_nameless(c, &writing, &work, FileType::REGULAR.with_permissions(0));
     parts.has_nameless = nameless.is_ok();
     if nameless.is_err() {
         fc.warn(fmt!("upper fs does not support tmpfile"));
@@ -336,7 +337,7 @@ fn make_work(
     let work = loop {
         let creating = Creating::begin(c, writing, base, name)?;
         let Some(old) = creating.existing().map(ARef::from) else {
-            break creating.create(c, &NewEntry::Directory(0))?;
+            break creating.create(c, &NewEntry::directory(0))?;
         };
         drop(creating);
         tries -= 1;
@@ -351,7 +352,7 @@ fn make_work(
             _ => {}
         }
     }
-    Change::mode(mode::DIRECTORY).apply(c, writing, &work)?;
+    Change::mode(FileType::DIRECTORY.with_permissions(0)).apply(c, writing, &work)?;
     // Nobody has a right there, and the mounter needs none if he has the capability to do without.
     work::open_up(c, writing, &work)?;
     Ok(work)
@@ -375,7 +376,7 @@ fn can_leave_whiteout(c: &Override<'_>, writing: &WantWrite<'_>, work: &Real) ->
     const FROM: &[u8] = b"#whiteout-from";
     const TO: &[u8] = b"#whiteout-to";
 
-    let file = Creating::begin(c, writing, work, FROM)?.create(c, &NewEntry::File(0))?;
+    let file = Creating::begin(c, writing, work, FROM)?.create(c, &NewEntry::file(0))?;
     let renamed = Renaming::begin(
         c,
         writing,
@@ -411,14 +412,14 @@ fn mark_volatile(c: &Override<'_>, writing: &WantWrite<'_>, work: &Real) -> Resu
             let creating = Creating::begin(c, writing, &dir, name)?;
             match creating.existing().map(ARef::from) {
                 Some(next) => next,
-                None => creating.create(c, &NewEntry::Directory(0))?,
+                None => creating.create(c, &NewEntry::directory(0))?,
             }
         };
         dir = next;
     }
     let creating = Creating::begin(c, writing, &dir, b"dirty")?;
     if creating.existing().is_none() {
-        creating.create(c, &NewEntry::File(0))?;
+        creating.create(c, &NewEntry::file(0))?;
     }
     Ok(())
 }

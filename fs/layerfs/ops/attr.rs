@@ -317,7 +317,7 @@ fn map_dev_ino(
                 stat.set_ino(inode.ino());
                 stat.set_dev(dev);
             } else {
-                stat.set_dev(fs.dev.dev_t());
+                stat.set_dev(fs.dev.dev());
             }
         }
     }

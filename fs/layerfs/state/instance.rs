@@ -27,6 +27,7 @@ use vfs::object::inode_cache::InodeKey;
 use vfs::object::mount::PrivateMount;
 use vfs::object::super_block::InWalk;
 use vfs::sys::anon_dev::AnonDev;
+use vfs::sys::anon_dev::Dev;
 use vfs::sys::cred::OverrideExt;
 use vfs::sys::hash::HashKey;
 use vfs::Idmap;
@@ -186,26 +187,26 @@ impl Instance {
     ///
     /// `EMFILE`: there is no device number left. `ENOMEM`; `EINTR`: the task is being killed.
     #[cold]
-    pub(crate) fn dev_of_part(&self, fsid: u32, part: Part) -> Result<u32> {
+    pub(crate) fn dev_of_part(&self, fsid: u32, part: Part) -> Result<Dev> {
         let id = self.filesystems.get(fsid as usize).ok_or(EIO)?.id;
         if let Some(fs) = self
             .filesystems
             .iter()
             .find(|fs| fs.id == id && fs.part == part)
         {
-            return Ok(fs.dev.dev_t());
+            return Ok(fs.dev.dev());
         }
         let mut parts = self.parts.lock()?;
         if let Some(known) = parts
             .iter()
             .find(|known| known.id == id && known.part == part)
         {
-            return Ok(known.dev.dev_t());
+            return Ok(known.dev.dev());
         }
         let dev = AnonDev::new()?;
-        let number = dev.dev_t();
+        let made = dev.dev();
         parts.push(OtherPart { id, part, dev }, GFP_KERNEL_ACCOUNT)?;
-        Ok(number)
+        Ok(made)
     }
 
     /// Whether there may be objects on filesystem `fsid` that [`Instance::is_numbered_by`] is not true of.

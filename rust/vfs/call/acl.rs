@@ -17,6 +17,7 @@ use crate::sys::bindings;
 use crate::sys::cred::Override;
 use crate::sys::errno::from_err_ptr;
 use crate::sys::errno::to_result;
+use crate::sys::mode::Mode;
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
@@ -154,12 +155,12 @@ impl Acl {
     /// `ENOMEM`; those of reading the directory's list.
     pub fn inherited<F: Ours>(
         dir: &Inode<F>,
-        mode: &mut u16,
+        mode: &mut Mode,
     ) -> Result<(Option<Self>, Option<Self>)> {
         let (mut default, mut access) = (core::ptr::null_mut(), core::ptr::null_mut());
         // SAFETY: The directory is valid, the rest is ours to fill.
         to_result(unsafe {
-            bindings::posix_acl_create(dir.as_ptr(), mode, &mut default, &mut access)
+            bindings::posix_acl_create(dir.as_ptr(), mode.as_raw_mut(), &mut default, &mut access)
         })?;
         // INVARIANT: What is returned is counted for us.
         Ok((

@@ -9,7 +9,6 @@ use crate::object::file::access_of;
 use crate::object::file::File;
 use crate::object::file::Opening;
 use crate::object::file::OwnedFile;
-use crate::object::inode::mode;
 use crate::object::inode::RcuInode;
 use crate::object::inode::Rights;
 use crate::object::path::Path;
@@ -20,6 +19,8 @@ use crate::sys::cred::Override;
 use crate::sys::errno::from_err_ptr;
 use crate::sys::errno::to_length;
 use crate::sys::errno::to_result;
+use crate::sys::mode::FileType;
+use crate::sys::mode::Mode;
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
@@ -158,10 +159,10 @@ impl BackingFile {
         c: &Override<'_>,
         user: &Opening<'_, F>,
         dir: Path<'_>,
-        mode: u16,
+        mode: Mode,
     ) -> Result<Self> {
         // A filesystem makes whatever the mode says.
-        let mode = mode::REGULAR | mode & !mode::FORMAT;
+        let mode = FileType::REGULAR.with_permissions(mode.permissions());
         // The owner is whoever creates it, so access times may be left alone.
         let flags = user.flags() | bindings::O_NOATIME;
         // SAFETY: All are valid; the new file takes its own references.
@@ -170,7 +171,7 @@ impl BackingFile {
                 user.as_ptr(),
                 flags as i32,
                 &dir.to_raw(),
-                mode,
+                mode.as_raw(),
                 c.as_ptr(),
             )
         })?;

@@ -14,7 +14,6 @@ use crate::guard::lock::VfsLocked;
 use crate::guard::write::WantWrite;
 use crate::object::dentry::Positive;
 use crate::object::idmap::Viewed;
-use crate::object::inode::mode;
 use crate::object::inode::Inode;
 use crate::object::path::Path;
 use crate::object::Foreign;
@@ -22,6 +21,7 @@ use crate::object::Ours;
 use crate::sys::bindings;
 use crate::sys::cred::Override;
 use crate::sys::errno::to_result;
+use crate::sys::mode::Mode;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 
@@ -36,7 +36,7 @@ impl Change {
 
     /// The permission bits (the type, which `stat(2)` gives with them, stays what it is).
     #[inline]
-    pub fn mode(mode: u16) -> Self {
+    pub fn mode(mode: Mode) -> Self {
         Self::empty().and_mode(mode)
     }
 
@@ -71,9 +71,9 @@ impl Change {
 
     /// The permission bits as well.
     #[inline]
-    pub fn and_mode(mut self, mode: u16) -> Self {
+    pub fn and_mode(mut self, mode: Mode) -> Self {
         self.0.ia_valid |= bindings::ATTR_MODE;
-        self.0.ia_mode = mode;
+        self.0.ia_mode = mode.as_raw();
         self
     }
 
@@ -189,7 +189,7 @@ impl Renaming<'_> {
 /// of an object, and only regular files have a size to be set.
 fn make_possible(attr: &mut bindings::iattr, inode: &Inode<Foreign>) -> Result {
     if attr.ia_valid & bindings::ATTR_MODE != 0 {
-        attr.ia_mode = inode.mode() & mode::FORMAT | attr.ia_mode & !mode::FORMAT;
+        attr.ia_mode = inode.mode().with_permissions(attr.ia_mode).as_raw();
     }
     if attr.ia_valid & bindings::ATTR_SIZE != 0 && !inode.is_regular() {
         return Err(EINVAL);

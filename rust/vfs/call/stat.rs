@@ -13,9 +13,11 @@ use crate::object::super_block::SuperBlock;
 use crate::object::waited_for::about_to_ask;
 use crate::object::Foreign;
 use crate::object::Ours;
+use crate::sys::anon_dev::Dev;
 use crate::sys::bindings;
 use crate::sys::cred::Override;
 use crate::sys::errno::to_result;
+use crate::sys::mode::Mode;
 use core::mem::MaybeUninit;
 use kernel::prelude::*;
 
@@ -72,14 +74,14 @@ impl Query {
 /// have the same number in different parts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Part {
-    dev: u32,
+    dev: Dev,
     subvolume: u64,
 }
 
 impl Part {
     /// That of nothing.
     pub const NONE: Self = Self {
-        dev: 0,
+        dev: Dev::NONE,
         subvolume: 0,
     };
 }
@@ -168,15 +170,15 @@ impl Stat {
     pub fn part(&self) -> Part {
         // A filesystem that has no subvolumes leaves the 0 there.
         Part {
-            dev: self.0.dev,
+            dev: Dev(self.0.dev),
             subvolume: self.0.subvol,
         }
     }
 
     /// Sets the device number.
     #[inline]
-    pub fn set_dev(&mut self, dev: u32) {
-        self.0.dev = dev;
+    pub fn set_dev(&mut self, dev: Dev) {
+        self.0.dev = dev.0;
     }
 
     /// Sets the number of names.
@@ -187,14 +189,14 @@ impl Stat {
 
     /// Type and permission bits.
     #[inline]
-    pub fn mode(&self) -> u16 {
-        self.0.mode
+    pub fn mode(&self) -> Mode {
+        Mode::from_raw(self.0.mode)
     }
 
     /// Sets type and permission bits.
     #[inline]
-    pub fn set_mode(&mut self, mode: u16) {
-        self.0.mode = mode;
+    pub fn set_mode(&mut self, mode: Mode) {
+        self.0.mode = mode.as_raw();
     }
 
     /// Whether it has an owner and a group: an id-mapped mount shows of somebody without a mapping that he is
@@ -218,8 +220,8 @@ impl Stat {
 
     /// The device number of a device node.
     #[inline]
-    pub fn rdev(&self) -> u32 {
-        self.0.rdev
+    pub fn rdev(&self) -> Dev {
+        Dev(self.0.rdev)
     }
 
     /// The number of names.

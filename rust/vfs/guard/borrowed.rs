@@ -8,7 +8,6 @@
 use crate::object::dentry::Positive;
 use crate::object::idmap::Ids;
 use crate::object::idmap::Viewed;
-use crate::object::inode::mode;
 use crate::object::inode::Inode;
 use crate::object::named::Named;
 use crate::object::super_block::SuperBlock;
@@ -20,6 +19,8 @@ use crate::sys::cred::Override;
 use crate::sys::cred::OverrideExt;
 use crate::sys::cred::PreparedCred;
 use crate::sys::errno::to_result;
+use crate::sys::mode::FileType;
+use crate::sys::mode::Mode;
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
@@ -39,7 +40,7 @@ impl Borrowed {
         to_result(unsafe {
             bindings::security_dentry_create_files_as(
                 dentry,
-                i32::from(owner.mode),
+                i32::from(owner.mode.as_raw()),
                 &raw const (*dentry).__bindgen_anon_1.d_name,
                 c.of_caller(),
                 raw,
@@ -186,22 +187,21 @@ pub struct NewOwner {
     uid: bindings::kuid_t,
     gid: bindings::kgid_t,
     /// Type and permission bits.
-    pub mode: u16,
+    pub mode: Mode,
 }
 
 impl<F: Ours> Inode<F> {
     /// Whose an object will be that the current task makes in this directory (does what
     /// `inode_init_owner()` does): the task's own, as the mount it came by maps its ids; in a directory with the
     /// set-group-ID bit it belongs to the group of the directory, and directories inherit the bit.
-    pub fn owner_of_new(&self, viewed: Viewed<'_>, mode: u16) -> NewOwner {
-        const SET_GROUP_ID: u16 = bindings::S_ISGID as u16;
+    pub fn owner_of_new(&self, viewed: Viewed<'_>, mode: Mode) -> NewOwner {
         let (uid, mut gid) = viewed.meant(self, current_fs_ids());
         let mut mode = mode;
-        if self.mode() & SET_GROUP_ID != 0 {
+        if self.mode().has_any(Mode::SET_GROUP_ID) {
             // SAFETY: A word that may be read at any time.
             gid = unsafe { (*self.as_ptr()).i_gid };
-            if mode & mode::FORMAT == mode::DIRECTORY {
-                mode |= SET_GROUP_ID;
+            if mode.file_type() == FileType::DIRECTORY {
+                mode = mode.with(Mode::SET_GROUP_ID);
             }
         }
         NewOwner { uid, gid, mode }

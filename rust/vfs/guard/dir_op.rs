@@ -18,13 +18,15 @@ use crate::object::dentry::qstr;
 use crate::object::dentry::Dentry;
 use crate::object::dentry::Positive;
 use crate::object::file::OwnedFile;
-use crate::object::inode::mode;
 use crate::object::path::Path;
 use crate::object::Foreign;
+use crate::sys::anon_dev::Dev;
 use crate::sys::bindings;
 use crate::sys::cred::Override;
 use crate::sys::errno::from_err_ptr;
 use crate::sys::errno::to_result;
+use crate::sys::mode::FileType;
+use crate::sys::mode::Mode;
 use core::ptr::NonNull;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
@@ -32,39 +34,79 @@ use kernel::types::NotThreadSafe;
 
 type Real = Positive<Foreign>;
 
-/// What to create.
-pub enum NewEntry<'a> {
+/// An object that is to be made.
+#[derive(Clone, Copy)]
+pub enum NewObject<'a> {
     /// A regular file with these permission bits.
-    File(u16),
+    File(Mode),
     /// A directory with these permission bits.
-    Directory(u16),
-    /// A device, fifo or socket: type and permission bits, and the device number.
-    Special(u16, u32),
+    Directory(Mode),
+    /// A device, fifo or socket: its type and permission bits, and the device number.
+    Special(Mode, Dev),
     /// A symbolic link to this, which is not empty.
     Symlink(&'a CStr),
-    /// Another name of this.
-    Link(&'a Real),
 }
 
-impl<'a> NewEntry<'a> {
-    /// The same, to have its mode changed.
-    pub fn with_mode(&self) -> NewEntry<'a> {
-        match *self {
-            NewEntry::File(mode) => NewEntry::File(mode),
-            NewEntry::Directory(mode) => NewEntry::Directory(mode),
-            NewEntry::Special(mode, dev) => NewEntry::Special(mode, dev),
-            NewEntry::Symlink(target) => NewEntry::Symlink(target),
-            NewEntry::Link(old) => NewEntry::Link(old),
+impl<'a> NewObject<'a> {
+    /// An object like this, but with the permission bits of `mode`. A symbolic link has none of its own.
+    #[must_use]
+    pub fn with_mode(self, mode: Mode) -> Self {
+        match self {
+            Self::File(_) => Self::File(mode),
+            Self::Directory(_) => Self::Directory(mode),
+            Self::Special(_, dev) => Self::Special(mode, dev),
+            Self::Symlink(target) => Self::Symlink(target),
         }
     }
 
-    /// Type and permission bits, of what has any of its own.
-    pub fn mode_mut(&mut self) -> Option<&mut u16> {
+    /// Its type and permission bits.
+    pub fn mode(&self) -> Mode {
+        match *self {
+            Self::File(mode) => FileType::REGULAR.with_permissions(mode.permissions()),
+            Self::Directory(mode) => FileType::DIRECTORY.with_permissions(mode.permissions()),
+            Self::Special(mode, _) => mode,
+            Self::Symlink(_) => FileType::SYMLINK.with_permissions(0),
+        }
+    }
+
+    /// The permission bits that it has of its own, to be changed: none for a symbolic link.
+    pub fn mode_mut(&mut self) -> Option<&mut Mode> {
         match self {
-            NewEntry::File(mode) | NewEntry::Directory(mode) | NewEntry::Special(mode, _) => {
-                Some(mode)
-            }
-            NewEntry::Symlink(_) | NewEntry::Link(_) => None,
+            Self::File(mode) | Self::Directory(mode) | Self::Special(mode, _) => Some(mode),
+            Self::Symlink(_) => None,
+        }
+    }
+}
+
+/// What a name that is to be created stands for.
+#[derive(Clone, Copy)]
+pub enum NewEntry<'a> {
+    /// It is the name of a new object.
+    Object(NewObject<'a>),
+    /// It is another name of this one.
+    Link(&'a Real),
+}
+
+impl NewEntry<'_> {
+    /// A new regular file with these permission bits.
+    pub const fn file(permissions: u16) -> Self {
+        Self::Object(NewObject::File(
+            FileType::REGULAR.with_permissions(permissions),
+        ))
+    }
+
+    /// A new directory with these permission bits.
+    pub const fn directory(permissions: u16) -> Self {
+        Self::Object(NewObject::Directory(
+            FileType::DIRECTORY.with_permissions(permissions),
+        ))
+    }
+
+    /// The permission bits that a new object has of its own; see [`NewObject::mode_mut`].
+    pub fn mode_mut(&mut self) -> Option<&mut Mode> {
+        match self {
+            Self::Object(object) => object.mode_mut(),
+            Self::Link(_) => None,
         }
     }
 }
@@ -169,12 +211,14 @@ impl<'a> Creating<'a> {
         unsafe {
             let dir = this.parent.inode().as_ptr();
             match *what {
-                NewEntry::File(mode) => to_result(
-                    writing.note_delegated(|noted| bindings::vfs_create(idmap, child, mode, noted)),
-                )?,
-                NewEntry::Directory(mode) => {
+                NewEntry::Object(NewObject::File(mode)) => {
+                    to_result(writing.note_delegated(|noted| {
+                        bindings::vfs_create(idmap, child, mode.as_raw(), noted)
+                    }))?
+                }
+                NewEntry::Object(NewObject::Directory(mode)) => {
                     let made = writing.note_delegated(|noted| {
-                        bindings::vfs_mkdir(idmap, dir, child, mode, noted)
+                        bindings::vfs_mkdir(idmap, dir, child, mode.as_raw(), noted)
                     });
                     match from_err_ptr(made) {
                         // It may have been replaced by another.
@@ -187,15 +231,23 @@ impl<'a> Creating<'a> {
                     }
                 }
                 // A filesystem makes whatever the mode says.
-                NewEntry::Special(mode, _) if !mode::is_special(mode) => return Err(EINVAL),
-                NewEntry::Special(mode, dev) => to_result(writing.note_delegated(|noted| {
-                    bindings::vfs_mknod(idmap, dir, child, mode, dev, noted)
-                }))?,
+                NewEntry::Object(NewObject::Special(mode, _)) if !mode.file_type().is_special() => {
+                    return Err(EINVAL)
+                }
+                NewEntry::Object(NewObject::Special(mode, dev)) => {
+                    to_result(writing.note_delegated(|noted| {
+                        bindings::vfs_mknod(idmap, dir, child, mode.as_raw(), dev.0, noted)
+                    }))?
+                }
                 // symlink(2) lets none through, and XFS takes such a link for corruption and shuts down.
-                NewEntry::Symlink(target) if target.is_empty() => return Err(ENOENT),
-                NewEntry::Symlink(target) => to_result(writing.note_delegated(|noted| {
-                    bindings::vfs_symlink(idmap, dir, child, target.as_char_ptr(), noted)
-                }))?,
+                NewEntry::Object(NewObject::Symlink(target)) if target.is_empty() => {
+                    return Err(ENOENT)
+                }
+                NewEntry::Object(NewObject::Symlink(target)) => {
+                    to_result(writing.note_delegated(|noted| {
+                        bindings::vfs_symlink(idmap, dir, child, target.as_char_ptr(), noted)
+                    }))?
+                }
                 NewEntry::Link(old) => to_result(writing.note_delegated(|noted| {
                     bindings::vfs_link(old.as_ptr(), idmap, dir, child, noted)
                 }))?,
@@ -343,18 +395,18 @@ impl OwnedFile {
         c: &Override<'_>,
         writing: &WantWrite<'_>,
         dir: &Positive<Foreign>,
-        mode: u16,
+        mode: Mode,
     ) -> Result<Self> {
         let path = Path::new(writing.mount(), dir)?;
         // A filesystem makes whatever the mode says.
-        let mode = mode::REGULAR | mode & !mode::FORMAT;
+        let mode = FileType::REGULAR.with_permissions(mode.permissions());
         let flags = bindings::O_LARGEFILE | bindings::O_WRONLY;
         // SAFETY: The path and the credentials in force are valid.
         let file = from_err_ptr(unsafe {
             bindings::kernel_tmpfile_open(
                 writing.idmap_ptr(),
                 &path.to_raw(),
-                mode,
+                mode.as_raw(),
                 flags as i32,
                 c.as_ptr(),
             )

@@ -14,9 +14,12 @@ use crate::object::waited_for::about_to_ask;
 use crate::object::Foreign;
 use crate::object::Ours;
 use crate::object::Owner;
+use crate::sys::anon_dev::Dev;
 use crate::sys::bindings;
 use crate::sys::cred::Override;
 use crate::sys::errno::to_result;
+use crate::sys::mode::FileType;
+use crate::sys::mode::Mode;
 use crate::sys::pause;
 use core::marker::PhantomData;
 use core::ops::Deref;
@@ -40,32 +43,6 @@ macro_rules! set {
     ($inode:ident.$field:ident, $value:expr) => {
         (&raw mut (*$inode).$field).write_volatile($value)
     };
-}
-
-/// File type bits of a mode.
-pub mod mode {
-    use crate::sys::bindings;
-
-    /// The bits that tell the type.
-    pub const FORMAT: u16 = bindings::S_IFMT as u16;
-    /// A directory.
-    pub const DIRECTORY: u16 = bindings::S_IFDIR as u16;
-    /// A regular file.
-    pub const REGULAR: u16 = bindings::S_IFREG as u16;
-    /// A symbolic link.
-    pub const SYMLINK: u16 = bindings::S_IFLNK as u16;
-    /// A character device.
-    pub const CHAR_DEVICE: u16 = bindings::S_IFCHR as u16;
-    /// Whether this is the type of a device, fifo or socket.
-    pub(crate) fn is_special(mode: u16) -> bool {
-        matches!(
-            u32::from(mode & FORMAT),
-            bindings::S_IFCHR | bindings::S_IFBLK | bindings::S_IFIFO | bindings::S_IFSOCK
-        )
-    }
-
-    /// The set-user-ID and the set-group-ID bit.
-    pub const SET_IDS: u16 = (bindings::S_ISUID | bindings::S_ISGID) as u16;
 }
 
 /// What may be done with the contents of an object: the `MAY_*` bits.
@@ -180,29 +157,29 @@ impl<F: Owner> RcuInode<F> {
 
     /// File type and permission bits.
     #[inline]
-    pub fn mode(&self) -> u16 {
+    pub fn mode(&self) -> Mode {
         // SAFETY: A word that may be read at any time.
-        unsafe { (&raw const (*self.as_ptr()).i_mode).read_volatile() }
+        Mode::from_raw(unsafe { (&raw const (*self.as_ptr()).i_mode).read_volatile() })
     }
 
     /// Whether it is a directory.
     #[inline]
     pub fn is_dir(&self) -> bool {
-        self.mode() & mode::FORMAT == mode::DIRECTORY
+        self.mode().file_type() == FileType::DIRECTORY
     }
 
     /// Whether it is a regular file.
     #[inline]
     pub fn is_regular(&self) -> bool {
-        self.mode() & mode::FORMAT == mode::REGULAR
+        self.mode().file_type() == FileType::REGULAR
     }
 
     /// Whether it is a device, fifo or socket: something whose contents are not in the filesystem.
     #[inline]
     pub fn is_special(&self) -> bool {
         !matches!(
-            self.mode() & mode::FORMAT,
-            mode::REGULAR | mode::DIRECTORY | mode::SYMLINK
+            self.mode().file_type(),
+            FileType::REGULAR | FileType::DIRECTORY | FileType::SYMLINK
         )
     }
 
@@ -215,9 +192,9 @@ impl<F: Owner> RcuInode<F> {
 
     /// The device number of a device node; 0 otherwise.
     #[inline]
-    pub fn rdev(&self) -> u32 {
+    pub fn rdev(&self) -> Dev {
         // SAFETY: Constant once the inode is set up.
-        unsafe { (*self.as_ptr()).i_rdev }
+        Dev(unsafe { (*self.as_ptr()).i_rdev })
     }
 
     /// The size in bytes.
@@ -574,8 +551,9 @@ pub(crate) unsafe fn copy_attributes(to: *mut bindings::inode, from: *mut bindin
     // SAFETY: By the requirement. Attributes are words that may be read at any time, so also those of `to`
     // while they are written.
     unsafe {
-        let bits = get!(from.i_mode) & !mode::FORMAT;
-        set!(to.i_mode, get!(to.i_mode) & mode::FORMAT | bits);
+        let bits = Mode::from_raw(get!(from.i_mode)).permissions();
+        let mode = Mode::from_raw(get!(to.i_mode)).with_permissions(bits);
+        set!(to.i_mode, mode.as_raw());
         set!(to.i_atime_sec, get!(from.i_atime_sec));
         set!(to.i_mtime_sec, get!(from.i_mtime_sec));
         set!(to.i_ctime_sec, get!(from.i_ctime_sec));

@@ -11,7 +11,6 @@
 
 use crate::object::idmap::Idmap;
 use crate::object::inode::copy_attributes;
-use crate::object::inode::mode;
 use crate::object::inode::Inode;
 use crate::object::inode::Protection;
 use crate::object::inode::RcuInode;
@@ -22,6 +21,7 @@ use crate::object::super_block::SuperBlock;
 use crate::object::Foreign;
 use crate::object::Ours;
 use crate::sys::bindings;
+use crate::sys::mode::FileType;
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::mem::offset_of;
@@ -307,34 +307,34 @@ impl<F: Ours> NewInode<F> {
             (*ptr).i_ino = ino;
             (*ptr).i_flags |=
                 bindings::S_NOCMTIME | ((*from).i_flags & COPIED_FLAGS) | protection.flags();
-            if F::HAS_ACL_FOR_CHECK && mode & mode::FORMAT != mode::SYMLINK {
+            if F::HAS_ACL_FOR_CHECK && mode.file_type() != FileType::SYMLINK {
                 // In RCU-walk the VFS calls the operation without asking whether it is there.
                 (*ptr).i_acl = ACL_DONT_CACHE;
                 (*ptr).i_default_acl = ACL_DONT_CACHE;
             }
             (((*ptr).i_uid), ((*ptr).i_gid)) = idmap.owner_of(real);
-            (*ptr).i_mode = mode;
+            (*ptr).i_mode = mode.as_raw();
             copy_attributes(ptr, from);
             #[cfg(CONFIG_LOCKDEP)]
             bindings::vfs_helper_lockdep_inode(ptr);
             bindings::set_nlink(ptr, if real.is_dir() { 1 } else { real.nlink() });
-            match mode & mode::FORMAT {
-                mode::DIRECTORY => {
+            match mode.file_type() {
+                FileType::DIRECTORY => {
                     (*ptr).i_op = F::DIR_INODE;
                     (*ptr).__bindgen_anon_3.i_fop = F::DIR_FILE;
                 }
-                mode::REGULAR => {
+                FileType::REGULAR => {
                     (*ptr).i_op = F::REGULAR_INODE;
                     (*ptr).__bindgen_anon_3.i_fop = F::REGULAR_FILE;
                     (*(*ptr).i_mapping).a_ops = F::ADDRESS_SPACE;
                 }
-                mode::SYMLINK if real.is_magic_link() => {
+                FileType::SYMLINK if real.is_magic_link() => {
                     (*ptr).i_op = F::MAGIC_LINK_INODE;
                 }
-                mode::SYMLINK => (*ptr).i_op = F::SYMLINK_INODE,
+                FileType::SYMLINK => (*ptr).i_op = F::SYMLINK_INODE,
                 _ => {
                     (*ptr).i_op = F::SPECIAL_INODE;
-                    bindings::init_special_inode(ptr, mode, real.rdev());
+                    bindings::init_special_inode(ptr, mode.as_raw(), real.rdev().0);
                 }
             }
             if hashed {

@@ -13,6 +13,7 @@ use crate::object::mount::PrivateMount;
 use crate::object::Foreign;
 use crate::object::Ours;
 use crate::object::Owner;
+use crate::sys::anon_dev::Dev;
 use crate::sys::bindings;
 use crate::sys::cred::Override;
 use crate::sys::cred::OverrideExt;
@@ -100,9 +101,9 @@ impl<F: Owner> RcuSuperBlock<F> {
 
     /// The device number that `stat(2)` shows.
     #[inline]
-    pub fn dev(&self) -> u32 {
+    pub fn dev(&self) -> Dev {
         // SAFETY: Constant while the super block is active.
-        unsafe { (*self.as_ptr()).s_dev }
+        Dev(unsafe { (*self.as_ptr()).s_dev })
     }
 
     /// Whether it is mounted read-only.

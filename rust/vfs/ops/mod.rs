@@ -31,6 +31,7 @@ use crate::call::stat::Stat;
 use crate::call::stat::StatFs;
 use crate::call::symlink;
 use crate::call::xattr::SetFlags;
+use crate::guard::dir_op::NewObject;
 use crate::guard::dir_op::RenameFlags;
 use crate::guard::lock::VfsLocked;
 use crate::object::dentry::Dentry;
@@ -57,6 +58,7 @@ use crate::ops::revalidation::RcuRevalidation;
 use crate::ops::revalidation::Revalidation;
 use crate::sys::bindings;
 use crate::sys::errno::to_result;
+use crate::sys::mode::Mode;
 use crate::sys::seq;
 use kernel::error::VTABLE_DEFAULT_ERROR;
 use kernel::prelude::*;
@@ -345,19 +347,6 @@ pub trait DirOps<F: FileSystem> {
     fn create_nameless(request: Nameless<'_, F>) -> Result;
 }
 
-/// What a directory is asked to make.
-#[derive(Clone, Copy)]
-pub enum NewObject<'a> {
-    /// A regular file with these permission bits.
-    File(u16),
-    /// A directory with these permission bits.
-    Directory(u16),
-    /// A device, fifo or socket: type and permission bits, and the device number.
-    Special(u16, u32),
-    /// A symbolic link to this.
-    Symlink(&'a CStr),
-}
-
 /// A file without a name that is to be made and opened.
 ///
 /// # Invariants
@@ -369,7 +358,7 @@ pub struct Nameless<'a, F: FileSystem> {
     /// How the mount that the user came by maps ids.
     pub viewed: Viewed<'a>,
     /// Type and permission bits.
-    pub mode: u16,
+    pub mode: Mode,
 }
 
 impl<'a, F: FileSystem> Nameless<'a, F> {

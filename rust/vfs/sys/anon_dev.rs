@@ -8,6 +8,22 @@ use crate::sys::bindings;
 use crate::sys::errno::to_result;
 use kernel::prelude::*;
 
+/// A device number (`dev_t`).
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Dev(pub(crate) u32);
+
+impl Dev {
+    /// 0/0: no device has it.
+    pub const NONE: Self = Self(0);
+
+    /// The number as `struct kstat` has it.
+    #[inline]
+    pub const fn as_raw(self) -> u32 {
+        self.0
+    }
+}
+
 /// A device number that stands for no device, for as long as it lives.
 ///
 /// # Invariants
@@ -31,8 +47,8 @@ impl AnonDev {
 
     /// The number, as `stat(2)` shows it.
     #[inline]
-    pub fn dev_t(&self) -> u32 {
-        self.0
+    pub fn dev(&self) -> Dev {
+        Dev(self.0)
     }
 }
 

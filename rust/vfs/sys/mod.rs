@@ -9,6 +9,7 @@ pub mod cred;
 pub mod errno;
 pub mod hash;
 pub mod log;
+pub mod mode;
 pub mod pause;
 pub mod random;
 pub mod seq;

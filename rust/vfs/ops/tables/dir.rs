@@ -4,6 +4,7 @@
 
 use super::position;
 use crate::call::emitter::Emitter;
+use crate::guard::dir_op::NewObject;
 use crate::guard::dir_op::RenameFlags;
 use crate::guard::lock::VfsLocked;
 use crate::object::file::File;
@@ -17,8 +18,10 @@ use crate::object::named::Vacant;
 use crate::ops::DirOps;
 use crate::ops::FileSystem;
 use crate::ops::Nameless;
-use crate::ops::NewObject;
+use crate::sys::anon_dev::Dev;
 use crate::sys::bindings;
+use crate::sys::mode::FileType;
+use crate::sys::mode::Mode;
 use kernel::error::from_result;
 use kernel::ffi;
 use kernel::prelude::*;
@@ -169,7 +172,16 @@ unsafe extern "C" fn create<F: FileSystem>(
     mode: bindings::umode_t,
 ) -> i32 {
     // SAFETY: The VFS passes a mapping and a negative dentry of ours whose parent it has locked.
-    from_result(|| unsafe { make::<F>(idmap, dentry, NewObject::File(mode & 0o7777)) }.map(|()| 0))
+    from_result(|| {
+        unsafe {
+            make::<F>(
+                idmap,
+                dentry,
+                NewObject::File(FileType::REGULAR.with_permissions(mode)),
+            )
+        }
+        .map(|()| 0)
+    })
 }
 
 unsafe extern "C" fn create_exclusive_or_not<F: FileSystem>(
@@ -190,7 +202,13 @@ pub(super) unsafe extern "C" fn mkdir<F: FileSystem>(
     mode: bindings::umode_t,
 ) -> *mut bindings::dentry {
     // SAFETY: As in `create`.
-    match unsafe { make::<F>(idmap, dentry, NewObject::Directory(mode & 0o7777)) } {
+    match unsafe {
+        make::<F>(
+            idmap,
+            dentry,
+            NewObject::Directory(FileType::DIRECTORY.with_permissions(mode)),
+        )
+    } {
         Ok(()) => core::ptr::null_mut(),
         Err(e) => e.to_ptr(),
     }
@@ -204,7 +222,16 @@ pub(super) unsafe extern "C" fn mknod<F: FileSystem>(
     dev: bindings::dev_t,
 ) -> i32 {
     // SAFETY: As in `create`.
-    from_result(|| unsafe { make::<F>(idmap, dentry, NewObject::Special(mode, dev)) }.map(|()| 0))
+    from_result(|| {
+        unsafe {
+            make::<F>(
+                idmap,
+                dentry,
+                NewObject::Special(Mode::from_raw(mode), Dev(dev)),
+            )
+        }
+        .map(|()| 0)
+    })
 }
 
 pub(super) unsafe extern "C" fn symlink<F: FileSystem>(
@@ -288,7 +315,7 @@ pub(super) unsafe extern "C" fn tmpfile<F: FileSystem>(
         file,
         // SAFETY: The VFS passes a mapping that lasts for the call.
         viewed: unsafe { Viewed::from_raw(idmap) },
-        mode,
+        mode: Mode::from_raw(mode),
     };
     from_result(|| F::Dir::create_nameless(request).map(|()| 0))
 }
