@@ -8,11 +8,13 @@
 //! | module                             | responsible for |
 //! | ---                                | --- |
 //! | **`mount`**                        | from mount options to a super block; which implementation is used for what |
-//! | `layers`, `upper`                  | lower layers made ready and numbered; upper and workdir |
+//! | `plan`, `layers`, `upper`          | what was asked for; lower layers made ready; upper and workdir |
+//! | `filesystems`, `overlaps`          | which filesystems the layers are on; layers within each other |
 //! | `remount`                          | changing a mounted stack |
 //! | **`ops`**                          | what the VFS calls: a file for each kind of object or of question |
 //! | **`engine`**                       | how it is done |
-//! | `lookup`, `inode`, `origin`        | finding a name in the layers, its inode, and what that was copied from |
+//! | `lookup`, `walk`                   | finding a name in the layers; one layer after the other |
+//! | `inode`, `origin`                  | the inode of what was found, and what that was copied from |
 //! | `listing`                          | merging the names of a directory |
 //! | `data`                             | the data of a regular file |
 //! | `copy_up`, `attributes`, `adopt`   | copying to upper before a change; what goes along with the data; whose a copy is |
@@ -21,7 +23,8 @@
 //! | **`marks`**                        | what is written on the layers (`format` has the codecs), read and written |
 //! | **`state`**                        | what a mounted stack is |
 //! | `config`, `layer`, `instance`      | settings; a layer and its filesystem; the stack itself |
-//! | `object`, `listing`, `publication` | what is known of an object, of a directory's names, of a name that changes |
+//! | `object`, `name`, `listing`        | what is known of an object, of a name, of the names of a directory |
+//! | `publication`                      | which names are getting a copy in upper |
 
 mod engine;
 mod marks;

@@ -26,6 +26,7 @@ use crate::marks;
 use crate::marks::Marked;
 use crate::state::instance::Instance;
 use crate::state::layer::Upper;
+use crate::state::name;
 use crate::state::object::Now;
 use crate::state::object::Trait;
 use crate::state::Dentry;
@@ -33,7 +34,6 @@ use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::Positive;
 use crate::state::Real;
-use core::sync::atomic::Ordering;
 use format::xattr::Mark;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
@@ -64,45 +64,11 @@ use vfs::sys::mode::FileType;
 use vfs::Override;
 use vfs::Path;
 
-/// In the word of a dentry: upper hides what the lower layers have under the name. For a negative dentry
-/// that is a whiteout, for a directory that it is opaque.
-const HIDES_LOWER: usize = 1;
-
-/// In the word of a dentry that was looked up as something: it was removed, or replaced by a rename.
-/// (That it is unhashed does not say that: a layer may have asked to look it up again.) It is set under the lock of
-/// the object, and stays: such a dentry is unhashed by the VFS, if a moment later, and never hashed again.
-const REMOVED: usize = 2;
-
-/// Whether an object, as known by this dentry, was removed.
-pub(crate) fn was_removed(dentry: &Positive) -> bool {
-    dentry.word().load(Ordering::Relaxed) & REMOVED != 0
-}
-
-fn set_removed(dentry: &Dentry) {
-    dentry.word().fetch_or(REMOVED, Ordering::Relaxed);
-}
-
 /// Notes that what the dentry names was removed, or replaced by a rename.
 fn lost_name(object: VfsLocked<'_, LayerFs>) {
-    set_removed(&object);
+    name::set_removed(&object);
     // Directories count one name, whatever is in them.
     object.drop_name();
-}
-
-/// Remembers what a lookup found out about the name.
-pub(crate) fn set_hides_lower(dentry: &Dentry, hides: bool) {
-    let word = if hides { HIDES_LOWER } else { 0 };
-    dentry.word().store(word, Ordering::Relaxed);
-}
-
-/// Whether upper hides what the lower layers have under the name, as far as is remembered.
-pub(crate) fn hides_lower(dentry: &Dentry) -> bool {
-    dentry.word().load(Ordering::Relaxed) & HIDES_LOWER != 0
-}
-
-/// Whether upper has a whiteout under a name at which there is nothing.
-fn is_whiteout(dentry: &Dentry) -> bool {
-    dentry.positive().is_none() && hides_lower(dentry)
 }
 
 /// Whether an object is a directory merged of upper and lower ones, or in lower layers only: a name
@@ -249,7 +215,7 @@ impl DirChange<'_> {
     fn create(&self, name: Named<'_, LayerFs>, what: &NewEntry<'_>) -> Result<ARef<Inode>> {
         let dir = name.directory();
         let upper_dir = upper_of(self.instance, dir)?;
-        let over_whiteout = is_whiteout(&name);
+        let over_whiteout = name::is_whiteout(&name);
         let made = if over_whiteout {
             self.create_over_whiteout(name, upper_dir, what)?
         } else {
@@ -287,7 +253,7 @@ impl DirChange<'_> {
         if is_merged && made.is_dir() && !self.instance.allows_offline_changes() {
             // It would be so without: this saves looking further down.
             let marked = self.mark(&made, Mark::Opaque, b"y", EIO);
-            set_hides_lower(&name, marked.is_ok());
+            name::set_hides_lower(&name, marked.is_ok());
         }
         Ok(made)
     }
@@ -338,7 +304,7 @@ impl DirChange<'_> {
         }
         if matches!(what, NewEntry::Object(NewObject::Directory(_))) {
             self.mark(&made, Mark::Opaque, b"y", EIO)?;
-            set_hides_lower(&name, true);
+            name::set_hides_lower(&name, true);
             renaming.exchange(self.c)?;
             self.cleanup_in_work(&whiteout);
         } else {
@@ -526,7 +492,7 @@ pub(crate) fn link(
             job.set_impure(dir, upper_dir);
         }
         let what = NewEntry::Link(real.dentry());
-        if is_whiteout(&named) {
+        if name::is_whiteout(&named) {
             job.create_over_whiteout(named, upper_dir, &what)?;
         } else {
             job.create_beside(named, upper_dir, &what)?;

@@ -13,7 +13,6 @@
 use super::adopt;
 use super::attributes;
 use super::attributes::Rights;
-use super::change;
 use super::data;
 use super::inode;
 use super::origin;
@@ -23,11 +22,12 @@ use super::work::CleanupRight;
 use super::work::Temp;
 use crate::marks::Marked;
 use crate::state::instance::Instance;
+use crate::state::layer::LayerIndex;
 use crate::state::layer::Upper;
+use crate::state::name;
 use crate::state::object;
 use crate::state::object::Claim;
 use crate::state::object::Now;
-use crate::state::object::UPPER;
 use crate::state::publication::Publication;
 use crate::state::Positive;
 use crate::state::Real;
@@ -60,7 +60,6 @@ use vfs::sys::errno::EOPNOTSUPP;
 use vfs::sys::mode::FileType;
 use vfs::Override;
 use vfs::Path;
-use vfs::PinnedDentry;
 
 /// What has to be in upper afterwards.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -100,7 +99,7 @@ fn copy_up_path(instance: &Instance, dentry: &Positive, need: Need) -> Result {
         data::path(instance, dentry.inode())?;
     }
     while !is_done(dentry, need) {
-        if change::was_removed(dentry) {
+        if name::was_removed(dentry) {
             instance.as_mounter(|c| copy_up_one(instance, c, None, dentry, need))?;
             continue;
         }
@@ -114,7 +113,7 @@ fn copy_up_path(instance: &Instance, dentry: &Positive, need: Need) -> Result {
             next = parent;
             parent = next.parent();
         }
-        if change::was_removed(&next) && !change::was_removed(dentry) {
+        if name::was_removed(&next) && !name::was_removed(dentry) {
             // What is in a removed directory was removed before, if not behind our back.
             return Err(Stale::DirectoryWasRemoved.refuse(dentry));
         }
@@ -202,7 +201,7 @@ fn copy_up_by(
         // Somebody was faster.
         return Ok(());
     }
-    if parent.is_some() && change::was_removed(dentry) {
+    if parent.is_some() && name::was_removed(dentry) {
         // By who held the lock meanwhile: its copy gets no name.
         return Ok(());
     }
@@ -288,7 +287,7 @@ impl CopyUp<'_> {
         }
         vfs::pause::at(c"copy_up_hashed");
         self.claim
-            .show_in_upper(PinnedDentry::new(made, UPPER), inode.is_dir());
+            .show_in_upper(LayerIndex::Upper.pin(made), inode.is_dir());
         vfs::pause::at(c"copy_up_shown");
         if self.is_adopted {
             inode::refresh(self.instance, inode);
@@ -462,7 +461,7 @@ impl CopyUp<'_> {
                 let kept = self.write_origin(writing, temp, origin)?;
                 let lower = self.dentry.inode().data().lower();
                 let found =
-                    lower.is_some_and(|lower| origin::is_found(self.instance, lower.tag(), origin));
+                    lower.is_some_and(|lower| origin::is_found(self.instance, lower, origin));
                 self.leads_to_lower.set(kept && found);
             }
             // A hole at the end was not written.

@@ -7,14 +7,13 @@
 use super::stale::Disagreement;
 use crate::marks;
 use crate::state::instance::Instance;
+use crate::state::layer::LayerIndex;
 use crate::state::object;
-use crate::state::object::Below;
+use crate::state::object::Lowers;
 use crate::state::object::Now;
 use crate::state::object::Object;
-use crate::state::object::Places;
 use crate::state::object::Trait;
 use crate::state::object::Traits;
-use crate::state::object::UPPER;
 use crate::state::Dentry;
 use crate::state::Inode;
 use crate::state::LayerFs;
@@ -22,111 +21,78 @@ use crate::state::Real;
 use crate::state::SuperBlock;
 use format::ino;
 use kernel::prelude::*;
-use kernel::str::CString;
 use kernel::sync::aref::ARef;
 use vfs::object::inode::Protection;
 use vfs::object::inode_cache::Cached;
 use vfs::object::inode_cache::NewInode;
 use vfs::Held;
 use vfs::Override;
-use vfs::Path;
 use vfs::PinnedDentry;
-
-/// Where an object is: dentries, in lower layers with their numbers, topmost first; and what else a
-/// lookup found out.
-#[derive(Default)]
-pub(crate) struct Found {
-    pub(crate) upper: Option<ARef<Real>>,
-    pub(crate) top: Option<(ARef<Real>, u32)>,
-    pub(crate) below: KVec<(ARef<Real>, u32)>,
-    /// What is found first has only metadata.
-    pub(crate) metacopy: bool,
-    /// Where the data-only layers have the data.
-    pub(crate) lazy: Option<CString>,
-    pub(crate) xattr_whiteouts: bool,
-}
 
 /// What the marks say of an object, for its inode. An object that was just made has none.
 #[derive(Default)]
 pub(crate) struct Marks {
-    may_have_whiteouts: bool,
-    impure: bool,
+    traits: Traits,
     protection: Protection,
     /// It has the number that the layer's filesystem gives it; see [`Instance::is_numbered_by`].
     keeps_ino: bool,
 }
 
-impl Found {
-    /// An object that was just made in upper.
-    fn in_upper(upper: ARef<Real>) -> Self {
-        Self {
-            upper: Some(upper),
-            ..Self::default()
-        }
-    }
+/// Reads the marks of an object that was found.
+///
+/// # Errors
+///
+/// `EIO`: it is nowhere.
+pub(crate) fn read_marks(
+    instance: &Instance,
+    c: &Override<'_>,
+    found: Held<'_, Object>,
+) -> Result<Marks> {
+    let now = Now::of(found);
+    let path = now.real_path(instance)?;
+    let config = &instance.config;
+    let is_dir = path.dentry().is_dir();
+    let numbered = numbered(found, stands_for_lower(instance, &found))?;
+    let fsid = instance.fsid_of(&numbered)?;
+    let numbered = object::path(instance, numbered)?;
+    let may_have_whiteouts = is_dir && (now.is_merged() || marks::has_origin(config, c, path));
+    let impure = now.in_upper() && is_dir && marks::is_impure(config, c, path);
+    Ok(Marks {
+        traits: Traits::default()
+            .with(Trait::MAY_HAVE_WHITEOUTS, may_have_whiteouts)
+            .with(Trait::IMPURE, impure),
+        keeps_ino: !instance.is_numbered_by(c, numbered, fsid),
+        protection: if now.in_upper() {
+            marks::protection(config, c, path)
+        } else {
+            Default::default()
+        },
+    })
+}
 
-    /// Where its attributes are.
-    fn real_path<'a>(&'a self, instance: &'a Instance) -> Result<Path<'a>> {
-        match (&self.upper, &self.top) {
-            (Some(upper), _) => Path::new(instance.upper()?.mount.get(), upper),
-            (None, Some((lower, index))) => {
-                let layer = instance.layers.get(*index as usize).ok_or(EIO)?;
-                Path::new(layer.mount.get(), lower)
-            }
-            (None, None) => Err(EIO),
-        }
-    }
+/// Whether a layer has to be asked for the marks of an object: not for what is no directory, and in lower layers only.
+fn has_marks(found: &Object) -> bool {
+    let real = Now::of(found).real();
+    Now::of(found).in_upper() || real.is_ok_and(|real| real.inode().is_dir())
+}
 
-    /// What has its number, and the number of the filesystem of that.
-    fn numbered<'a>(&'a self, instance: &'a Instance) -> Result<(Path<'a>, u32)> {
-        match (&self.upper, &self.top) {
-            (_, Some((lower, index)))
-                if self.upper.is_none() || self.stands_for_lower(instance) =>
-            {
-                let layer = instance.layers.get(*index as usize).ok_or(EIO)?;
-                Ok((Path::new(layer.mount.get(), lower)?, layer.fsid))
-            }
-            _ => Ok((self.real_path(instance)?, 0)),
-        }
-    }
-
-    /// Whether a layer has to be asked for its marks: not for what is no directory, and in lower layers only.
-    fn has_marks(&self) -> bool {
-        self.upper.is_some() || self.top.as_ref().is_some_and(|(top, _)| top.is_dir())
-    }
-
-    /// Reads its marks.
-    ///
-    /// # Errors
-    ///
-    /// `EIO`: it is nowhere.
-    pub(crate) fn read_marks(&self, instance: &Instance, c: &Override<'_>) -> Result<Marks> {
-        let path = self.real_path(instance)?;
-        let config = &instance.config;
-        let in_upper = self.upper.is_some();
-        let is_dir = path.dentry().is_dir();
-        let is_merged = in_upper && self.top.is_some() || !self.below.is_empty();
-        let (numbered, fsid) = self.numbered(instance)?;
-        Ok(Marks {
-            keeps_ino: !instance.is_numbered_by(c, numbered, fsid),
-            may_have_whiteouts: is_dir && (is_merged || marks::has_origin(config, c, path)),
-            impure: in_upper && is_dir && marks::is_impure(config, c, path),
-            protection: if in_upper {
-                marks::protection(config, c, path)
-            } else {
-                Default::default()
-            },
+/// What has the number of an object: where it is topmost, or (`by_lower`) what it stands for.
+fn numbered(found: Held<'_, Object>, by_lower: bool) -> Result<Held<'_, PinnedDentry>> {
+    found
+        .and_then(|object| match object.lower() {
+            Some(lower) if by_lower => Some(lower),
+            _ => Now::of(object).real().ok(),
         })
-    }
+        .ok_or(EIO)
+}
 
-    /// Whether its inode stands for the lower object: so that the number stays when it is copied up.
-    /// The names of a hard link don't stay together then.
-    fn stands_for_lower(&self, instance: &Instance) -> bool {
-        let Some((lower, _)) = &self.top else {
-            return false;
-        };
-        instance.upper.is_none() || stays_one(lower.is_dir(), lower.inode().nlink())
-    }
+/// Whether the inode of an object stands for the lower object: so that the number stays when it is copied up.
+/// The names of a hard link don't stay together then.
+fn stands_for_lower(instance: &Instance, found: &Object) -> bool {
+    let Some(lower) = found.lower() else {
+        return false;
+    };
+    instance.upper.is_none() || stays_one(lower.inode().is_dir(), lower.inode().nlink())
 }
 
 /// Whether a lower object with so many names stays one object when it is copied up: the copy stands for it then, has
@@ -140,17 +106,19 @@ pub(crate) fn ino_of_found(
     sb: &SuperBlock,
     instance: &Instance,
     c: &Override<'_>,
-    found: &Found,
+    mut found: Object,
 ) -> Option<u64> {
-    if let (Some(upper), false) = (&found.upper, found.stands_for_lower(instance)) {
+    let by_lower = stands_for_lower(instance, &found);
+    if let (Some(upper), false) = (Now::of(&found).upper(), by_lower) {
         // Another name of it was copied up, perhaps: then it keeps that one's number while it is cached.
         if let Some(inode) = sb.cached(upper.inode().key()) {
             return shown_ino(instance, &inode);
         }
     }
-    let (path, fsid) = found.numbered(instance).ok()?;
-    let real = path.dentry().inode().ino();
-    if !instance.is_numbered_by(c, path, fsid) {
+    let pin = numbered(Held::unshared(&mut found), by_lower).ok()?;
+    let fsid = instance.fsid_of(&pin).ok()?;
+    let real = pin.inode().ino();
+    if !instance.is_numbered_by(c, object::path(instance, pin).ok()?, fsid) {
         return Some(real);
     }
     Some(ino::compose(real, fsid, instance.xino).unwrap_or(real))
@@ -185,51 +153,53 @@ pub(crate) fn get(
     sb: &SuperBlock,
     instance: &Instance,
     c: &Override<'_>,
-    found: Found,
+    mut found: Object,
 ) -> Result<Result<ARef<Inode>, Disagreement>> {
-    let by_lower = found.stands_for_lower(instance);
-    let key = match (&found.top, &found.upper) {
-        (Some((lower, _)), _) if by_lower => lower.inode().key(),
-        (_, Some(upper)) => upper.inode().key(),
+    let by_lower = stands_for_lower(instance, &found);
+    if !by_lower && !Now::of(&found).in_upper() {
         // A lower hard link: each name is an object of its own once it is copied up.
-        _ => {
-            let marks = found.read_marks(instance, c)?;
-            return init(instance, sb.new_inode()?, found, marks, false).map(Ok);
-        }
-    };
+        let marks = read_marks(instance, c, Held::unshared(&mut found))?;
+        return init(instance, sb.new_inode()?, found, marks, false).map(Ok);
+    }
+    let known_as = Held::unshared(&mut found);
+    let key = numbered(known_as, by_lower)?.inode().key();
     // Whoever looks for a new inode before it is set up waits, and can't be killed. So the layers are asked before
     // there is one; if it is there already, they need not be.
-    if found.has_marks() {
-        if let Some(inode) = sb.cached(key).filter(|inode| !is_outdated(inode, &found)) {
-            return compare(inode, &found, by_lower);
+    if has_marks(&known_as) {
+        if let Some(inode) = sb.cached(key).filter(|inode| !is_outdated(inode, known_as)) {
+            return compare(inode, known_as, by_lower);
         }
     }
-    let marks = found.read_marks(instance, c)?;
+    let marks = read_marks(instance, c, known_as)?;
     loop {
         match sb.get_or_new(key)? {
             Cached::New(new) => return init(instance, new, found, marks, by_lower).map(Ok),
-            Cached::Found(inode) if is_outdated(&inode, &found) => inode.leave_cache(),
-            Cached::Found(inode) => return compare(inode, &found, by_lower),
+            Cached::Found(inode) => {
+                let found = Held::unshared(&mut found);
+                if !is_outdated(&inode, found) {
+                    return compare(inode, found, by_lower);
+                }
+                inode.leave_cache();
+            }
         }
     }
 }
 
 /// Whether an inode that is cached stands on what its layers say is no more. Who has it may keep it; a lookup needs
 /// another.
-fn is_outdated(inode: &Inode, found: &Found) -> bool {
+fn is_outdated(inode: &Inode, found: Held<'_, Object>) -> bool {
     let now = Now::of(inode.held());
     if !now.is_outdated() {
         return false;
     }
-    let lower = Iterator::chain(found.top.iter(), &found.below).map(|(dentry, _)| dentry);
-    let found = Iterator::chain(found.upper.iter(), lower).zip(0..now.needed());
-    let mut found = found.map(|(dentry, _)| dentry);
+    let found = Now::of(found).places().zip(0..now.needed());
+    let mut found = found.map(|(pin, _)| pin);
     let mut is_same = |pin: Held<'_, PinnedDentry>| {
         let known = pin.dentry();
         match found.next() {
-            Some(dentry) => {
-                pin.inode().key() == dentry.inode().key()
-                    && (core::ptr::eq(known, &**dentry) || !known.is_unhashed())
+            Some(other) => {
+                pin.inode().key() == other.inode().key()
+                    && (core::ptr::eq(known, other.dentry()) || !known.is_unhashed())
             }
             // Data that was found lazily.
             None => !inode.is_dir() && !known.is_unhashed(),
@@ -252,12 +222,12 @@ pub(crate) fn get_made(
     name: &Dentry,
 ) -> Result<ARef<Inode>> {
     let key = made.inode().key();
-    let found = Found::in_upper(made);
+    let upper = LayerIndex::Upper.pin(made);
+    let mut object = Object::new(Some(upper), Lowers::default(), false)?;
     match sb.get_or_new(key)? {
-        Cached::New(new) => init(instance, new, found, Marks::default(), false),
-        Cached::Found(inode) => {
-            compare(inode, &found, false)?.map_err(|other| other.refuse(instance, name))
-        }
+        Cached::New(new) => init(instance, new, object, Marks::default(), false),
+        Cached::Found(inode) => compare(inode, Held::unshared(&mut object), false)?
+            .map_err(|other| other.refuse(instance, name)),
     }
 }
 
@@ -268,35 +238,29 @@ pub(crate) fn get_made(
 /// `EIO`: nothing was found. The value is a disagreement if it is in other places.
 fn compare(
     inode: ARef<Inode>,
-    found: &Found,
+    found: Held<'_, Object>,
     by_lower: bool,
 ) -> Result<Result<ARef<Inode>, Disagreement>> {
-    if agrees(&inode, found) {
+    if agrees(&inode, &found) {
         return Ok(Ok(inode));
     }
-    let (real, layer) = match (&found.top, &found.upper) {
-        (Some((lower, index)), _) if by_lower => (lower, Some(*index)),
-        (_, upper) => (upper.as_ref().ok_or(EIO)?, None),
-    };
-    let real = real.clone();
-    Ok(Err(Disagreement { real, layer }))
+    let known_by = numbered(found, by_lower)?;
+    Ok(Err(Disagreement {
+        real: ARef::from(known_by.dentry()),
+        layer: LayerIndex::of(&known_by),
+    }))
 }
 
 /// Whether a cached inode is in the places that were found.
-fn agrees(inode: &Inode, found: &Found) -> bool {
-    let object = inode.data();
-    let lower = object.lower().map(|pin| pin.inode().key());
-    let upper = Now::of(object).upper().map(|pin| pin.inode().key());
-    if inode.is_dir()
-        && (found.top.is_none() && lower.is_some() || found.upper.is_none() && upper.is_some())
-    {
-        return false;
-    }
-    let same = |found: Option<&Real>, known| {
-        found.is_none_or(|dentry| Some(dentry.inode().key()) == known)
+fn agrees(inode: &Inode, found: &Object) -> bool {
+    let lower = |object: &Object| object.lower().map(|pin| pin.inode().key());
+    let upper = |object: &Object| Now::of(object).upper().map(|pin| pin.inode().key());
+    let (known_lower, known_upper) = (lower(inode.data()), upper(inode.data()));
+    let same = |found: Option<_>, known| {
+        // Of a file, what it was copied up from may not be found, nor where its copy is.
+        found == known || found.is_none() && !inode.is_dir()
     };
-    same(found.top.as_ref().map(|(dentry, _)| &**dentry), lower)
-        && same(found.upper.as_deref(), upper)
+    same(lower(found), known_lower) && same(upper(found), known_upper)
 }
 
 /// The inode of the root directory: it is merged whatever the layers say. Its marks were read before: here no
@@ -305,63 +269,29 @@ fn agrees(inode: &Inode, found: &Found) -> bool {
 /// # Errors
 ///
 /// `ENOMEM`.
-pub(crate) fn root(sb: &SuperBlock, found: Found, marks: Marks) -> Result<ARef<Inode>> {
+pub(crate) fn root(sb: &SuperBlock, found: Object, marks: Marks) -> Result<ARef<Inode>> {
     init(sb.data(), sb.new_inode()?, found, marks, false)
 }
 
 fn init(
     instance: &Instance,
     new: NewInode<LayerFs>,
-    found: Found,
+    mut object: Object,
     marks: Marks,
     by_lower: bool,
 ) -> Result<ARef<Inode>> {
-    let Found {
-        upper,
-        top,
-        below: found_below,
-        metacopy,
-        lazy,
-        xattr_whiteouts,
-    } = found;
-    let mut below = Below::with_capacity(found_below.len())?;
-    for (dentry, index) in found_below {
-        below.push(PinnedDentry::new(dentry, index))?;
-    }
-    let mut upper = upper.map(|dentry| PinnedDentry::new(dentry, UPPER));
-    let mut top = top.map(|(dentry, index)| PinnedDentry::new(dentry, index));
-    let in_upper = upper.is_some();
-    let numbered = match (&upper, &top) {
-        (Some(upper), _) if !by_lower => upper,
-        (_, Some(top)) => top,
-        (Some(upper), None) => upper,
-        (None, None) => return Err(EIO),
-    };
-    let is_dir = numbered.inode().is_dir();
-    let fsid = instance.fsid_of(numbered)?;
+    object.add(marks.traits.with(Trait::LOWER_INO, by_lower));
+    let found = Held::unshared(&mut object);
+    let numbered = numbered(found, by_lower)?;
+    let number = numbered.inode().ino();
     let ino = if marks.keeps_ino {
-        numbered.inode().ino()
+        number
     } else {
-        instance.map_ino(numbered.inode().ino(), fsid, is_dir)
+        let fsid = instance.fsid_of(&numbered)?;
+        instance.map_ino(number, fsid, numbered.inode().is_dir())
     };
-    let real = upper.as_mut().or(top.as_mut()).ok_or(EIO)?;
-    let idmap = instance.mount_of(real)?.idmap();
-    let path = object::path(instance, real.unshared())?;
-    let traits = Traits::default()
-        .with(Trait::UPPER_DATA, in_upper && !metacopy)
-        .with(Trait::LOWER_METACOPY, !in_upper && metacopy)
-        .with(Trait::XATTR_WHITEOUTS, xattr_whiteouts)
-        .with(Trait::LOWER_INO, by_lower)
-        .with(Trait::IMPURE, marks.impure)
-        .with(Trait::MAY_HAVE_WHITEOUTS, marks.may_have_whiteouts);
-    let real = ARef::from(path.dentry());
-    let places = Places {
-        upper,
-        top,
-        below,
-        lazy: lazy.as_deref().map(object::lazy_data).transpose()?,
-    };
-    let object = Object::new(places, traits)?;
+    let idmap = instance.idmap_of(Now::of(&*found).real()?)?;
+    let real = ARef::from(Now::of(found).real_path(instance)?.dentry());
     Ok(new.init(real.inode(), idmap, ino, marks.protection, object))
 }
 

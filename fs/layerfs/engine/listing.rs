@@ -15,6 +15,7 @@ use super::lookup;
 use super::lookup::MissingOrigin;
 use crate::marks;
 use crate::state::instance::Instance;
+use crate::state::layer::LayerIndex;
 use crate::state::listing::Arena;
 use crate::state::listing::Ask;
 use crate::state::listing::Fate;
@@ -24,7 +25,6 @@ use crate::state::object;
 use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::object::Trait;
-use crate::state::object::UPPER;
 use crate::state::Positive;
 use format::ino;
 use format::whiteout;
@@ -142,7 +142,7 @@ impl<'a> Merge<'a> {
         let now = Now::of(object);
         let depth = now.depth();
         for (i, pin) in now.places().enumerate() {
-            let in_upper = pin.tag() == UPPER;
+            let in_upper = LayerIndex::of(&pin) == LayerIndex::Upper;
             let path = object::path(instance, pin)?;
             let key = path.dentry().inode().key();
             let fsid = instance.fsid_of(pin.get())?;
@@ -350,7 +350,7 @@ pub(crate) fn shown_ino(
     let root = dir.super_block().root().inode().held();
     let place = dir.inode().held();
     let outcome = lookup::lookup(instance, c, place, root, name, MissingOrigin::Leave).ok()?;
-    inode::ino_of_found(dir.super_block(), instance, c, &outcome.found?)
+    inode::ino_of_found(dir.super_block(), instance, c, outcome.found?)
 }
 
 /// Which names were met: open addressing, at most half full.

@@ -1,36 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Finding a name in the layers.
+//! Finding a name in the layers: in upper first, then in the lower ones from the top.
 //!
-//! Each layer in turn is asked for the name, or for the path that a redirect met further up says. What
-//! is found decides whether the walk goes on: a whiteout, an opaque directory and whatever is not a
-//! directory end it (but for a metacopy file, whose data is further down); a directory is merged with
-//! those below. Rules: "Directories", "whiteouts and opaque directories", "renaming directories" and
-//! "Metadata only copy up" in `Documentation/filesystems/overlayfs.rst`.
+//! What is done in one layer is in [`walk`](super::walk). Rules: "Directories", "whiteouts and opaque
+//! directories", "renaming directories" and "Metadata only copy up" in
+//! `Documentation/filesystems/overlayfs.rst`.
 
 #![forbid(unsafe_code)]
 
-use super::inode::Found;
 use super::origin;
+use super::walk::End;
+use super::walk::Escaped;
+use super::walk::Met;
+use super::walk::Walk;
+use super::walk::Within;
 use crate::marks;
 use crate::state::instance::Instance;
-use crate::state::layer::Layer;
+use crate::state::layer::LayerIndex;
 use crate::state::object;
+use crate::state::object::Lowers;
 use crate::state::object::Now;
 use crate::state::object::Object;
+use crate::state::object::Trait;
+use crate::state::object::Traits;
 use crate::state::Real;
-use format::opaque::DirMark;
-use format::redirect::Progress;
-use format::redirect::Redirect;
-use kernel::fmt;
 use kernel::prelude::*;
-use kernel::str::CString;
 use kernel::sync::aref::ARef;
-use vfs::sys::alloc::charged;
-use vfs::sys::errno::ELOOP;
 use vfs::sys::errno::ENAMETOOLONG;
 use vfs::sys::errno::EREMOTE;
-use vfs::sys::errno::ESTALE;
 use vfs::Held;
 use vfs::Override;
 use vfs::Path;
@@ -38,8 +35,8 @@ use vfs::PinnedDentry;
 
 /// What a lookup comes to.
 pub(crate) struct Outcome {
-    /// Where the object is, if there is one.
-    pub(crate) found: Option<Found>,
+    /// What was found, if anything was: not in an inode yet.
+    pub(crate) found: Option<Object>,
     /// Upper hides what the lower layers have: by a whiteout, or an opaque directory.
     pub(crate) upper_hides: bool,
 }
@@ -68,119 +65,169 @@ pub(crate) fn lookup(
     name: &[u8],
     missing: MissingOrigin,
 ) -> Result<Outcome> {
-    let mut walk = Walk {
+    let has_data_layers = instance.merged < instance.layers.len();
+    let mut search = Search {
         instance,
         c,
+        parent,
+        root,
         name,
-        redirect: None,
-        is_dir: false,
-        stop: false,
-        hidden: false,
-        metacopy: false,
-        at_last_layer: false,
-        last_was_absolute: false,
-        xattr_whiteouts: false,
+        follows: instance.config.features.redirect_dir.follows() || has_data_layers,
+        has_data_layers,
+        walk: Walk::new(instance, c, name),
+        upper: None,
+        lowers: Lowers::default(),
     };
-    let mut stack = Stack::default();
-    let lowermost = instance.merged.saturating_sub(1);
-    let has_data_layers = instance.merged < instance.layers.len();
-    let follows = instance.config.features.redirect_dir.follows() || has_data_layers;
-    let mut dirs = parent;
-    let mut at_root = false;
-    let mut i = 0;
-    let mut upper = None;
-    let mut origin = None;
-    let upper_dir = Now::of(parent).upper();
-    if let Some(dir) = upper_dir {
-        walk.at_last_layer = !follows && parent.lower_depth() == 0;
-        upper = walk.search(None, dir.dentry())?;
-        if let Some(found) = &upper {
-            if !walk.is_dir {
-                let path = Path::new(instance.upper()?.mount.get(), found)?;
-                origin = origin::find(instance, c, path)?;
-            }
-        }
-        if walk.redirect_is_absolute() {
-            dirs = root;
-            at_root = true;
-        }
-    }
-    let upper_hides = walk.hidden;
-    let upper_metacopy = upper.is_some() && walk.metacopy;
-    while let Some(dir) = object::lower_place(dirs, i).filter(|_| !walk.stop) {
-        walk.check_allowed()?;
-        let layer = instance.lower_of(dir.get())?;
-        let index = dir.get().tag();
-        walk.at_last_layer = if !follows {
-            i.saturating_add(1) == dirs.lower_depth()
-        } else if walk.is_dir || !has_data_layers {
-            index as usize == lowermost
-        } else {
-            // The data of a metacopy file may be in the data-only layers.
-            false
-        };
-        i = i.saturating_add(1);
-        if let Some(found) = walk.search(Some(layer), dir.dentry())? {
-            // Of metacopy files only the topmost is kept: what it points to is only a step.
-            if let (Some(upper), true, None) = (&upper, walk.is_dir, &stack.top) {
-                if let Some(upper_dir) = upper_dir.filter(|_| missing == MissingOrigin::Add) {
-                    let upper_dir = upper_dir.dentry();
-                    origin::add_missing(instance, c, &parent, upper_dir, upper, &found);
-                }
-            }
-            if !(walk.metacopy && stack.top.is_some()) {
-                stack.push(found, index)?;
-            }
-        }
-        if !at_root && walk.redirect_is_absolute() {
-            // From here on the path is looked up from the roots of the layers further down.
-            dirs = root;
-            at_root = true;
-            i = (index as usize).saturating_add(1);
-        }
-    }
-    // Data-only layers are there to be followed into, by absolute redirects alone.
-    let lazy = if walk.metacopy && stack.top.is_some() && has_data_layers && walk.last_was_absolute
-    {
-        walk.metacopy = false;
-        walk.redirect.take().map(to_cstring).transpose()?
-    } else {
-        walk.check_allowed()?;
-        None
-    };
-    if walk.metacopy || upper_metacopy && stack.top.is_none() {
-        vfs::warn_limited!(
-            "'{}': a metacopy file without data in the layers below; is a layer missing?\n",
-            Escaped(name)
-        );
-        return Err(EIO);
-    }
-    if upper.is_none() && stack.top.is_none() {
-        return Ok(Outcome {
-            found: None,
-            upper_hides,
-        });
-    }
-    let metacopy = if upper.is_some() {
-        upper_metacopy
-    } else {
-        !walk.is_dir && (!stack.below.is_empty() || lazy.is_some())
-    };
-    if upper.is_some() && !walk.is_dir && stack.top.is_none() {
-        stack.top = origin;
-    }
-    let found = Found {
-        upper,
-        top: stack.top,
-        below: stack.below,
-        metacopy,
-        lazy,
-        xattr_whiteouts: walk.xattr_whiteouts,
-    };
+    search.look_in_upper()?;
+    let upper_hides = search.walk.end == Some(End::Hidden);
+    let origin = search.find_origin()?;
+    let upper_is_metacopy = search.upper.is_some() && search.walk.met == Met::Metacopy;
+    search.look_in_lowers(missing)?;
     Ok(Outcome {
-        found: Some(found),
+        found: search.finish(upper_is_metacopy, origin)?,
         upper_hides,
     })
+}
+
+/// A name that is being looked up, and where it was found so far.
+struct Search<'a> {
+    instance: &'a Instance,
+    c: &'a Override<'a>,
+    /// The directory that it is looked up in.
+    parent: Held<'a, Object>,
+    /// The root of the stack.
+    root: Held<'a, Object>,
+    name: &'a [u8],
+    /// Redirects are followed.
+    follows: bool,
+    has_data_layers: bool,
+    walk: Walk<'a>,
+    upper: Option<ARef<Real>>,
+    lowers: Lowers,
+}
+
+impl<'a> Search<'a> {
+    fn look_in_upper(&mut self) -> Result {
+        let Some(dir) = Now::of(self.parent).upper() else {
+            return Ok(());
+        };
+        let at = Within {
+            layer: None,
+            mount: self.instance.upper()?.mount.get(),
+            is_last: !self.follows && self.parent.lower_depth() == 0,
+        };
+        self.upper = self.walk.search(&at, dir.dentry())?;
+        Ok(())
+    }
+
+    /// What a file in upper was copied up from, if that can be found.
+    fn find_origin(&self) -> Result<Option<PinnedDentry>> {
+        match &self.upper {
+            Some(upper) if self.walk.met != Met::Directory => {
+                let path = Path::new(self.instance.upper()?.mount.get(), upper)?;
+                origin::find(self.instance, self.c, path)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn look_in_lowers(&mut self, missing: MissingOrigin) -> Result {
+        let instance = self.instance;
+        let mut dirs = self.parent;
+        let mut from_root = false;
+        // Which place of `dirs` is next, and which layer: of the root, each place is that of one layer.
+        let (mut i, mut next) = (0, 0usize);
+        loop {
+            if !from_root && self.walk.begins_at_root() {
+                // From here on the path is looked up from the roots of the layers further down.
+                from_root = true;
+                dirs = self.root;
+                i = next;
+            }
+            let dir = object::lower_place(dirs, i).filter(|_| self.walk.end.is_none());
+            let Some(dir) = dir else {
+                return Ok(());
+            };
+            self.walk.check_allowed()?;
+            i = i.saturating_add(1);
+            let layer = instance.lower_of(dir.get())?;
+            let LayerIndex::Lower(index) = LayerIndex::of(&dir) else {
+                return Err(EIO);
+            };
+            next = (index as usize).saturating_add(1);
+            let is_last = if !self.follows {
+                i == dirs.lower_depth()
+            } else {
+                // The data of a metacopy file may be in the data-only layers.
+                let may_be_data = self.has_data_layers && self.walk.met != Met::Directory;
+                next == instance.merged && !may_be_data
+            };
+            let at = Within {
+                layer: Some(layer),
+                mount: layer.mount.get(),
+                is_last,
+            };
+            if let Some(found) = self.walk.search(&at, dir.dentry())? {
+                self.keep(found, index, missing)?;
+            }
+        }
+    }
+
+    /// It was found in lower layer `index`.
+    fn keep(&mut self, found: ARef<Real>, index: u32, missing: MissingOrigin) -> Result {
+        let is_first = self.lowers.is_empty();
+        if is_first && missing == MissingOrigin::Add && self.walk.met == Met::Directory {
+            if let (Some(upper), Some(dir)) = (&self.upper, Now::of(self.parent).upper()) {
+                let (instance, c, parent) = (self.instance, self.c, self.parent.get());
+                origin::add_missing(instance, c, parent, dir.dentry(), upper, &found);
+            }
+        }
+        // Of metacopy files only the topmost is kept: what it points to is only a step.
+        if is_first || self.walk.met != Met::Metacopy {
+            self.lowers.push(LayerIndex::Lower(index).pin(found))?;
+        }
+        Ok(())
+    }
+
+    /// What all that comes to.
+    fn finish(
+        mut self,
+        upper_is_metacopy: bool,
+        origin: Option<PinnedDentry>,
+    ) -> Result<Option<Object>> {
+        let data = self.walk.data_path().filter(|_| self.has_data_layers);
+        let is_in_lowers = !self.lowers.is_empty();
+        let lacks_data = match data.filter(|_| is_in_lowers) {
+            Some(path) => {
+                self.lowers.add_lazy_data(path)?;
+                false
+            }
+            None => {
+                self.walk.check_allowed()?;
+                self.walk.met == Met::Metacopy
+            }
+        };
+        if lacks_data || upper_is_metacopy && !is_in_lowers {
+            vfs::warn_limited!(
+                "'{}': a metacopy file without data in the layers below; is a layer missing?\n",
+                Escaped(self.name)
+            );
+            return Err(EIO);
+        }
+        let is_dir = self.walk.met == Met::Directory;
+        let is_metacopy = match &self.upper {
+            Some(_) => upper_is_metacopy,
+            None if is_in_lowers => !is_dir && self.lowers.has_more(),
+            None => return Ok(None),
+        };
+        if let Some(origin) = origin.filter(|_| !is_in_lowers) {
+            self.lowers.push(origin)?;
+        }
+        let upper = self.upper.map(|upper| LayerIndex::Upper.pin(upper));
+        let mut object = Object::new(upper, self.lowers, is_metacopy)?;
+        object.add(Traits::default().with(Trait::XATTR_WHITEOUTS, self.walk.xattr_whiteouts));
+        Ok(Some(object))
+    }
 }
 
 /// Whether a lower layer has something under the name of an entry of the directory `parent`.
@@ -222,7 +269,7 @@ pub(crate) fn find_lazy_data(instance: &Instance, c: &Override<'_>, object: &Obj
         match vfs::object::path::lookup_inside(c, layer.mount.get(), path) {
             Ok(found) if found.unsuitable().is_some() => outcome = EREMOTE,
             Ok(found) if found.is_regular() => {
-                object.set_lazy_data(PinnedDentry::new(found, index as u32));
+                object.set_lazy_data(LayerIndex::Lower(index as u32).pin(found));
                 return Ok(());
             }
             Ok(_) => outcome = ENOENT,
@@ -235,259 +282,4 @@ pub(crate) fn find_lazy_data(instance: &Instance, c: &Override<'_>, object: &Obj
         outcome
     );
     Err(outcome)
-}
-
-/// A path to be kept, which is no longer than any that can be looked up.
-fn to_cstring(mut path: KVVec<u8>) -> Result<CString> {
-    const PATH_MAX: usize = 4096;
-
-    path.push(0, charged())?;
-    if path.len() > PATH_MAX {
-        return Err(ENAMETOOLONG);
-    }
-    let path = CStr::from_bytes_with_nul(&path).map_err(|_| EINVAL)?;
-    Ok(CString::try_from(path)?)
-}
-
-/// Where an object was found so far.
-#[derive(Default)]
-struct Stack {
-    top: Option<(ARef<Real>, u32)>,
-    below: KVec<(ARef<Real>, u32)>,
-}
-
-impl Stack {
-    fn push(&mut self, dentry: ARef<Real>, layer: u32) -> Result {
-        if self.top.is_none() {
-            self.top = Some((dentry, layer));
-        } else {
-            self.below.push((dentry, layer), GFP_KERNEL)?;
-        }
-        Ok(())
-    }
-}
-
-/// A walk through the layers.
-struct Walk<'a> {
-    instance: &'a Instance,
-    c: &'a Override<'a>,
-    /// The name that was asked for.
-    name: &'a [u8],
-    /// The path to look for instead, once a redirect was met.
-    redirect: Option<KVVec<u8>>,
-    /// A directory was found: only directories are of interest below.
-    is_dir: bool,
-    /// Nothing below is of interest.
-    stop: bool,
-    /// ... because a whiteout or an opaque directory says so. That counts in upper alone, where a name is looked for
-    /// and never a path: so it is of the name itself, not of a directory on the way.
-    hidden: bool,
-    /// What was found last is a metacopy file: its data is of interest.
-    metacopy: bool,
-    /// There is no layer below this one, so marks that speak of those need not be read.
-    at_last_layer: bool,
-    /// The redirect that was met last was an absolute one.
-    last_was_absolute: bool,
-    xattr_whiteouts: bool,
-}
-
-impl Walk<'_> {
-    /// Following redirects and metacopy files gives access past the permissions on the way there, so
-    /// it is done only where the mounter trusts the layers.
-    fn check_allowed(&self) -> Result {
-        let features = &self.instance.config.features;
-        if self.metacopy && !features.metacopy {
-            vfs::warn_limited!(
-                "'{}': not following a metacopy file; mount with metacopy=on if you trust the layers\n",
-                Escaped(self.name)
-            );
-            return Err(EPERM);
-        }
-        if self.redirect.is_some() && !features.redirect_dir.follows() {
-            vfs::warn_limited!(
-                "'{}': not following a redirect; mount with redirect_dir=follow if you trust the layers\n",
-                Escaped(self.name)
-            );
-            return Err(EPERM);
-        }
-        Ok(())
-    }
-
-    fn redirect_is_absolute(&self) -> bool {
-        self.redirect
-            .as_ref()
-            .is_some_and(|path| path.first() == Some(&b'/'))
-    }
-
-    /// Looks in one layer (`None`: the upper one), whose directory for this is `dir`.
-    fn search(&mut self, layer: Option<&Layer>, dir: &Real) -> Result<Option<ARef<Real>>> {
-        match self.redirect.take() {
-            None => self.step(layer, dir, self.name, None),
-            Some(path) if path.first() == Some(&b'/') => self.descend(layer, dir, path),
-            Some(name) => {
-                let found = self.step(layer, dir, &name, None)?;
-                // Unless it was replaced by another, the redirect stays in force.
-                self.redirect.get_or_insert(name);
-                Ok(found)
-            }
-        }
-    }
-
-    /// Looks for an absolute path, name by name, from the root of a layer.
-    fn descend(
-        &mut self,
-        layer: Option<&Layer>,
-        root: &Real,
-        mut path: KVVec<u8>,
-    ) -> Result<Option<ARef<Real>>> {
-        let mut dir = ARef::from(root);
-        let mut progress = Progress::begin(&path);
-        loop {
-            let step = progress.next(&path).ok_or(EIO)?;
-            let found = self.step(layer, &dir, step.name, Some((step.prefix, step.rest)))?;
-            let is_last = step.is_last();
-            if let Some(new) = self.redirect.take() {
-                path = new;
-            }
-            match found {
-                Some(next) if !is_last && next.is_dir() => dir = next,
-                found => {
-                    self.redirect = Some(path);
-                    return Ok(if is_last { found } else { None });
-                }
-            }
-        }
-    }
-
-    /// Looks up one name. `around`: the parts of the path before and after it, where it is one of
-    /// several names of a path.
-    fn step(
-        &mut self,
-        layer: Option<&Layer>,
-        dir: &Real,
-        name: &[u8],
-        around: Option<(&[u8], &[u8])>,
-    ) -> Result<Option<ARef<Real>>> {
-        let (prefix, rest) = around.unwrap_or((&[], &[]));
-        let is_last = rest.is_empty();
-        if dir.inode().is_casefolded() {
-            return Err(self.unfit(layer, name, "its directory ignores case", ESTALE));
-        }
-        let mount = match layer {
-            Some(layer) => layer.mount.get(),
-            None => self.instance.upper()?.mount.get(),
-        };
-        let found = match layer {
-            Some(_) => dir.lookup_killable(self.c, mount, name),
-            // Our own dentry keeps that upper has nothing.
-            None => dir.lookup_once(self.c, mount, name),
-        };
-        let found = match found {
-            Ok(Some(found)) => found,
-            Ok(None) => return Ok(None),
-            Err(e) if e == ENOENT || e == ENAMETOOLONG => return Ok(None),
-            Err(e) => return Err(e),
-        };
-        if found.inode().is_casefolded() {
-            return Err(self.unfit(layer, name, "it ignores case", EREMOTE));
-        }
-        if let Some(why) = found.unsuitable() {
-            return Err(self.unfit(layer, name, why, EREMOTE));
-        }
-        let config = &self.instance.config;
-        let path = Path::new(mount, &found)?;
-        if marks::is_whiteout(config, self.c, path) {
-            self.stop = true;
-            self.hidden = true;
-            return Ok(None);
-        }
-        if is_last && self.metacopy && !found.is_regular() {
-            // The data of a file can't be in what is none.
-            self.stop = true;
-            return Ok(None);
-        }
-        if !found.is_dir() {
-            if self.is_dir || !is_last {
-                self.stop = true;
-                return Ok(None);
-            }
-            self.metacopy = marks::is_metacopy(config, self.c, path)?;
-            self.stop = !self.metacopy;
-            if self.stop || self.at_last_layer {
-                return Ok(Some(found));
-            }
-        } else {
-            if self.instance.is_layer_root(&found) {
-                return Err(self.unfit(layer, name, "it is the root of another layer", ELOOP));
-            }
-            if is_last {
-                self.is_dir = true;
-            }
-            if self.at_last_layer {
-                return Ok(Some(found));
-            }
-            match marks::dir_mark(config, self.c, path) {
-                DirMark::HasWhiteouts if is_last => {
-                    if let Some(layer) = layer {
-                        self.xattr_whiteouts = true;
-                        layer.expect_xattr_whiteouts();
-                    }
-                }
-                DirMark::Opaque => {
-                    self.stop = true;
-                    self.hidden = true;
-                    return Ok(Some(found));
-                }
-                _ => {}
-            }
-        }
-        self.last_was_absolute = false;
-        if let Some(value) = marks::redirect(config, self.c, path)? {
-            self.follow(&value, prefix, rest)?;
-        }
-        Ok(Some(found))
-    }
-
-    /// Puts a redirect in force: an absolute one in the place of the path so far, a relative one in
-    /// the place of the name.
-    fn follow(&mut self, value: &[u8], prefix: &[u8], rest: &[u8]) -> Result {
-        let redirect = Redirect::parse(value).map_err(|_| EINVAL)?;
-        let room = prefix
-            .len()
-            .saturating_add(value.len())
-            .saturating_add(rest.len());
-        let mut path = KVVec::from_elem(0, room, charged())?;
-        let len = redirect
-            .join(prefix, rest, &mut path)
-            .map_err(|_| EINVAL)?
-            .as_bytes()
-            .len();
-        path.truncate(len);
-        self.last_was_absolute = redirect.is_absolute();
-        if redirect.is_absolute() {
-            // An opaque directory on the way here does not speak for where this leads.
-            self.stop = false;
-        }
-        self.redirect = Some(path);
-        Ok(())
-    }
-
-    fn unfit(&self, layer: Option<&Layer>, name: &[u8], why: &str, error: Error) -> Error {
-        vfs::warn_limited!(
-            "'{}' in layer '{}' can't be used: {}\n",
-            Escaped(name),
-            layer.map_or(c"upperdir", |layer| &*layer.name),
-            why
-        );
-        error
-    }
-}
-
-/// A name as it can be shown in a message.
-struct Escaped<'a>(&'a [u8]);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        vfs::sys::log::write_escaped(f, self.0)
-    }
 }

@@ -10,6 +10,7 @@ use crate::marks;
 use crate::marks::Marked;
 use crate::state::instance::Instance;
 use crate::state::layer::Layer;
+use crate::state::layer::LayerIndex;
 use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::object::Trait;
@@ -19,15 +20,15 @@ use format::handle::Endian;
 use format::options::Uuid;
 use format::xattr::Mark;
 use kernel::prelude::*;
-use kernel::sync::aref::ARef;
 use vfs::call::handle::FileHandle;
 use vfs::object::super_block::FileHandles;
 use vfs::sys::cred;
 use vfs::sys::cred::Capability;
 use vfs::Override;
 use vfs::Path;
+use vfs::PinnedDentry;
 
-/// Finds the origin of an object in upper, and the number of its layer.
+/// Finds the origin of an object in upper.
 ///
 /// `None`: it has none, or it can't be found.
 ///
@@ -38,7 +39,7 @@ pub(crate) fn find(
     instance: &Instance,
     c: &Override<'_>,
     upper: Path<'_>,
-) -> Result<Option<(ARef<Real>, u32)>> {
+) -> Result<Option<PinnedDentry>> {
     let Some(value) = marks::origin(&instance.config, c, upper) else {
         return Ok(None);
     };
@@ -69,7 +70,7 @@ pub(crate) fn find(
                 let same =
                     found.inode().mode().file_type() == upper.dentry().inode().mode().file_type();
                 // Inode numbers are used again: another kind of object is another object.
-                return Ok(same.then_some((found, index as u32)));
+                return Ok(same.then(|| LayerIndex::Lower(index as u32).pin(found)));
             }
             Err(e) if e == ENOMEM || e == EINTR || e == ERESTARTSYS => return Err(e),
             // It may still be in another layer of that filesystem.
@@ -139,10 +140,10 @@ pub(crate) fn identify(inode: &Inode, room: &mut [u8]) -> Option<usize> {
     Some(len.saturating_add(PADDING))
 }
 
-/// Whether [`find`] finds what has the origin `value`, of layer `index`.
-pub(crate) fn is_found(instance: &Instance, index: u32, value: &[u8]) -> bool {
-    let layer = instance.layers.get(index as usize);
-    !value.is_empty() && layer.is_some_and(|layer| is_told_apart(instance, layer))
+/// Whether [`find`] finds `lower` by the origin `value`.
+pub(crate) fn is_found(instance: &Instance, lower: &PinnedDentry, value: &[u8]) -> bool {
+    let layer = instance.lower_of(lower);
+    !value.is_empty() && layer.is_ok_and(|layer| is_told_apart(instance, layer))
 }
 
 /// Whether the UUID says which filesystem a layer is on.

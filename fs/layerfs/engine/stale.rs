@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 use crate::state::instance::Instance;
+use crate::state::layer::LayerIndex;
 use crate::state::Dentry;
 use crate::state::Real;
 use core::sync::atomic::AtomicU64;
@@ -92,8 +93,8 @@ impl Stale {
 pub(crate) struct Disagreement {
     /// What the inode is found by,
     pub(crate) real: ARef<Real>,
-    /// and its layer, if that is a lower one.
-    pub(crate) layer: Option<u32>,
+    /// and its layer.
+    pub(crate) layer: LayerIndex,
 }
 
 impl Disagreement {
@@ -104,10 +105,11 @@ impl Disagreement {
             return ESTALE;
         }
         let real = &**self.real;
-        match self
-            .layer
-            .and_then(|index| instance.layers.get(index as usize))
-        {
+        let layer = match self.layer {
+            LayerIndex::Upper => None,
+            LayerIndex::Lower(index) => instance.layers.get(index as usize),
+        };
+        match layer {
             Some(layer) => vfs::warn_limited!(
                 "'{}': '{}' in layer '{}' is already in use under another name; remove the redirect of one of both in upperdir, or mount again if layers were changed\n",
                 name,

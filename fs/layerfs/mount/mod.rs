@@ -2,21 +2,29 @@
 
 //! From mount options to a mounted stack.
 //!
-//! Options are taken one by one ([`Setup::parse`](ContextOps::parse)), layers resolved as they come;
-//! then the layers are made into a stack (`layers.rs`), upper with what it takes to write (`upper.rs`).
+//! Options are taken one by one ([`Setup::parse`](ContextOps::parse)), layers resolved as they come, and make a
+//! plan (`plan.rs`). Then the layers are made into a stack (`layers.rs`), upper with what it takes to write
+//! (`upper.rs`); the filesystems that they are on are numbered (`filesystems.rs`), and layers within each other
+//! refused (`overlaps.rs`).
 //! Whatever is wrong is said in the log of the mount itself, with the layer and the remedy; where the
 //! type is `overlay`, in the kernel's log, but for options that can't be taken.
 
 #![forbid(unsafe_code)]
 
+mod filesystems;
 mod layers;
+mod overlaps;
+mod plan;
 mod remount;
 mod upper;
 
-use self::layers::check_overlaps;
 use self::layers::make_root;
 use self::layers::root_parts;
 use self::layers::RootParts;
+use self::overlaps::check_overlaps;
+use self::plan::Given;
+use self::plan::Lower;
+use self::plan::Plan;
 use crate::engine;
 use crate::ops;
 use crate::state::config;
@@ -95,37 +103,11 @@ impl FileSystem for LayerFs {
 /// The name under which our overlay.ko registers the same filesystem.
 const OVERLAY: &CStr = c"overlay";
 
-/// `upperdir` or `workdir` as it was given.
-struct Given {
-    path: OwnedPath,
-    name: CString,
-    /// The value that stands for it, as long as nobody has taken it.
-    value: Option<CString>,
-}
-
-/// A lower layer as it was given.
-struct Lower {
-    path: OwnedPath,
-    name: CString,
-    /// It only has data: it is not merged, but found by the redirects of metacopy files.
-    data: bool,
-}
-
 /// A mount that is being configured.
 pub(crate) struct Setup {
-    /// It is mounted as `overlay`.
-    as_overlay: bool,
+    /// What options mean if they are not given.
     defaults: Defaults,
-    features: Features,
-    /// The settings before it was settled what they mean together.
-    asked: Features,
-    /// Whether `mounter` was given.
-    override_creds: bool,
-    lowers: KVec<Lower>,
-    upper: Option<Given>,
-    work: Option<Given>,
-    /// The value of `lowerdir=`, if the layers came by it.
-    list: Option<CString>,
+    plan: Plan,
     /// Whose credentials to use, if not those of whoever makes the super block.
     mounter: Option<ARef<Credential>>,
 }
@@ -145,15 +127,8 @@ impl ContextOps<LayerFs> for Setup {
         let as_overlay = fc.type_name() == OVERLAY;
         let defaults = config::defaults(as_overlay);
         Ok(Self {
-            as_overlay,
-            features: Features::new(&defaults),
-            asked: Features::new(&defaults),
-            override_creds: false,
+            plan: Plan::new(as_overlay, Features::new(&defaults)),
             defaults,
-            lowers: KVec::new(),
-            upper: None,
-            work: None,
-            list: None,
             mounter: None,
         })
     }
@@ -234,7 +209,7 @@ impl ContextOps<LayerFs> for Setup {
                 "the mount is made in another user namespace than it was configured in"
             )));
         }
-        self.override_creds = self.mounter.is_some();
+        self.plan.override_creds = self.mounter.is_some();
         let mounter = match self.mounter.take() {
             Some(mounter) => mounter,
             None => mounter_credentials()?,
@@ -314,10 +289,10 @@ impl Setup {
         c: &Override<'_>,
         mounter: &Credential,
     ) -> Result<Stack> {
-        self.asked = self.features;
+        self.plan.asked = self.plan.features;
         self.resolve_features(fc)?;
-        let facts = self.check_layers(fc)?;
-        let instance = self.build(fc, c, &facts, mounter.into())?;
+        let facts = layers::check(fc, &self.plan)?;
+        let instance = layers::build(fc, c, &mut self.plan, &facts, mounter.into())?;
         check_overlaps(fc, &instance)?;
         let upper_sb = instance
             .upper
@@ -348,14 +323,14 @@ impl Setup {
     /// option that can't be taken, and nothing at all on success: what there is to say is in the
     /// kernel's log.
     fn choose_log(&self, fc: &FsContext<'_>) {
-        if self.as_overlay {
+        if self.plan.as_overlay {
             fc.use_kernel_log(LayerFs::NAME);
         }
     }
 
     /// A setting.
     fn set(&mut self, fc: &FsContext<'_>, key: Key, word: Option<&[u8]>) -> Result {
-        match self.features.apply(key, word, &self.defaults) {
+        match self.plan.features.apply(key, word, &self.defaults) {
             Ok(Applied::Set) => Ok(()),
             Ok(Applied::NotASetting) => {
                 Err(fc.refuse(fmt!("{}: a value of this kind is not possible", key.name())))
@@ -366,12 +341,12 @@ impl Setup {
 
     /// `lowerdir=`: replaces all layers that were given before.
     fn set_list(&mut self, fc: &FsContext<'_>, list: &CStr) -> Result {
-        self.lowers = KVec::new();
-        self.list = None;
+        self.plan.lowers = KVec::new();
+        self.plan.list = None;
         if list.is_empty() {
             return Ok(());
         }
-        self.list = Some(CString::try_from(list)?);
+        self.plan.list = Some(CString::try_from(list)?);
         let mut buf = KVec::from_elem(0u8, list.to_bytes().len() + 1, GFP_KERNEL)?;
         for item in options::split_lowerdirs(list.to_bytes()) {
             let item = item.map_err(|why| fc.invalid(fmt!("{}", why.reason())))?;
@@ -414,23 +389,23 @@ impl Setup {
             value: Some(value),
         });
         if key == Key::Workdir {
-            self.features.given.workdir = true;
-            self.work = given;
+            self.plan.features.given.workdir = true;
+            self.plan.work = given;
         } else {
-            self.upper = given;
+            self.plan.upper = given;
         }
         Ok(())
     }
 
     /// `lowerdir+=` and `datadir+=`
     fn add_one(&mut self, fc: &FsContext<'_>, key: Key, path: OwnedPath, name: CString) -> Result {
-        if self.list.is_some() {
+        if self.plan.list.is_some() {
             return Err(fc.refuse(fmt!(
                 "lowerdir+ and datadir+ cannot follow lowerdir: give all layers one way or the other"
             )));
         }
         let data = key == Key::DatadirAdd;
-        if !data && self.lowers.last().is_some_and(|lower| lower.data) {
+        if !data && self.plan.has_data_layers() {
             return Err(fc.refuse(fmt!("regular lower layers cannot follow data layers")));
         }
         self.add(fc, Lower { path, name, data })
@@ -438,22 +413,22 @@ impl Setup {
 
     fn add(&mut self, fc: &FsContext<'_>, lower: Lower) -> Result {
         check_dir(fc, &lower.path, &lower.name)?;
-        if self.lowers.len() == options::MAX_LAYERS {
+        if self.plan.lowers.len() == options::MAX_LAYERS {
             return Err(fc.refuse(fmt!(
                 "too many lower directories, limit is {}",
                 options::MAX_LAYERS
             )));
         }
-        self.lowers.push(lower, GFP_KERNEL)?;
+        self.plan.lowers.push(lower, GFP_KERNEL)?;
         Ok(())
     }
 
     /// Settles what the settings mean together, and what this version has of them.
     fn resolve_features(&mut self, fc: &FsContext<'_>) -> Result {
-        let has_data_layers = self.lowers.last().is_some_and(|lower| lower.data);
+        let has_data_layers = self.plan.has_data_layers();
         let may_use_trusted = cred::capable(Capability::SysAdmin);
-        let settled = self.features.resolve(
-            self.upper.is_some(),
+        let settled = self.plan.features.resolve(
+            self.plan.upper.is_some(),
             has_data_layers,
             may_use_trusted,
             &mut |note| fc.info(fmt!("{}", note.text())),
@@ -463,17 +438,17 @@ impl Setup {
             vfs::sys::errno::from_errno(-i64::from(conflict.errno()))
         })?;
         // Nothing is indexed without an upper layer, and not yet with one.
-        if self.features.index && self.features.given.index {
+        if self.plan.features.index && self.plan.features.given.index {
             fc.warn(fmt!(
                 "index=on is not supported by this version, falling back to index=off"
             ));
         }
-        self.features.index = false;
-        if self.features.nfs_export {
+        self.plan.features.index = false;
+        if self.plan.features.nfs_export {
             fc.warn(fmt!(
                 "nfs_export is not supported by this version, falling back to nfs_export=off"
             ));
-            self.features.nfs_export = false;
+            self.plan.features.nfs_export = false;
         }
         Ok(())
     }

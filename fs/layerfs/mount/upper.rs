@@ -7,8 +7,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::layers;
-use super::Given;
+use super::filesystems::part_at;
+use super::overlaps::warn_in_use;
+use super::plan::Given;
 use crate::engine::work;
 use crate::state::layer::Upper;
 use crate::state::layer::UpperParts;
@@ -61,27 +62,9 @@ pub(super) fn prepare(
     upper: Given,
     work: Given,
 ) -> Result<Upper> {
-    let (upper_path, work_path) = (upper.path.as_path(), work.path.as_path());
-    if upper_path.mount().is_readonly() {
-        return Err(fc.invalid(fmt!("upper fs is r/o, try multi-lower layers mount")));
-    }
-    if !core::ptr::eq(upper_path.mount(), work_path.mount()) {
-        return Err(fc.invalid(fmt!(
-            "workdir '{}' and upperdir '{}' must reside under the same mount",
-            &*work.name,
-            &*upper.name
-        )));
-    }
-    if vfs::object::path::is_below(work_path.dentry(), upper_path.dentry())
-        || vfs::object::path::is_below(upper_path.dentry(), work_path.dentry())
-    {
-        return Err(fc.invalid(fmt!(
-            "workdir '{}' and upperdir '{}' must be separate subtrees",
-            &*work.name,
-            &*upper.name
-        )));
-    }
+    check_places(fc, &upper, &work)?;
     check_moves(fc, c, &upper, &work)?;
+    let (upper_path, work_path) = (upper.path.as_path(), work.path.as_path());
     let mount = PrivateMount::clone_of(c, upper_path, PrivateUse::Writing).inspect_err(|e| {
         fc.error(fmt!(
             "the mount at upperdir '{}' can't be cloned: {:?}",
@@ -120,11 +103,36 @@ pub(super) fn prepare(
     Upper::new(parts)
 }
 
+/// Refuses an upper layer that can't be written to, and a workdir that is not beside it.
+fn check_places(fc: &FsContext<'_>, upper: &Given, work: &Given) -> Result {
+    let (upper_path, work_path) = (upper.path.as_path(), work.path.as_path());
+    if upper_path.mount().is_readonly() {
+        return Err(fc.invalid(fmt!("upper fs is r/o, try multi-lower layers mount")));
+    }
+    if !core::ptr::eq(upper_path.mount(), work_path.mount()) {
+        return Err(fc.invalid(fmt!(
+            "workdir '{}' and upperdir '{}' must reside under the same mount",
+            &*work.name,
+            &*upper.name
+        )));
+    }
+    if vfs::object::path::is_below(work_path.dentry(), upper_path.dentry())
+        || vfs::object::path::is_below(upper_path.dentry(), work_path.dentry())
+    {
+        return Err(fc.invalid(fmt!(
+            "workdir '{}' and upperdir '{}' must be separate subtrees",
+            &*work.name,
+            &*upper.name
+        )));
+    }
+    Ok(())
+}
+
 /// Refuses a workdir from which nothing can be moved to upper although they are on one filesystem: each copy-up would
 /// fail.
 fn check_moves(fc: &FsContext<'_>, c: &Override<'_>, upper: &Given, work: &Given) -> Result {
     let (to, from) = (upper.path.as_path(), work.path.as_path());
-    let why = if layers::part_at(c, to) != layers::part_at(c, from) {
+    let why = if part_at(c, to) != part_at(c, from) {
         "they are in different subvolumes"
     } else if to.dentry().inode().is_encrypted() && !from.dentry().inode().is_encrypted() {
         "only upperdir is encrypted"
@@ -148,7 +156,7 @@ fn check_moves(fc: &FsContext<'_>, c: &Override<'_>, upper: &Given, work: &Given
 fn mark_in_use(fc: &FsContext<'_>, dir: &Real, name: &CStr) -> Option<InUse> {
     let mark = InUse::mark(dir);
     if mark.is_none() {
-        layers::warn_in_use(fc, name);
+        warn_in_use(fc, name);
     }
     mark
 }

@@ -13,8 +13,9 @@ use crate::engine::copy_up::Need;
 use crate::marks;
 use crate::marks::Marked;
 use crate::state::instance::Instance;
+use crate::state::layer::mount_index;
+use crate::state::name;
 use crate::state::object;
-use crate::state::object::mount_index;
 use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::Inode;
@@ -93,7 +94,7 @@ impl AttrOps<LayerFs> for Attr {
         stat.show_owner_to(viewed, inode);
         stat.show_flags_of(inode);
         map_dev_ino(instance, inode, now, stat, query)?;
-        if engine::change::was_removed(dentry) && (inode.is_dir() || !now.in_upper()) {
+        if name::was_removed(dentry) && (inode.is_dir() || !now.in_upper()) {
             // The layer has the name still. (Of what is in upper it is upper that counts.)
             stat.set_nlink(0);
         } else if inode.is_dir() && now.is_merged() {

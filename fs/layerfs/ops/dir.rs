@@ -16,12 +16,13 @@ use crate::engine::stale::Stale;
 use crate::marks;
 use crate::ops::file::OpenFile;
 use crate::state::instance::Instance;
+use crate::state::layer::LayerIndex;
 use crate::state::listing::Listing;
 use crate::state::listing::SharedListing;
+use crate::state::name;
 use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::object::Trait;
-use crate::state::object::UPPER;
 use crate::state::File;
 use crate::state::Inode;
 use crate::state::LayerFs;
@@ -328,7 +329,7 @@ fn find(
             dentry.name(),
             MissingOrigin::Add,
         )?;
-        engine::change::set_hides_lower(dentry.dentry(), outcome.upper_hides);
+        name::set_hides_lower(dentry.dentry(), outcome.upper_hides);
         let Some(found) = outcome.found else {
             return Ok(None);
         };
@@ -345,9 +346,10 @@ fn is_revalidated(dentry: &Unhashed<'_, LayerFs>, found: Option<&Inode>) -> bool
             now.places().zip(0..now.needed()).any(|(pin, _)| weak(pin))
         }
         None => {
-            let hidden = engine::change::hides_lower(dentry.dentry());
+            let hidden = name::hides_lower(dentry.dentry());
             let now = Now::of(dentry.parent().inode().held());
-            let asked = |pin: &Held<'_, PinnedDentry>| !hidden || pin.tag() == UPPER;
+            let asked =
+                |pin: &Held<'_, PinnedDentry>| !hidden || LayerIndex::of(pin) == LayerIndex::Upper;
             now.places().filter(asked).any(weak)
         }
     }

@@ -7,9 +7,9 @@
 use super::config::Config;
 use super::layer::Filesystem;
 use super::layer::Layer;
+use super::layer::LayerIndex;
 use super::layer::OtherPart;
 use super::layer::Upper;
-use super::object::UPPER;
 use super::publication::Publications;
 use super::Real;
 use core::sync::atomic::AtomicU64;
@@ -89,7 +89,7 @@ impl Instance {
         self.mounter.override_current(f)
     }
 
-    /// What a path walk under RCU may use of it; the mounts as [`mount_index`](super::object::mount_index)
+    /// What a path walk under RCU may use of it; the mounts as [`mount_index`](super::layer::mount_index)
     /// numbers them.
     ///
     /// # Errors
@@ -121,21 +121,19 @@ impl Instance {
     /// The mount of the layer a pin is in.
     #[inline]
     pub(crate) fn mount_of(&self, pin: &PinnedDentry) -> Result<&Mount> {
-        if pin.tag() == UPPER {
-            Ok(self.upper()?.mount.get())
-        } else {
-            Ok(self.lower_of(pin)?.mount.get())
-        }
+        Ok(match LayerIndex::of(pin) {
+            LayerIndex::Upper => self.upper()?.mount.get(),
+            LayerIndex::Lower(_) => self.lower_of(pin)?.mount.get(),
+        })
     }
 
     /// The number of the filesystem a pin is on.
     #[inline]
     pub(crate) fn fsid_of(&self, pin: &PinnedDentry) -> Result<u32> {
-        if pin.tag() == UPPER {
-            Ok(0)
-        } else {
-            Ok(self.lower_of(pin)?.fsid)
-        }
+        Ok(match LayerIndex::of(pin) {
+            LayerIndex::Upper => 0,
+            LayerIndex::Lower(_) => self.lower_of(pin)?.fsid,
+        })
     }
 
     /// How messages call the layer a pin is in.

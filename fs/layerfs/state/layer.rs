@@ -19,6 +19,47 @@ use vfs::object::inode_cache::InodeKey;
 use vfs::object::mount::PrivateMount;
 use vfs::object::super_block::ErrorMark;
 use vfs::sys::anon_dev::AnonDev;
+use vfs::PinnedDentry;
+
+/// Which layer something is in: what the tag of a pin stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LayerIndex {
+    Upper,
+    /// A lower layer, counted from the top: an index of [`Instance::layers`](super::instance::Instance).
+    Lower(u32),
+}
+
+impl LayerIndex {
+    /// The tag that stands for upper. There are far fewer lower layers.
+    const UPPER_TAG: u32 = u32::MAX;
+
+    /// The layer that a pin is in.
+    #[inline]
+    pub(crate) fn of(pin: &PinnedDentry) -> Self {
+        match pin.tag() {
+            Self::UPPER_TAG => Self::Upper,
+            index => Self::Lower(index),
+        }
+    }
+
+    /// A pin of an object in this layer.
+    #[inline]
+    pub(crate) fn pin(self, dentry: ARef<Real>) -> PinnedDentry {
+        let tag = match self {
+            Self::Upper => Self::UPPER_TAG,
+            Self::Lower(index) => index,
+        };
+        PinnedDentry::new(dentry, tag)
+    }
+}
+
+/// Which of the mounts that [`InWalk`](vfs::object::super_block::InWalk) was made with a pin is on: upper's is the
+/// first.
+#[inline]
+pub(crate) fn mount_index(pin: &PinnedDentry) -> usize {
+    // UPPER_TAG and one is 0.
+    pin.tag().wrapping_add(1) as usize
+}
 
 /// A filesystem that one or more layers are on: where it has several parts that number their objects on their own
 /// (subvolumes), the part that the roots of these layers are in.

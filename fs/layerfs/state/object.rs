@@ -23,19 +23,10 @@ use vfs::cell::lock_word::WordGuard;
 use vfs::cell::set_once::LateBox;
 use vfs::cell::set_once::SetOnce;
 use vfs::object::pinned::Other;
+use vfs::sys::errno::ENAMETOOLONG;
 use vfs::Held;
 use vfs::Path;
 use vfs::PinnedDentry;
-
-/// The layer number that stands for the upper layer. Lower layers are numbered from 0.
-pub(crate) const UPPER: u32 = u32::MAX;
-
-/// Which of the mounts that [`InWalk`](vfs::object::super_block::InWalk) was made with a pin is on: upper's is the
-/// first.
-#[inline]
-pub(crate) fn mount_index(pin: &PinnedDentry) -> usize {
-    pin.tag().wrapping_add(1) as usize
-}
 
 /// Private data of an inode.
 ///
@@ -64,47 +55,32 @@ pub(crate) type More = (
 /// The first place below the top one, and the others. Most have but one.
 type BelowPins = (Option<PinnedDentry>, KVec<PinnedDentry>);
 
-/// Places in lower layers, below the top one, in order.
-#[derive(Default)]
-pub(crate) struct Below(BelowPins);
-
 /// Data that nobody looks for before it is needed: where to look, in each data-only layer; where it was
 /// found. (The path ends with a NUL.)
 pub(crate) type LazyData = (Other<KVec<u8>>, SetOnce<PinnedDentry>);
 
-/// Data that was not looked for yet.
-///
-/// # Errors
-///
-/// `ENOMEM`.
-pub(crate) fn lazy_data(path: &CStr) -> Result<KBox<LazyData>> {
-    // It is kept as long as the inode, and a layer chooses its length.
-    let path = path.to_bytes_with_nul();
-    let mut kept = KVec::with_capacity(path.len(), GFP_KERNEL_ACCOUNT)?;
-    kept.extend_from_slice(path, GFP_KERNEL_ACCOUNT)?;
-    let data = (Other(kept), SetOnce::new());
-    Ok(KBox::new(data, GFP_KERNEL_ACCOUNT)?)
+/// The longest path that can be looked up, in bytes, with the NUL at its end.
+const PATH_MAX: usize = 4096;
+
+/// Where an object was found in the lower layers, topmost first, while it is being looked for.
+#[derive(Default)]
+pub(crate) struct Lowers {
+    top: Option<PinnedDentry>,
+    below: BelowPins,
+    lazy: Option<KBox<LazyData>>,
 }
 
-impl Below {
-    /// No places yet, with room for so many.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn with_capacity(len: usize) -> Result<Self> {
-        let rest = KVec::with_capacity(len.saturating_sub(1), GFP_KERNEL_ACCOUNT)?;
-        Ok(Self((None, rest)))
-    }
-
-    /// One more, below the others.
+impl Lowers {
+    /// It was found in one more, below the others.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
     pub(crate) fn push(&mut self, place: PinnedDentry) -> Result {
-        let (first, rest) = &mut self.0;
-        if first.is_none() {
+        let (first, rest) = &mut self.below;
+        if self.top.is_none() {
+            self.top = Some(place);
+        } else if first.is_none() {
             *first = Some(place);
         } else {
             rest.push(place, GFP_KERNEL_ACCOUNT)?;
@@ -112,9 +88,37 @@ impl Below {
         Ok(())
     }
 
+    /// Its data is at `path` in the data-only layers, where nobody has looked yet.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `ENAMETOOLONG`: no path is that long. `EINVAL`: there is a NUL within it.
+    pub(crate) fn add_lazy_data(&mut self, path: &[u8]) -> Result {
+        if path.len() >= PATH_MAX {
+            return Err(ENAMETOOLONG);
+        }
+        if path.contains(&0) {
+            return Err(EINVAL);
+        }
+        // It is kept as long as the inode, and a layer chooses its length.
+        let mut kept = KVec::with_capacity(path.len().saturating_add(1), GFP_KERNEL_ACCOUNT)?;
+        kept.extend_from_slice(path, GFP_KERNEL_ACCOUNT)?;
+        kept.push(0, GFP_KERNEL_ACCOUNT)?;
+        let data = (Other(kept), SetOnce::new());
+        self.lazy = Some(KBox::new(data, GFP_KERNEL_ACCOUNT)?);
+        Ok(())
+    }
+
+    /// Whether it was found in none.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.0 .0.is_none()
+        self.top.is_none()
+    }
+
+    /// Whether it was found in several, or has data in the data-only layers.
+    #[inline]
+    pub(crate) fn has_more(&self) -> bool {
+        self.below.0.is_some() || self.lazy.is_some()
     }
 }
 
@@ -160,7 +164,7 @@ impl Trait {
     const OUTDATED: Self = Self(1 << 8);
 }
 
-/// Several of them.
+/// A set of traits.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Traits(usize);
 
@@ -185,40 +189,44 @@ impl vfs::object::inode_cache::InodeData for Object {
     }
 }
 
-/// Where an object was found, to make its inode of.
-#[derive(Default)]
-pub(crate) struct Places {
-    pub(crate) upper: Option<PinnedDentry>,
-    pub(crate) top: Option<PinnedDentry>,
-    pub(crate) below: Below,
-    pub(crate) lazy: Option<KBox<LazyData>>,
-}
-
 impl Object {
-    /// An object found somewhere.
+    /// An object that was found in these places. `is_metacopy`: what is topmost is a file with its metadata alone.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `EIO`: found nowhere.
-    pub(crate) fn new(places: Places, traits: Traits) -> Result<Self> {
-        if places.upper.is_none() && places.top.is_none() {
+    /// `ENOMEM`; `EIO`: it is in none.
+    pub(crate) fn new(
+        upper: Option<PinnedDentry>,
+        lowers: Lowers,
+        is_metacopy: bool,
+    ) -> Result<Self> {
+        if upper.is_none() && lowers.is_empty() {
             return Err(EIO);
         }
-        let more = if places.below.is_empty() && places.lazy.is_none() {
-            LateBox::default()
-        } else {
-            let more = (places.below.0, places.lazy, Other::default());
+        let more = if lowers.has_more() {
+            let more = (lowers.below, lowers.lazy, Other::default());
             LateBox::with(KBox::new(more, GFP_KERNEL_ACCOUNT)?)
+        } else {
+            LateBox::default()
         };
-        let traits = traits.with(Trait::IN_UPPER, places.upper.is_some());
+        let in_upper = upper.is_some();
+        let traits = Traits::default()
+            .with(Trait::IN_UPPER, in_upper)
+            .with(Trait::UPPER_DATA, in_upper && !is_metacopy)
+            .with(Trait::LOWER_METACOPY, !in_upper && is_metacopy);
         let object = Self {
-            pins: (SetOnce::new(), places.top, more),
+            pins: (SetOnce::new(), lowers.top, more),
             word: LockWord::new(traits.0),
         };
-        if let Some(upper) = places.upper {
+        if let Some(upper) = upper {
             object.pins.0.populate(upper);
         }
         Ok(object)
+    }
+
+    /// Keeps what else was found out of an object that is in no inode yet.
+    pub(crate) fn add(&mut self, traits: Traits) {
+        self.word.set(traits.0);
     }
 
     /// From now on it is a directory in upper that may hold objects with an origin, or no more.

@@ -77,7 +77,7 @@ impl<F: Ours> Inode<F> {
 /// Private data of an inode.
 ///
 /// It is dropped in an RCU callback: dropping it must not sleep.
-pub trait InodeData: Default + Send + Sync {
+pub trait InodeData: Default + Send + Sync + 'static {
     /// All that it pins.
     type Pins: PinSet;
 

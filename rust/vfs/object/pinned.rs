@@ -20,6 +20,7 @@ use crate::cell::set_once::LateBox;
 use crate::cell::set_once::SetOnce;
 use crate::object::dentry::Positive;
 use crate::object::inode::RcuInode;
+use crate::object::inode_cache::InodeData;
 use crate::object::Foreign;
 use crate::sys::bindings;
 use core::ops::Deref;
@@ -91,6 +92,16 @@ impl<'a, T: ?Sized> Held<'a, T> {
     }
 }
 
+impl<'a, T: InodeData> Held<'a, T> {
+    /// The data of an inode that is still to be made, by somebody who has it for himself: nobody releases its pins.
+    #[inline]
+    pub fn unshared(data: &'a mut T) -> Self {
+        // INVARIANT: The data of a published inode is only borrowed shared: by the exclusive borrow this is no part of
+        // one. What else it leads to, as it borrows nothing (`InodeData` is static), it owns or counts.
+        Self(data)
+    }
+}
+
 impl<'a, T> Held<'a, [T]> {
     /// Each element, held.
     #[inline]
@@ -145,15 +156,6 @@ impl PinnedDentry {
         // SAFETY: By the type invariant the memory is that of an inode while `self` can be seen:
         // inodes are freed after a grace period, by every filesystem that supports RCU-walk.
         unsafe { RcuInode::from_raw(self.inode.as_ptr()) }
-    }
-
-    /// The pin of somebody who has it for himself: it is in no inode that others can see, so nobody
-    /// releases it.
-    #[inline]
-    pub fn unshared(&mut self) -> Held<'_, Self> {
-        // INVARIANT: The data of a published inode is only borrowed shared: by the exclusive borrow
-        // this is no part of one.
-        Held(self)
     }
 
     /// Gives the dentry back; the inode can still be read under RCU.

@@ -7,15 +7,12 @@
 
 use super::changed;
 use super::has_origin;
-use super::hides_lower;
 use super::is_in_upper;
 use super::is_lower_positive;
 use super::is_merged_or_lower;
 use super::is_pure_upper;
-use super::is_whiteout;
 use super::lost_name;
 use super::says_not_empty;
-use super::set_hides_lower;
 use super::upper_of;
 use super::with_change;
 use super::DirChange;
@@ -27,6 +24,7 @@ use crate::engine::stale::Stale;
 use crate::marks;
 use crate::state::config;
 use crate::state::instance::Instance;
+use crate::state::name;
 use crate::state::object::Now;
 use crate::state::LayerFs;
 use crate::state::Positive;
@@ -91,12 +89,12 @@ pub(crate) fn rename(
     if overwrites {
         if is_lower_positive(instance, old) {
             // A whiteout has to be left; one that is at the new name can come here.
-            flags = flags.union(if is_whiteout(&new) {
+            flags = flags.union(if name::is_whiteout(&new) {
                 RenameFlags::EXCHANGE
             } else {
                 RenameFlags::WHITEOUT
             });
-        } else if old_inode.inode().is_dir() && is_whiteout(&new) {
+        } else if old_inode.inode().is_dir() && name::is_whiteout(&new) {
             // A directory can't replace a whiteout otherwise.
             flags = flags.union(RenameFlags::EXCHANGE);
             clean_whiteout = true;
@@ -230,7 +228,8 @@ impl DirChange<'_> {
             match real {
                 Some(real) => {
                     let path = Path::new(self.writing.mount(), real)?;
-                    hides_lower(&new) && marks::is_whiteout(&self.instance.config, self.c, path)
+                    name::hides_lower(&new)
+                        && marks::is_whiteout(&self.instance.config, self.c, path)
                 }
                 None => !flags.contains(RenameFlags::EXCHANGE),
             }
@@ -257,9 +256,9 @@ impl DirChange<'_> {
             return self.set_redirect(dentry, real, same_dir);
         }
         let is_dir = dentry.inode().is_dir();
-        if is_dir && !hides_lower(&name) && Now::of(to.inode().data()).is_merged() {
+        if is_dir && !name::hides_lower(&name) && Now::of(to.inode().data()).is_merged() {
             self.mark(real, Mark::Opaque, b"y", EXDEV)?;
-            set_hides_lower(&name, true);
+            name::set_hides_lower(&name, true);
         }
         Ok(())
     }
