@@ -59,6 +59,7 @@ const unsigned int RUST_CONST_HELPER_IOCB_APPEND = (__force unsigned int)IOCB_AP
 const unsigned int RUST_CONST_HELPER_FMODE_NONOTIFY = (__force unsigned int)FMODE_NONOTIFY;
 const unsigned int RUST_CONST_HELPER_FMODE_FSNOTIFY_MASK = (__force unsigned int)FMODE_FSNOTIFY_MASK;
 const unsigned int RUST_CONST_HELPER_IOCB_NOWAIT = (__force unsigned int)IOCB_NOWAIT;
+const unsigned int RUST_CONST_HELPER_FMODE_NOCMTIME = (__force unsigned int)FMODE_NOCMTIME;
 const unsigned int RUST_CONST_HELPER_FMODE_LSEEK = (__force unsigned int)FMODE_LSEEK;
 const unsigned int RUST_CONST_HELPER_FMODE_WRITE = (__force unsigned int)FMODE_WRITE;
 const unsigned long RUST_CONST_HELPER_AFS_FS_MAGIC = AFS_FS_MAGIC;

@@ -28,10 +28,12 @@ use crate::state::name;
 use crate::state::object;
 use crate::state::object::Claim;
 use crate::state::object::Now;
+use crate::state::object::Shown;
 use crate::state::publication::Publication;
 use crate::state::Positive;
 use crate::state::Real;
 use core::cell::Cell;
+use format::metacopy::MAX_LEN;
 use format::options::Fsync;
 use format::xattr::Mark;
 use kernel::prelude::*;
@@ -138,6 +140,8 @@ struct CopyUp<'a> {
     stat: &'a Stat,
     /// It belongs to the mounter from now on, as its owner means nothing to him.
     is_adopted: bool,
+    /// The mark of a file that gets its metadata alone; its data stays where it is.
+    metacopy: Option<&'a [u8]>,
     /// Whether the lower object is found by the origin that was written on the copy.
     leads_to_lower: Cell<bool>,
 }
@@ -179,9 +183,15 @@ fn copy_up_by(
     let Some(lower) = object::lower_path(instance, object) else {
         return Err(EIO);
     };
-    let mut room = StatBuf::new();
-    let stat = room.fill_checked(c, lower, Query::BASIC)?;
+    let mut stat = StatBuf::new();
+    let stat = stat.fill_checked(c, lower, Query::BASIC)?;
     let is_adopted = adopt::adopt(instance, c, dentry, lower, stat)?;
+    let mut mark = [0; MAX_LEN];
+    let metacopy = if need == Need::Metadata && !is_adopted {
+        data::metacopy_mark(instance, c, dentry.inode(), &mut mark)?
+    } else {
+        None
+    };
     let dir = match parent {
         Some(parent) => {
             let upper_dir = Now::of(parent.inode().held())
@@ -223,6 +233,7 @@ fn copy_up_by(
             place,
             stat,
             is_adopted,
+            metacopy,
             leads_to_lower: Cell::new(false),
         };
         if claim.now().in_upper() {
@@ -277,6 +288,11 @@ impl CopyUp<'_> {
         vfs::pause::at(c"copy_up_linked");
         let inode = self.dentry.inode();
         let object = inode.data();
+        let shown = match self.metacopy {
+            _ if inode.is_dir() => Shown::Directory,
+            Some(_) => Shown::Metadata,
+            None => Shown::Whole,
+        };
         if made.needs_revalidation() {
             self.dentry.set_needs_revalidation();
         }
@@ -286,8 +302,7 @@ impl CopyUp<'_> {
             inode.hash_by(made.inode().key());
         }
         vfs::pause::at(c"copy_up_hashed");
-        self.claim
-            .show_in_upper(LayerIndex::Upper.pin(made), inode.is_dir());
+        self.claim.show_in_upper(LayerIndex::Upper.pin(made), shown);
         vfs::pause::at(c"copy_up_shown");
         if self.is_adopted {
             inode::refresh(self.instance, inode);
@@ -384,7 +399,7 @@ impl CopyUp<'_> {
         origin: Option<&[u8]>,
     ) -> Result<Option<Publication<'_>>> {
         let path = self.in_upper(temp)?;
-        if temp.is_regular() && self.stat.size() > 0 {
+        if temp.is_regular() && self.has_data() {
             // Data before attributes: writing would take capabilities away.
             let file = OwnedFile::open_data(self.c, path, true)?;
             if self.copy_data(&file)? == Copied::Written && !self.syncs_metadata() {
@@ -420,17 +435,21 @@ impl CopyUp<'_> {
         Path::new(self.upper.mount.get(), dentry)
     }
 
+    /// Whether there is data to be copied.
+    fn has_data(&self) -> bool {
+        self.stat.size() > 0 && self.metacopy.is_none()
+    }
+
     /// Copies the data. It is read, and waited for, without the right to write to upper, which is taken
     /// anew for each piece that is written.
     fn copy_data(&self, to: &OwnedFile) -> Result<Copied> {
-        let size = self.stat.size();
-        if size == 0 {
+        if !self.has_data() {
             return Ok(Copied::Shared);
         }
         let object = self.dentry.inode().held();
         let from = object::lower_data_path(self.instance, object).ok_or(EIO)?;
         let from = OwnedFile::open_data(self.c, from, false)?;
-        to.copy_from(self.c, &from, size)
+        to.copy_from(self.c, &from, self.stat.size())
     }
 
     /// Waits until data that was written is on disk, before anything says that it is there.
@@ -462,9 +481,15 @@ impl CopyUp<'_> {
                 let lower = self.dentry.inode().data().lower();
                 let found =
                     lower.is_some_and(|lower| origin::is_found(self.instance, lower, origin));
-                self.leads_to_lower.set(kept && found);
+                // A metacopy file leads there by its name.
+                let by_name = self.metacopy.is_some();
+                self.leads_to_lower.set(kept && found || by_name);
             }
-            // A hole at the end was not written.
+            if let Some(mark) = self.metacopy {
+                let marked = self.marked(writing, temp);
+                marked.write(Mark::Metacopy, mark, EOPNOTSUPP)?;
+            }
+            // A hole at the end was not written, nor is the data that stays below.
             if temp.is_regular() && temp.inode().size() as u64 != self.stat.size() {
                 Change::size(self.stat.size()).apply(c, writing, temp)?;
             }
@@ -540,7 +565,7 @@ impl CopyUp<'_> {
     fn add_data(&self) -> Result {
         let now = Now::of(self.dentry.inode().held());
         let upper = now.upper_path(self.instance).ok_or(EIO)?;
-        let capability = if self.stat.size() > 0 {
+        let capability = if self.has_data() {
             // Writing takes capabilities away, and here that is not meant.
             let capability = self.capability_of(upper)?;
             let file = OwnedFile::open_data(self.c, upper, true)?;
@@ -564,6 +589,12 @@ impl CopyUp<'_> {
                 &value,
                 SetFlags::ANY,
             )?;
+        }
+        let inode = self.dentry.inode();
+        if now.has_origin() && !origin::leads_to_lower(self.instance, self.c, upper, inode.data())?
+        {
+            // As it will be no metacopy file any more, nothing leads from its names to the lower object.
+            inode.hash_by(upper.dentry().inode().key());
         }
         self.marked(&writing, upper.dentry())
             .erase(Mark::Metacopy)?;

@@ -8,11 +8,14 @@
 use super::lookup;
 use crate::marks;
 use crate::state::instance::Instance;
+use crate::state::object;
 use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::object::Trait;
 use crate::state::Dentry;
 use crate::state::Inode;
+use format::metacopy::Metacopy;
+use format::metacopy::MAX_LEN;
 use format::options::Verity;
 use kernel::prelude::*;
 use vfs::call::verity;
@@ -65,6 +68,40 @@ pub(crate) fn revalidate_names(inode: &Inode) {
     if found.is_some_and(|pin| pin.dentry().needs_revalidation()) {
         Dentry::set_names_need_revalidation(inode);
     }
+}
+
+/// The mark of a copy of a file that has its metadata alone: with the digest of the data, where digests are checked.
+/// `None`: the data has to be copied too, as metacopies are not made, or only of what has a digest.
+///
+/// # Errors
+///
+/// `EIO`: nobody has looked yet where the data is, or its digest can't be read.
+pub(super) fn metacopy_mark<'b>(
+    instance: &Instance,
+    c: &Override<'_>,
+    inode: &Inode,
+    room: &'b mut [u8; MAX_LEN],
+) -> Result<Option<&'b [u8]>> {
+    let features = &instance.config.features;
+    if !features.metacopy || !inode.is_regular() {
+        return Ok(None);
+    }
+    let digest = if features.verity == Verity::Off {
+        None
+    } else {
+        let data = object::lower_data_path(instance, inode.held()).ok_or(EIO)?;
+        verity::digest(c, data).map_err(|_| EIO)?
+    };
+    let mut mark = Metacopy::default();
+    match &digest {
+        Some(digest) => {
+            mark.digest_algo = digest.algorithm;
+            mark.digest = digest.bytes();
+        }
+        None if features.verity == Verity::Require => return Ok(None),
+        None => {}
+    }
+    mark.encode(room).map(Some).map_err(|_| EIO)
 }
 
 /// Checks that `data` has the digest that the metacopy file `top` says.

@@ -146,6 +146,22 @@ pub(crate) fn is_found(instance: &Instance, lower: &PinnedDentry, value: &[u8]) 
     !value.is_empty() && layer.is_ok_and(|layer| is_told_apart(instance, layer))
 }
 
+/// Whether [`find`] finds what an object in upper was copied up from by the origin that is written on it.
+///
+/// # Errors
+///
+/// `ENOMEM`, `EINTR`: that can't be told now.
+pub(super) fn leads_to_lower(
+    instance: &Instance,
+    c: &Override<'_>,
+    upper: Path<'_>,
+    object: &Object,
+) -> Result<bool> {
+    let found = find(instance, c, upper)?;
+    let lower = object.lower().map(|pin| pin.inode().key());
+    Ok(found.is_some_and(|pin| Some(pin.inode().key()) == lower))
+}
+
 /// Whether the UUID says which filesystem a layer is on.
 fn is_told_apart(instance: &Instance, layer: &Layer) -> bool {
     let filesystem = instance.filesystems.get(layer.fsid as usize);

@@ -384,17 +384,18 @@ impl<'a> Claim<'a> {
         Now::of(self.object)
     }
 
-    /// From now on it is in upper as well: whole, if it is no directory. Readers see place and traits at once.
-    pub(crate) fn show_in_upper(&self, upper: PinnedDentry, is_dir: bool) {
+    /// From now on it is in upper as well. Readers see place and traits at once.
+    pub(crate) fn show_in_upper(&self, upper: PinnedDentry, shown: Shown) {
         self.object.pins.0.populate(upper);
-        let more = if is_dir {
-            Trait::MAY_HAVE_WHITEOUTS
-        } else {
-            Trait::UPPER_DATA
+        let more = match shown {
+            Shown::Directory => Trait::MAY_HAVE_WHITEOUTS.0,
+            Shown::Whole => Trait::UPPER_DATA.0,
+            // The mark of the copy may say a digest where that of the lower file said none.
+            Shown::Metadata => 0,
         };
         self.object
             .word
-            .change(Trait::IN_UPPER.0 | more.0, Trait::VERIFIED.0);
+            .change(Trait::IN_UPPER.0 | more, Trait::VERIFIED.0);
     }
 
     /// From now on its data is in upper as well.
@@ -403,6 +404,17 @@ impl<'a> Claim<'a> {
             .word
             .change(Trait::UPPER_DATA.0, Trait::VERIFIED.0);
     }
+}
+
+/// What of an object gets to upper.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// A directory, merged with the lower ones, of which there may be whiteouts in it.
+    Directory,
+    /// A regular file without its data.
+    Metadata,
+    /// Anything else, all of it.
+    Whole,
 }
 
 /// What an object is, at one moment: taken once in an operation, and passed on.

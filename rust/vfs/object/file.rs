@@ -302,7 +302,8 @@ impl OwnedFile {
         Ok(Self(NonNull::new(file).ok_or(EIO)?))
     }
 
-    /// Opens the regular file at `path` to read (`write` false) or to write.
+    /// Opens the regular file at `path` to read (`write` false) or to write. What is written so does not count as a
+    /// change of the file: its times stay (`FMODE_NOCMTIME`).
     ///
     /// # Errors
     ///
@@ -328,8 +329,13 @@ impl OwnedFile {
         let file = from_err_ptr(unsafe {
             bindings::dentry_open(&path.to_raw(), flags as i32, c.as_ptr())
         })?;
+        let file = NonNull::new(file).ok_or(EIO)?;
+        if write {
+            // SAFETY: It was just opened: nobody else has it.
+            unsafe { (*file.as_ptr()).f_mode |= bindings::FMODE_NOCMTIME };
+        }
         // SAFETY: The reference is ours.
-        Ok(unsafe { Self::from_raw(NonNull::new(file).ok_or(EIO)?) })
+        Ok(unsafe { Self::from_raw(file) })
     }
 
     /// Waits until its data, and what is needed to find it, is on disk (wraps `vfs_fsync()`).
