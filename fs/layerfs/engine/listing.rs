@@ -12,7 +12,7 @@
 
 use super::inode;
 use super::lookup;
-use super::lookup::MissingOrigin;
+use super::walk::Purpose;
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::LayerIndex;
@@ -349,7 +349,7 @@ pub(crate) fn shown_ino(
     }
     let root = dir.super_block().root().inode().held();
     let place = dir.inode().held();
-    let outcome = lookup::lookup(instance, c, place, root, name, MissingOrigin::Leave).ok()?;
+    let outcome = lookup::lookup(instance, c, place, root, name, Purpose::Number).ok()?;
     inode::ino_of_found(dir.super_block(), instance, c, outcome.found?)
 }
 

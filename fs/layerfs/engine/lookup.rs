@@ -12,6 +12,7 @@ use super::origin;
 use super::walk::End;
 use super::walk::Escaped;
 use super::walk::Met;
+use super::walk::Purpose;
 use super::walk::Walk;
 use super::walk::Within;
 use crate::marks;
@@ -41,15 +42,6 @@ pub(crate) struct Outcome {
     pub(crate) upper_hides: bool,
 }
 
-/// What is done about a merged directory in upper that does not say what it was copied from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MissingOrigin {
-    /// It is written.
-    Add,
-    /// Nothing: this is not the time to write.
-    Leave,
-}
-
 /// Looks up `name` in the directory `parent`, or where redirects lead from there, at last from `root`.
 ///
 /// # Errors
@@ -63,7 +55,7 @@ pub(crate) fn lookup(
     parent: Held<'_, Object>,
     root: Held<'_, Object>,
     name: &[u8],
-    missing: MissingOrigin,
+    purpose: Purpose,
 ) -> Result<Outcome> {
     let has_data_layers = instance.merged < instance.layers.len();
     let mut search = Search {
@@ -74,7 +66,7 @@ pub(crate) fn lookup(
         name,
         follows: instance.config.features.redirect_dir.follows() || has_data_layers,
         has_data_layers,
-        walk: Walk::new(instance, c, name),
+        walk: Walk::new(instance, c, name, purpose),
         upper: None,
         lowers: Lowers::default(),
     };
@@ -82,7 +74,7 @@ pub(crate) fn lookup(
     let upper_hides = search.walk.end == Some(End::Hidden);
     let origin = search.find_origin()?;
     let upper_is_metacopy = search.upper.is_some() && search.walk.met == Met::Metacopy;
-    search.look_in_lowers(missing)?;
+    search.look_in_lowers(purpose)?;
     Ok(Outcome {
         found: search.finish(upper_is_metacopy, origin)?,
         upper_hides,
@@ -131,7 +123,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn look_in_lowers(&mut self, missing: MissingOrigin) -> Result {
+    fn look_in_lowers(&mut self, purpose: Purpose) -> Result {
         let instance = self.instance;
         let mut dirs = self.parent;
         let mut from_root = false;
@@ -168,15 +160,15 @@ impl<'a> Search<'a> {
                 is_last,
             };
             if let Some(found) = self.walk.search(&at, dir.dentry())? {
-                self.keep(found, index, missing)?;
+                self.keep(found, index, purpose)?;
             }
         }
     }
 
     /// It was found in lower layer `index`.
-    fn keep(&mut self, found: ARef<Real>, index: u32, missing: MissingOrigin) -> Result {
+    fn keep(&mut self, found: ARef<Real>, index: u32, purpose: Purpose) -> Result {
         let is_first = self.lowers.is_empty();
-        if is_first && missing == MissingOrigin::Add && self.walk.met == Met::Directory {
+        if is_first && purpose != Purpose::Number && self.walk.met == Met::Directory {
             if let (Some(upper), Some(dir)) = (&self.upper, Now::of(self.parent).upper()) {
                 let (instance, c, parent) = (self.instance, self.c, self.parent.get());
                 origin::add_missing(instance, c, parent, dir.dentry(), upper, &found);

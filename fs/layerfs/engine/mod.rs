@@ -14,5 +14,5 @@ pub(crate) mod listing;
 pub(crate) mod lookup;
 pub(crate) mod origin;
 pub(crate) mod stale;
-mod walk;
+pub(crate) mod walk;
 pub(crate) mod work;

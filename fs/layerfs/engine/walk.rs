@@ -27,6 +27,17 @@ use vfs::Mount;
 use vfs::Override;
 use vfs::Path;
 
+/// What a name is looked up for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To know what it names.
+    Know,
+    /// The same, and if it names nothing, to make something of that name, which looks it up in upper again.
+    Create,
+    /// For the number that a listing shows, which writes nothing.
+    Number,
+}
+
 /// What was met last, which says what is looked for further down.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Met {
@@ -65,6 +76,7 @@ pub(super) struct Walk<'a> {
     c: &'a Override<'a>,
     /// The name that was asked for.
     name: &'a [u8],
+    purpose: Purpose,
     /// The path to look for instead, once a redirect was met.
     redirect: Option<KVVec<u8>>,
     /// What was met last has an absolute redirect of its own.
@@ -76,11 +88,17 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(instance: &'a Instance, c: &'a Override<'a>, name: &'a [u8]) -> Self {
+    pub(super) fn new(
+        instance: &'a Instance,
+        c: &'a Override<'a>,
+        name: &'a [u8],
+        purpose: Purpose,
+    ) -> Self {
         Self {
             instance,
             c,
             name,
+            purpose,
             redirect: None,
             leads_elsewhere: false,
             met: Met::Nothing,
@@ -216,6 +234,8 @@ impl<'a> Walk<'a> {
         }
         let found = match at.layer {
             Some(_) => dir.lookup_killable(self.c, at.mount, name),
+            // Whoever makes something there finds upper's dentry by its name, and needs no other.
+            None if self.purpose == Purpose::Create => dir.lookup(self.c, at.mount, name),
             // Our own dentry keeps that upper has nothing.
             None => dir.lookup_once(self.c, at.mount, name),
         };

@@ -24,6 +24,7 @@ pub(super) fn first_filesystem(c: &Override<'_>, path: Option<Path<'_>>) -> Resu
         None => Filesystem {
             part: Part::NONE,
             has_parts: false,
+            is_of_one_part: true,
             id: 0,
             dev: AnonDev::new()?,
             uuid: [0; 16],

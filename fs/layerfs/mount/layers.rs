@@ -171,6 +171,8 @@ pub(super) fn build(
         roots: sorted_roots(fc, upper.as_ref(), &layers)?,
         publications: Publications::new(facts.stack_depth),
         parts: Locked::new_inner(KVec::new(), facts.stack_depth)?,
+        has_plain_numbers: xino == XinoBits::SameFs
+            && filesystems.iter().all(|fs| fs.is_of_one_part),
         xino,
         config: config(plan, &layers, upperdir, workdir)?,
         upper,

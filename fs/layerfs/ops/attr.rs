@@ -42,6 +42,8 @@ use vfs::sys::cred;
 use vfs::sys::cred::Capability;
 use vfs::sys::errno::EOPNOTSUPP;
 use vfs::Held;
+use vfs::Path;
+use vfs::PinnedDentry;
 
 /// Attribute operations.
 pub(crate) struct Attr;
@@ -54,7 +56,12 @@ impl AttrOps<LayerFs> for Attr {
         let now = Now::of(inode.data());
         let pin = now.real()?;
         let real = pin.inode();
-        inode.generic_permission(access)?;
+        // The mode that counts for the caller is ours, the list is the real inode's, which ours never caches: both are
+        // read anew each time, so that nothing has to be taken back when a mode or a list changes. What the mode gives to
+        // owner, group and others alike, and no list limits, is given to whoever asks, by whatever mount.
+        if !(inode.mode_grants_to_all(access) && real.is_known_to_have_no_acl()) {
+            inode.generic_permission(access)?;
+        }
         if access.contains(Rights::WRITE) {
             access.pause_at(c"permission_write")?;
         }
@@ -74,26 +81,19 @@ impl AttrOps<LayerFs> for Attr {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
         let now = Now::of(inode.held());
-        instance.as_mounter(|c| {
-            stat.fill(c, now.real_path(instance)?, query)?;
-            if now.is_metacopy() {
-                // The size is the whole file's, but the blocks are where the data is.
-                let blocks = match now.data_path(instance) {
-                    Some(data) => StatBuf::new().fill(c, data, Query::blocks(query))?.blocks(),
-                    // Not worth looking for: a guess by the size.
-                    None => {
-                        let unit = u64::from(stat.block_size().max(512));
-                        stat.size().div_ceil(unit).saturating_mul(unit) / 512
-                    }
-                };
-                stat.set_blocks(blocks);
-            }
-            Ok::<_, Error>(())
-        })?;
+        let path = now.real_path(instance)?;
+        instance.as_mounter(|c| stat.fill_fresh(c, path, query))?;
+        if now.is_metacopy() {
+            show_blocks_of_data(instance, now, stat, query)?;
+        }
         vfs::pause::at(c"stat_filled");
         stat.show_owner_to(viewed, inode);
         stat.show_flags_of(inode);
-        map_dev_ino(instance, inode, now, stat, query)?;
+        if instance.has_plain_numbers && !now.has_origin() {
+            stat.set_dev(inode.super_block().dev());
+        } else {
+            map_dev_ino(instance, inode, now, stat, query)?;
+        }
         if name::was_removed(dentry) && (inode.is_dir() || !now.in_upper()) {
             // The layer has the name still. (Of what is in upper it is upper that counts.)
             stat.set_nlink(0);
@@ -261,7 +261,32 @@ fn change_upper(instance: &Instance, inode: &Inode, mut request: PreparedChange<
     Ok(())
 }
 
+/// Shows the blocks of a metacopy file: its size is the whole file's, but the blocks are where the data is.
+#[cold]
+fn show_blocks_of_data(
+    instance: &Instance,
+    now: Now<Held<'_, Object>>,
+    stat: &mut Stat,
+    query: Query,
+) -> Result {
+    let blocks = match now.data_path(instance) {
+        Some(data) => instance.as_mounter(|c| {
+            let mut room = StatBuf::new();
+            room.fill(c, data, Query::blocks(query))
+                .map(|data| data.blocks())
+        })?,
+        // Not worth looking for: a guess by the size.
+        None => {
+            let unit = u64::from(stat.block_size().max(512));
+            stat.size().div_ceil(unit).saturating_mul(unit) / 512
+        }
+    };
+    stat.set_blocks(blocks);
+    Ok(())
+}
+
 /// Replaces the real inode and device numbers, those of where `now` has its attributes, by those of the stack.
+#[inline(never)]
 fn map_dev_ino(
     instance: &Instance,
     inode: &Inode,
@@ -277,19 +302,11 @@ fn map_dev_ino(
         // It was copied up: the number is what it was.
         let lower = now.object().get().lower().ok_or(EIO)?;
         let path = object::lower_path(instance, now.object()).ok_or(EIO)?;
-        let mut room = StatBuf::new();
-        let below = instance.as_mounter(|c| {
-            room.fill(c, path, Query::ino_and_nlink(query))
-                .map(|below| (below.ino(), below.nlink(), Some(below.part())))
-        });
-        // What is in upper does not end with what it was copied up from; that had the number that its inode has.
-        let (ino, nlink, below) =
-            below.unwrap_or_else(|_| (lower.inode().ino(), lower.inode().nlink(), None));
+        let (ino, nlink, below) = ask_origin(instance, lower, path, query)?;
         if engine::inode::stays_one(is_dir, nlink) {
             pin = lower;
             stat.set_ino(ino);
-            let fs = instance.filesystems.get(instance.fsid_of(pin)? as usize);
-            part = below.or(fs.map(|fs| fs.part)).ok_or(EIO)?;
+            part = below;
         }
     }
     let fsid = instance.fsid_of(pin)?;
@@ -323,6 +340,32 @@ fn map_dev_ino(
         }
     }
     Ok(())
+}
+
+/// The inode number of what an object was copied up from, how many names that has, and the part of its filesystem that
+/// it is in.
+#[inline]
+fn ask_origin(
+    instance: &Instance,
+    lower: &PinnedDentry,
+    path: Path<'_>,
+    query: Query,
+) -> Result<(u64, u32, Part)> {
+    let fsid = instance.fsid_of(lower)?;
+    let fs = instance.filesystems.get(fsid as usize).ok_or(EIO)?;
+    let inode = lower.inode();
+    // What is in upper does not end with what it was copied up from; that had the number that its inode has.
+    let known = (inode.ino(), inode.nlink(), fs.part);
+    if fs.is_of_one_part {
+        // Its inode is what the filesystem would answer from.
+        return Ok(known);
+    }
+    let mut room = StatBuf::new();
+    let asked = instance.as_mounter(|c| {
+        room.fill(c, path, Query::ino_and_nlink(query))
+            .map(|below| (below.ino(), below.nlink(), below.part()))
+    });
+    Ok(asked.unwrap_or(known))
 }
 
 /// The same for an object in another part of the layer's filesystem than the layer begins in: that has inode numbers

@@ -10,9 +10,9 @@
 
 use crate::engine;
 use crate::engine::listing::whiteout_type;
-use crate::engine::lookup::MissingOrigin;
 use crate::engine::stale::Disagreement;
 use crate::engine::stale::Stale;
+use crate::engine::walk::Purpose;
 use crate::marks;
 use crate::ops::file::OpenFile;
 use crate::state::instance::Instance;
@@ -320,6 +320,11 @@ fn find(
     let parent = dentry.parent();
     let sb = parent.super_block();
     let root = sb.root().inode().held();
+    let purpose = if dentry.is_to_be_created() {
+        Purpose::Create
+    } else {
+        Purpose::Know
+    };
     instance.as_mounter(|c| {
         let outcome = engine::lookup::lookup(
             instance,
@@ -327,7 +332,7 @@ fn find(
             parent.inode().held(),
             root,
             dentry.name(),
-            MissingOrigin::Add,
+            purpose,
         )?;
         name::set_hides_lower(dentry.dentry(), outcome.upper_hides);
         let Some(found) = outcome.found else {

@@ -53,18 +53,25 @@ impl OpenFile {
     }
 
     /// The real file for what is at `path`, with the flags the user's has now.
+    #[inline]
     fn at(&self, instance: &Instance, file: &File, path: Path<'_>) -> Result<&Backing> {
-        let wanted = path.dentry().inode().key();
         let mut real = self.0.first();
-        if real.inode().key() != wanted {
-            real = self
-                .0
-                .second_or_open(|| instance.as_mounter(|c| BackingFile::open(c, file, path)))?;
-        }
-        if real.inode().key() != wanted {
-            return Err(EIO);
+        if real.inode().key() != path.dentry().inode().key() {
+            real = self.second(instance, file, path)?;
         }
         backing::follow_flags(real, file)?;
+        Ok(real)
+    }
+
+    /// The same, for what was copied up since the file was opened.
+    #[cold]
+    fn second(&self, instance: &Instance, file: &File, path: Path<'_>) -> Result<&Backing> {
+        let real = self
+            .0
+            .second_or_open(|| instance.as_mounter(|c| BackingFile::open(c, file, path)))?;
+        if real.inode().key() != path.dentry().inode().key() {
+            return Err(EIO);
+        }
         Ok(real)
     }
 
@@ -174,6 +181,9 @@ impl FileOps<LayerFs> for Regular {
     fn flush(file: &File, open: &OpenFile, owner: LockOwner) -> Result {
         let instance = instance_of(file);
         let real = open.data(instance, file)?;
+        if !backing::has_flush(real) {
+            return Ok(());
+        }
         instance.as_mounter(|c| backing::flush(c, real, owner))
     }
 

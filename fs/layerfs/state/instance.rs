@@ -57,6 +57,9 @@ pub(crate) struct Instance {
     pub(crate) uuid: Option<[u8; 16]>,
     /// How inode numbers are made.
     pub(crate) xino: XinoBits,
+    /// Every object has the number that the inode of it in its layer has, and the device number of the stack: all layers
+    /// are on one filesystem, which has no parts. Neither changes while the stack is mounted.
+    pub(crate) has_plain_numbers: bool,
     /// The longest name, in bytes.
     pub(crate) name_max: u64,
     /// With what credentials the layers are accessed.

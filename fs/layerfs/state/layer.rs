@@ -68,6 +68,9 @@ pub(crate) struct Filesystem {
     pub(crate) part: Part,
     /// Objects within these layers may be in other parts.
     pub(crate) has_parts: bool,
+    /// It is known that none is, and that all have the numbers that their inodes have (see
+    /// [`is_of_one_part`](vfs::SuperBlock::is_of_one_part)).
+    pub(crate) is_of_one_part: bool,
     /// Its UUID, all zeroes if it has none.
     pub(crate) uuid: [u8; 16],
     /// A lower layer is on it.
@@ -90,6 +93,7 @@ impl Filesystem {
         Ok(Self {
             part,
             has_parts: part != sb.main_part() || sb.has_parts(),
+            is_of_one_part: sb.is_of_one_part(),
             uuid: sb.uuid(),
             is_lower: false,
             ambiguous: false,

@@ -120,11 +120,12 @@ impl BackingFile {
     pub fn open<F: Ours>(c: &Override<'_>, user: &File<F>, path: Path<'_>) -> Result<Self> {
         let inode = path.dentry().inode();
         let idmap = path.mount().idmap();
-        let mut flags = user.flags() & !FOR_OPENING | bindings::O_NOATIME;
+        let mut flags = user.flags() & !(FOR_OPENING | bindings::O_NOATIME);
         inode.permits(c, idmap, access_of(flags).union(Rights::OPEN))?;
         check_protection(inode, flags)?;
-        if !inode.owned(c, idmap) {
-            flags &= !bindings::O_NOATIME;
+        // The mount of a lower layer has no access times anyway (`MNT_NOATIME`, which nobody takes away: it is ours).
+        if !path.mount().leaves_access_times() && inode.owned(c, idmap) {
+            flags |= bindings::O_NOATIME;
         }
         // SAFETY: All are valid; the new file takes its own references.
         let file = from_err_ptr(unsafe {
@@ -548,6 +549,13 @@ impl MapRequest<'_> {
         // SAFETY: By the type invariants.
         to_result(unsafe { bindings::backing_file_mmap(real.as_ptr(), self.0, &mut ctx) })
     }
+}
+
+/// Whether its filesystem wants to know that a descriptor is closed.
+#[inline]
+pub fn has_flush(real: &File<Foreign>) -> bool {
+    // SAFETY: The file is open, its operations are constant.
+    unsafe { (*(*real.as_ptr()).f_op).flush.is_some() }
 }
 
 /// Tells the real file that a descriptor of the user's file is closed (calls its `->flush()`).

@@ -120,8 +120,9 @@ impl Drop for BackingPair {
             }
         };
         if let Some(first) = first {
+            // A pair ends in `->release()` of the user's file, which holds no lock.
             // SAFETY: By the type invariant the reference is ours; the pair did not drop it.
-            drop(unsafe { OwnedFile::from_raw(first) });
+            unsafe { OwnedFile::from_raw(first) }.close_now();
         }
     }
 }

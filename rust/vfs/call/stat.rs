@@ -17,6 +17,7 @@ use crate::sys::anon_dev::Dev;
 use crate::sys::bindings;
 use crate::sys::cred::Override;
 use crate::sys::errno::to_result;
+use crate::sys::mode::FileType;
 use crate::sys::mode::Mode;
 use core::mem::MaybeUninit;
 use kernel::prelude::*;
@@ -95,7 +96,8 @@ impl SuperBlock<Foreign> {
         }
     }
 
-    /// Whether it is known that all objects are in [`main_part`](Self::main_part), so that none need be asked.
+    /// Whether it is known that all objects are in [`main_part`](Self::main_part), with the inode number and the number
+    /// of names that their inodes have, so that none need be asked.
     pub fn is_of_one_part(&self) -> bool {
         // What these say of any object (`->getattr`) is the device of the super block, and no subvolume. The kernel gives
         // a number to one type of filesystem; that of FUSE is not the daemon's choice.
@@ -140,17 +142,78 @@ impl Stat {
         })
     }
 
+    /// The same for a structure as the VFS has given it to [`getattr`](crate::ops::AttrOps::getattr): empty. What
+    /// `vfs_getattr_nosec()` does around the operation of the real inode has been done around ours; what of it depends on
+    /// the inode is left to that function, or done here.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stat::fill`].
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    #[inline]
+    pub fn fill_fresh(&mut self, c: &Override<'_>, path: Path<'_>, query: Query) -> Result {
+        const MORE: u32 = bindings::S_AUTOMOUNT | bindings::S_DAX;
+
+        let inode = path.dentry().inode();
+        let ptr = inode.as_ptr();
+        // SAFETY: The inode is valid. Its operations and its super block are there, and may be read at any time, as its
+        // flags may.
+        let (getattr, flags, sb_flags) = unsafe {
+            (
+                (*(*ptr).i_op).getattr,
+                (&raw const (*ptr).i_flags).read_volatile(),
+                (*(*ptr).i_sb).s_flags,
+            )
+        };
+        // A block device is asked for more (`bdev_statx()`).
+        let is_block = inode.mode().file_type() == FileType::BLOCK_DEVICE;
+        let Some(getattr) = getattr.filter(|_| flags & MORE == 0 && !is_block) else {
+            return self.fill(c, path, query);
+        };
+        about_to_ask(path.dentry().super_block());
+        if sb_flags & bindings::SB_NOATIME != 0 {
+            // Such a filesystem has a time of access to show, but not a true one.
+            self.0.result_mask &= !bindings::STATX_ATIME;
+        }
+        // SAFETY: The path is valid and `getattr` the operation of its inode, which gets the mapping of the path's mount;
+        // the buffer is ours.
+        to_result(unsafe {
+            getattr(
+                path.mount().idmap().as_ptr(),
+                &path.to_raw(),
+                &mut self.0,
+                query.mask,
+                query.flags,
+            )
+        })
+    }
+
     /// Shows the owners as a user sees them, for those that `inode` has.
     #[inline]
     pub fn show_owner_to<F: Ours>(&mut self, viewed: Viewed<'_>, inode: &RcuInode<F>) {
         (self.0.uid, self.0.gid) = viewed.shown(inode, (self.0.uid, self.0.gid));
     }
 
-    /// Shows the immutable and append-only flags of `inode` (wraps `generic_fill_statx_attr()`).
+    /// Shows the immutable and append-only flags of `inode` (does what `generic_fill_statx_attr()` does).
     #[inline]
     pub fn show_flags_of<F: Ours>(&mut self, inode: &RcuInode<F>) {
-        // SAFETY: The inode is valid, the buffer is ours.
-        unsafe { bindings::generic_fill_statx_attr(inode.as_ptr(), &mut self.0) };
+        const IMMUTABLE: u64 = bindings::STATX_ATTR_IMMUTABLE as u64;
+        const APPEND: u64 = bindings::STATX_ATTR_APPEND as u64;
+
+        // SAFETY: A word that may be read at any time.
+        let flags = unsafe { (&raw const (*inode.as_ptr()).i_flags).read_volatile() };
+        if flags & (bindings::S_IMMUTABLE | bindings::S_APPEND) != 0 {
+            if flags & bindings::S_IMMUTABLE != 0 {
+                self.0.attributes |= IMMUTABLE;
+            }
+            if flags & bindings::S_APPEND != 0 {
+                self.0.attributes |= APPEND;
+            }
+        }
+        self.0.attributes_mask |= IMMUTABLE | APPEND;
     }
 
     /// The inode number.

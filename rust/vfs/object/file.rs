@@ -410,6 +410,22 @@ impl Drop for LateFile {
     }
 }
 
+impl OwnedFile {
+    /// Closes it before this returns, if nobody else has it (wraps `__fput_sync()`), where giving it back leaves that to
+    /// the end of the system call, or to a kernel thread.
+    ///
+    /// # Context
+    ///
+    /// Sleeps. Nothing may be locked that closing a file of its filesystem could want, as what it was open on may end
+    /// with it: it is for `->release()`, which the VFS calls with nothing locked.
+    pub(crate) fn close_now(self) {
+        let file = self.0.as_ptr();
+        core::mem::forget(self);
+        // SAFETY: By the type invariant the reference is ours, and it is given back here.
+        unsafe { bindings::__fput_sync(file) };
+    }
+}
+
 impl Drop for OwnedFile {
     fn drop(&mut self) {
         // SAFETY: By the type invariant the reference is ours.

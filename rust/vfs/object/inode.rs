@@ -228,6 +228,14 @@ impl<F: Owner> RcuInode<F> {
         unsafe { RcuSuperBlock::from_raw((*self.as_ptr()).i_sb) }
     }
 
+    /// Whether its mode gives what `access` asks for to owner, group and others alike. Where it has no access control
+    /// list either, [`generic_permission`](Self::generic_permission) grants that to whoever asks.
+    #[inline]
+    pub fn mode_grants_to_all(&self, access: Access<'_>) -> bool {
+        let asked = access.0 & (bindings::MAY_READ | bindings::MAY_WRITE | bindings::MAY_EXEC);
+        asked * 0o111 & !u32::from(self.mode().as_raw()) == 0
+    }
+
     /// Checks access by mode bits, ACLs and capabilities of the caller (wraps
     /// `generic_permission()`), who came by the mount that the question came through.
     ///
@@ -306,6 +314,19 @@ impl RcuInode<Foreign> {
     pub fn may_have_acls(&self) -> bool {
         // SAFETY: A word that may be read at any time.
         unsafe { (*(*self.as_ptr()).i_sb).s_flags & bindings::SB_POSIXACL != 0 }
+    }
+
+    /// Whether it has no access control list, as far as its filesystem knows without being asked: none is cached for
+    /// it, or the filesystem, as it is mounted, has none (does what `no_acl_inode()` and `IS_POSIXACL()` do).
+    #[inline]
+    pub fn is_known_to_have_no_acl(&self) -> bool {
+        // SAFETY: A word that may be read at any time; it is compared, and not followed.
+        unsafe {
+            (&raw const (*self.as_ptr()).i_acl)
+                .read_volatile()
+                .is_null()
+                || !self.may_have_acls()
+        }
     }
 
     /// Whether its filesystem has extended attributes at all.

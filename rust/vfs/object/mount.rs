@@ -81,6 +81,14 @@ impl Mount {
         Path::of_root(self)
     }
 
+    /// Whether reading through it never changes access times (`MNT_NOATIME`).
+    #[inline]
+    pub fn leaves_access_times(&self) -> bool {
+        // SAFETY: A word that may be read at any time.
+        let flags = unsafe { (&raw const (*self.as_ptr()).mnt_flags).read_volatile() };
+        flags & bindings::mount_flags_MNT_NOATIME as i32 != 0
+    }
+
     /// Whether writes are refused by the mount or its super block (wraps `__mnt_is_readonly()`).
     pub fn is_readonly(&self) -> bool {
         // SAFETY: By the type invariant the mount is valid.

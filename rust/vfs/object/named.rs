@@ -111,15 +111,22 @@ impl<'a, F: Ours> Vacant<'a, F> {
 /// # Invariants
 ///
 /// The VFS is inside `->lookup()` for this dentry: it is unhashed, its name and parent can't change.
-pub struct Unhashed<'a, F: Owner>(&'a Dentry<F>);
+pub struct Unhashed<'a, F: Owner>(&'a Dentry<F>, u32);
 
 impl<'a, F: Ours> Unhashed<'a, F> {
     /// # Safety
     ///
-    /// `ptr` must be what the VFS passed to `->lookup()`, during that call.
-    pub(crate) unsafe fn from_raw(ptr: *mut bindings::dentry) -> Self {
+    /// `ptr` must be what the VFS passed to `->lookup()`, during that call, with these flags.
+    pub(crate) unsafe fn from_raw(ptr: *mut bindings::dentry, flags: u32) -> Self {
         // SAFETY: By the requirement.
-        Self(unsafe { Dentry::from_raw(ptr) })
+        Self(unsafe { Dentry::from_raw(ptr) }, flags)
+    }
+
+    /// Whether something is to be made under the name, or moved there, if there is nothing (`LOOKUP_CREATE`). It need
+    /// not come to that.
+    #[inline]
+    pub fn is_to_be_created(&self) -> bool {
+        self.1 & bindings::LOOKUP_CREATE != 0
     }
 
     /// The name that is looked for.

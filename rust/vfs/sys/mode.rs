@@ -93,6 +93,8 @@ impl FileType {
     pub const SYMLINK: Self = Self(bindings::S_IFLNK as u16);
     /// A character device.
     pub const CHAR_DEVICE: Self = Self(bindings::S_IFCHR as u16);
+    /// A block device.
+    pub const BLOCK_DEVICE: Self = Self(bindings::S_IFBLK as u16);
 
     /// Whether it is a device, fifo or socket.
     #[inline]

@@ -30,10 +30,10 @@ use kernel::sync::aref::ARef;
 pub(super) unsafe extern "C" fn lookup<F: FileSystem>(
     _dir: *mut bindings::inode,
     dentry: *mut bindings::dentry,
-    _flags: u32,
+    flags: u32,
 ) -> *mut bindings::dentry {
     // SAFETY: The VFS passes a dentry of ours that it wants looked up.
-    match F::Dir::lookup(unsafe { Unhashed::from_raw(dentry) }) {
+    match F::Dir::lookup(unsafe { Unhashed::from_raw(dentry, flags) }) {
         Ok(None) => core::ptr::null_mut(),
         Ok(Some(other)) => ARef::into_raw(other).as_ptr().cast(),
         Err(e) => e.to_ptr(),
