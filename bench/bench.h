@@ -15,10 +15,10 @@
 enum system { LAYERFS, OVERLAYFS, BARE, SYSTEMS };
 
 /*
- * Where the layers are. TMPFS: a fresh one for each stack. XFS: a directory of the disk that
- * --xfs names, for rows about reflinks.
+ * Where the layers are. TMPFS: a fresh one for each stack. XFS, EXT4: a directory of the disk that --xfs or --ext4
+ * names, for rows about reflinks, and about what a disk's filesystem keeps of names that are not there.
  */
-enum place { TMPFS, XFS };
+enum place { TMPFS, XFS, EXT4, PLACES };
 
 struct row;
 
@@ -63,8 +63,8 @@ extern const struct row rows_cached[], rows_lookup[], rows_readdir[], rows_tree[
 /* --- stack.c --- */
 
 extern const char *const system_names[SYSTEMS];
-/* The XFS disk's mount point, or NULL. */
-extern const char *xfs_place;
+/* The mount points of the disks, or NULL. */
+extern const char *places[PLACES];
 
 /* Ends the program with what was being done and errno. */
 void die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));

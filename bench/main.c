@@ -4,7 +4,7 @@
  * filesystem, all in this one process. Each row of the table builds the same layers for each system, makes
  * one round that does not count, then several that do, the systems taking turns; the median is printed.
  *
- *   layerbench [--rounds N] [--xfs DIR] [--list] [ROW-PATTERN...]
+ *   layerbench [--rounds N] [--xfs DIR] [--ext4 DIR] [--list] [ROW-PATTERN...]
  *
  * Output: one line per row and system: row,system,unit,median,least,most,rounds. README.md has the rest.
  */
@@ -142,6 +142,7 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = { { "rounds", required_argument, NULL, 'r' },
 						 { "xfs", required_argument, NULL, 'x' },
+						 { "ext4", required_argument, NULL, '4' },
 						 { "list", no_argument, NULL, 'l' },
 						 { NULL, 0, NULL, 0 } };
 	bool list = false;
@@ -153,7 +154,10 @@ int main(int argc, char **argv)
 			default_rounds = atoi(optarg);
 			break;
 		case 'x':
-			xfs_place = optarg;
+			places[XFS] = optarg;
+			break;
+		case '4':
+			places[EXT4] = optarg;
 			break;
 		case 'l':
 			list = true;
@@ -173,8 +177,8 @@ int main(int argc, char **argv)
 			ran++;
 			if (list) {
 				printf("%-22s %s\n", row->name, row->what);
-			} else if (row->place == XFS && !xfs_place) {
-				fprintf(stderr, "layerbench: %s wants --xfs DIR\n", row->name);
+			} else if (row->place != TMPFS && !places[row->place]) {
+				fprintf(stderr, "layerbench: %s wants --xfs DIR or --ext4 DIR\n", row->name);
 			} else {
 				uint64_t start = now();
 

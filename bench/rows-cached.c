@@ -13,6 +13,10 @@
 /* A file in lower and one in upper, near and nine directories deep. Directories are in all layers. */
 static void prepare(struct stack *s)
 {
+	make_file(in_layer(s, 2, "copied"), 100);
+	make_dir(in_layer(s, 2, "usr/bin"));
+	make_file(in_layer(s, 2, "usr/bin/tool"), 100);
+	CHECK(symlink("usr/bin", in_layer(s, 2, "bin")));
 	make_file(in_layer(s, 2, "lower"), 65536);
 	make_file(in_layer(s, 0, "upper"), 65536);
 	make_dir(in_layer(s, 1, DEEP));
@@ -60,6 +64,47 @@ static double stat_dir(struct stack *s, int round)
 
 	(void)round;
 	TIMED(s, stat("1", &st));
+}
+
+/* As in a merged /usr: the first name of the path is a symbolic link. */
+static double stat_link(struct stack *s, int round)
+{
+	struct stat st;
+
+	(void)round;
+	TIMED(s, stat("bin/tool", &st));
+}
+
+static void ready_copied(struct stack *s)
+{
+	(void)s;
+	CHECK(chmod("copied", 0640));
+}
+
+static double stat_copied(struct stack *s, int round)
+{
+	struct stat st;
+
+	(void)round;
+	TIMED(s, stat("copied", &st));
+}
+
+/* By somebody who owns nothing there, and is in no group of it. */
+static double stat_other(struct stack *s, int round)
+{
+	double took;
+
+	CHECK(seteuid(1000));
+	took = stat_deep(s, round);
+	CHECK(seteuid(0));
+	return took;
+}
+
+/* The last lower layer, a place of its own, is there for all. */
+static void prepare_no_lists(struct stack *s)
+{
+	make_dir(name("%s/" DEEP, s->row->last));
+	make_file(name("%s/" DEEP "/lower", s->row->last), 100);
 }
 
 static double access_near(struct stack *s, int round)
@@ -125,6 +170,14 @@ const struct row rows_cached[] = {
 	  .n = 1000, .prepare = prepare, .round = stat_upper },
 	{ .name = "stat-dir", .what = "stat of a cached merged directory",
 	  .n = 1000, .prepare = prepare, .round = stat_dir },
+	{ .name = "stat-link", .what = "stat of a lower file through a symbolic link to its directory",
+	  .n = 1000, .prepare = prepare, .round = stat_link },
+	{ .name = "stat-copied", .what = "stat of a file that was copied up",
+	  .n = 1000, .prepare = prepare, .ready = ready_copied, .round = stat_copied },
+	{ .name = "stat-other", .what = "stat-deep by another user than the owner",
+	  .n = 1000, .prepare = prepare, .round = stat_other },
+	{ .name = "stat-other-no-acl", .what = "the same where the lower layer has no access control lists (ramfs)",
+	  .n = 1000, .last = "/no-lists", .prepare = prepare_no_lists, .round = stat_other },
 	{ .name = "fstat", .what = "fstat of an open lower file",
 	  .n = 1000, .prepare = prepare, .ready = ready_read_lower, .round = fstat_lower },
 	{ .name = "access", .what = "access(R_OK) of a cached lower file",

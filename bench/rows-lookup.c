@@ -74,6 +74,7 @@ const struct row rows_lookup[] = {
 	{ .name = "lookup-500", .what = "the same through 500",
 	  .n = 30, .lowers = 500, .rounds = 3, COLD, .round = find },
 	{ .name = "miss", .what = "first stat of a name that is not there", .n = 500, COLD, .round = miss },
+	{ .name = "miss-ext4", .what = "the same, on layers on ext4", .place = EXT4, .n = 500, COLD, .round = miss },
 	{ .name = "miss-again", .what = "stat of it again", .n = 500, COLD, .round = miss_again },
 	{ 0 },
 };

@@ -105,6 +105,28 @@ static double slab_dir(struct stack *s, int round)
 	return slab_of(s, S_IFDIR);
 }
 
+static void directory(struct stack *s)
+{
+	for (int i = 0; i <= s->lowers; i++)
+		make_dir(in_layer(s, i, "d"));
+}
+
+/* Names that are nowhere, others in each round: the layers keep what they know of them. */
+static double slab_miss(struct stack *s, int round)
+{
+	struct stat st;
+	double before;
+
+	CHECK(stat("d", &st));
+	shrink();
+	before = slab_bytes();
+	for (int i = 0; i < s->row->n; i++)
+		if (stat(name("d/no%d-%d", round, i), &st) == 0)
+			die("no%d-%d should not be there", round, i);
+	shrink();
+	return (slab_bytes() - before) / s->row->n;
+}
+
 /* Bytes that the kernel has allocated for itself: slabs, and memory mapped in pages. */
 static double kernel_bytes(void)
 {
@@ -160,6 +182,9 @@ const struct row rows_memory[] = {
 	  .unit = "bytes", .n = 10000, .rounds = 2, .remount = true, .prepare = files, .round = slab_file },
 	{ .name = "slab-dir", .what = "slab bytes per cached merged directory (of 2,000)",
 	  .unit = "bytes", .n = 2000, .rounds = 2, .remount = true, .prepare = dirs, .round = slab_dir },
+	{ .name = "slab-miss-ext4", .what = "slab bytes per name that was looked up and is not there, on ext4 (of 5,000)",
+	  .unit = "bytes", .place = EXT4, .n = 5000, .rounds = 2, .remount = true, .prepare = directory,
+	  .round = slab_miss },
 	{ .name = "listing-100000", .what = "memory of an open listing of 100,000 names",
 	  .unit = "bytes", .n = 100000, .rounds = 2, .remount = true, .prepare = many_names, .round = listing },
 	{ 0 },

@@ -21,7 +21,7 @@
 
 const char *const system_names[SYSTEMS] = { "layerfs", "overlayfs", "bare" };
 static const char *const types[SYSTEMS] = { "layerfs", "overlay", NULL };
-const char *xfs_place;
+const char *places[PLACES];
 
 void die(const char *format, ...)
 {
@@ -147,8 +147,8 @@ void stack_make(struct stack *s, enum system system, const struct row *row)
 		.lowers = row->lowers ? row->lowers : 2,
 		.fd = -1,
 	};
-	if (row->place == XFS) {
-		snprintf(s->base, sizeof(s->base), "%s/%s", xfs_place, system_names[system]);
+	if (row->place != TMPFS) {
+		snprintf(s->base, sizeof(s->base), "%s/%s", places[row->place], system_names[system]);
 		make_dir(s->base);
 	} else {
 		snprintf(s->base, sizeof(s->base), WORKSHOP "/%s", system_names[system]);
@@ -218,7 +218,7 @@ void stack_destroy(struct stack *s)
 	free(s->buffer);
 	stack_umount(s);
 	CHECK(chdir("/"));
-	if (s->row->place == XFS)
+	if (s->row->place != TMPFS)
 		remove_tree(s->base);
 	else if (umount(s->base))
 		die("umount the tmpfs at %s", s->base);

@@ -19,17 +19,17 @@ wall { took_wall[$1, $2] = $5; next }
 }
 
 function ratio(a, b) { return b > 0 ? sprintf("%.3f", a / b) : "-" }
-# How much of the way from overlayfs down to the bare filesystem layerfs has gone. Nothing can be said where
-# overlayfs costs hardly more than that.
-function way(layerfs, overlayfs, bare) {
-	return bare > 0 && overlayfs > bare * 1.02 ? sprintf("%.0f%%", 100 * (overlayfs - layerfs) / (overlayfs - bare)) : "-"
+# What layerfs costs above the bare filesystem, to what overlayfs does. Nothing can be said where overlayfs costs
+# hardly more than that.
+function own(layerfs, overlayfs, bare) {
+	return bare > 0 && overlayfs > bare * 1.02 ? sprintf("%.2f", (layerfs - bare) / (overlayfs - bare)) : "-"
 }
 
 END {
 	format = "%-20s %12s %12s %12s %7s %7s %7s %6s\n"
-	printf format, "", "layerfs", "overlayfs", "bare", "ratio", "to bare", "+-", "wall"
+	printf format, "", "layerfs", "overlayfs", "bare", "ratio", "own", "+-", "wall"
 	if (csv != "")
-		print "row,unit,layerfs,overlayfs,bare,layerfs/overlayfs,way_to_bare,spread_layerfs,spread_overlayfs,wall_layerfs/overlayfs" > csv
+		print "row,unit,layerfs,overlayfs,bare,layerfs/overlayfs,own_cost,spread_layerfs,spread_overlayfs,wall_layerfs/overlayfs" > csv
 	for (i = 1; i <= rows; i++) {
 		r = order[i]
 		l = took[r, "layerfs"]
@@ -38,17 +38,17 @@ END {
 		q = ratio(l, o)
 		noise = spread[r, "layerfs"] > spread[r, "overlayfs"] ? spread[r, "layerfs"] : spread[r, "overlayfs"]
 		w = (r, "layerfs") in took_wall ? sprintf("%.2f", took_wall[r, "layerfs"] / took_wall[r, "overlayfs"]) : ""
-		printf format, r, number(l), number(o), number(b), q, way(l, o, b), sprintf("%.1f%%", 50 * noise), w
+		printf format, r, number(l), number(o), number(b), q, own(l, o, b), sprintf("%.1f%%", 50 * noise), w
 		if (csv != "")
 			printf "%s,%s,%.1f,%.1f,%.1f,%s,%s,%.4f,%.4f,%s\n", r, unit[r] == "time" ? "instructions" : unit[r], l, o, b, q,
-				way(l, o, b), spread[r, "layerfs"], spread[r, "overlayfs"], w > csv
+				own(l, o, b), spread[r, "layerfs"], spread[r, "overlayfs"], w > csv
 		if (q != "-") {
 			compared++
 			good += q + 0 <= 1
-			near += (way(l, o, b) + 0 >= 50)
+			near += (own(l, o, b) != "-" && own(l, o, b) + 0 <= 0.5)
 		}
 	}
-	printf "\n%d of %d rows at most 1.00 of overlayfs; %d at least halfway from it to the bare filesystem\n", good, compared, near
+	printf "\n%d of %d rows at most 1.00 of overlayfs; %d with at most half of its own cost\n", good, compared, near
 }
 
 # 12,345,678
