@@ -3,7 +3,7 @@
  * fuselower: a FUSE filesystem that shows a directory, and errs, lies or keeps silent when told to:
  * a lower layer that changes behind the kernel's back, answers errors, has no extended attributes,
  * strange numbers, or an answer that does not come. Speaks the kernel's protocol directly
- * (linux/fuse.h); read-only, one thread. A user in a user namespace (unshare -Urm) may run it too.
+ * (linux/fuse.h); read-only but with rw, one thread. A user in a user namespace (unshare -Urm) may run it too.
  *
  *   fuselower DIR MOUNTPOINT [OPTION...]
  *     valid=SECONDS	how long names and attributes may be cached [0: asked every time]
@@ -15,13 +15,18 @@
  *     stream		directories have no positions to go back to
  *     keep=FOLDER	a file that was looked up stays what it was for who has it, whatever has its name
  *			then: by another link in that folder, which is on the filesystem of DIR
+ *     rw			it can be written to, and so be an upper layer: with whiteouts, without files that have no
+ *			name, and files are truncated as they are opened (as FUSE_ATOMIC_O_TRUNC has it). Directories
+ *			are read by number: while names are removed others are passed over
+ *     refuse=PREFIX	extended attributes whose names begin so can't be set
  *     highino		inode numbers with the highest bits set
  *     mangle=SEED	answers of every kind are wrong, as the seed has it (fuselower/mangle.h)
  *     rate=N		but one in N of them [4]
  *     control=FILE	what is asked of it meanwhile, read at each request (below)
  *
  * Lines of the control file. OPERATION is lookup, getattr, open, read, opendir, readdir, readlink,
- * getxattr, listxattr, statfs, flush, lseek, ioctl (asked for the flags of files, after open) or all; with
+ * getxattr, listxattr, statfs, flush, lseek, ioctl (asked for the flags of files, after open), setattr, write, fsync,
+ * setxattr or all; with
  * NAME only what asks about an object of that name is meant (lookup: the name looked up).
  *
  *   OPERATION ERRNO [NAME]
@@ -52,7 +57,7 @@
 static void usage(void)
 {
 	fprintf(stderr, "usage: fuselower DIR MOUNTPOINT [valid=SECONDS] [noxattr] [alias=SHOWN=KEPT] [acl] [direct] [stream] [keep=FOLDER] [highino] "
-		"[mangle=SEED] [rate=N] [control=FILE]\n");
+		"[rw] [refuse=PREFIX] [mangle=SEED] [rate=N] [control=FILE]\n");
 	exit(2);
 }
 
@@ -73,6 +78,10 @@ static void option(const char *o)
 		direct = true;
 	else if (!strncmp(o, "keep=", 5))
 		keep = realpath(o + 5, NULL);
+	else if (!strcmp(o, "rw"))
+		writable = true;
+	else if (!strncmp(o, "refuse=", 7))
+		refused = strdup(o + 7);
 	else if (!strcmp(o, "stream"))
 		stream = true;
 	else if (!strncmp(o, "mangle=", 7))

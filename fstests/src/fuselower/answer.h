@@ -54,8 +54,11 @@ static int attributes(const char *path, struct fuse_attr *a)
 static void init(const struct fuse_in_header *in, const struct fuse_init_in *i)
 {
 	struct fuse_init_out out = { .major = FUSE_KERNEL_VERSION, .minor = FUSE_KERNEL_MINOR_VERSION,
-				     .max_readahead = i->max_readahead, .max_write = 4096, .time_gran = 1,
+				     .max_readahead = i->max_readahead, .max_write = writable ? 65536 : 4096, .time_gran = 1,
 				     .flags = acl ? i->flags & FUSE_POSIX_ACL : 0 };
+
+	if (writable)
+		out.flags |= i->flags & (FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES);
 
 	reply(in, 0, &out, sizeof(out));
 }
@@ -96,7 +99,7 @@ static void read_file(const struct fuse_in_header *in, const struct fuse_read_in
 {
 	static char data[BUFFER / 2];
 	size_t size = r->size < sizeof(data) ? r->size : sizeof(data);
-	int fd = open(path, O_RDONLY);
+	int fd = writable ? dup((int)r->fh) : open(path, O_RDONLY);
 	ssize_t n = fd < 0 ? -1 : pread(fd, data, size, (off_t)r->offset);
 	int err = errno;
 
@@ -245,11 +248,15 @@ static void control_file(const struct fuse_in_header *in, const struct fuse_ioct
 	reply(in, err, &answer, sizeof(answer.head) + (i->out_size < sizeof(answer.out) ? i->out_size : sizeof(answer.out)));
 }
 
+#include "write.h"
+
 static void serve(const struct fuse_in_header *in, const void *arg)
 {
 	char path[PATH_MAX];
 
 	full_path(in->nodeid, NULL, path, sizeof(path));
+	if (serve_change(in, arg, path))
+		return;
 	switch (in->opcode) {
 	case FUSE_INIT: init(in, arg); break;
 	case FUSE_LOOKUP: lookup(in, arg); break;

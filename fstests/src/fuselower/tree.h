@@ -29,7 +29,8 @@ enum { MAX_NODES = 4096, BUFFER = 1 << 18 };	/* the kernel reads 128 KiB at a ti
 static const char *root, *control, *keep;
 static const char *alias_shown, *alias_kept;	/* an extended attribute shown under another name */
 static unsigned int valid_seconds;
-static bool noxattr, acl, highino, direct, stream;
+static const char *refused;	/* extended attributes whose names begin so can't be set */
+static bool noxattr, acl, highino, direct, stream, writable;
 static int dev;
 
 /*
@@ -89,6 +90,10 @@ static const char *operation(const struct fuse_in_header *in)
 	case FUSE_FLUSH: return "flush";
 	case FUSE_LSEEK: return "lseek";
 	case FUSE_IOCTL: return "ioctl";
+	case FUSE_SETATTR: return "setattr";
+	case FUSE_WRITE: return "write";
+	case FUSE_FSYNC: return "fsync";
+	case FUSE_SETXATTR: return "setxattr";
 	default: return "other";
 	}
 }
