@@ -22,7 +22,8 @@
 //! | `stale`                            | why an operation answers `ESTALE` |
 //! | **`marks`**                        | what is written on the layers (`format` has the codecs), read and written |
 //! | **`state`**                        | what a mounted stack is |
-//! | `config`, `layer`, `instance`      | settings; a layer and its filesystem; the stack itself |
+//! | `config`, `layer`, `layers`        | settings; a layer and its filesystem; the lower layers in order |
+//! | `instance`                         | the stack itself |
 //! | `object`, `name`, `listing`        | what is known of an object, of a name, of the names of a directory |
 //! | `publication`                      | which names are getting a copy in upper |
 

@@ -57,7 +57,7 @@ pub(crate) fn lookup(
     name: &[u8],
     purpose: Purpose,
 ) -> Result<Outcome> {
-    let has_data_layers = instance.merged < instance.layers.len();
+    let has_data_layers = instance.layers.has_data_layers();
     let mut search = Search {
         instance,
         c,
@@ -152,7 +152,7 @@ impl<'a> Search<'a> {
             } else {
                 // The data of a metacopy file may be in the data-only layers.
                 let may_be_data = self.has_data_layers && self.walk.met != Met::Directory;
-                next == instance.merged && !may_be_data
+                next == instance.layers.merged_len() && !may_be_data
             };
             let at = Within {
                 layer: Some(layer),
@@ -257,11 +257,11 @@ pub(crate) fn find_lazy_data(instance: &Instance, c: &Override<'_>, object: &Obj
         return Ok(());
     };
     let mut outcome = ENOENT;
-    for (index, layer) in instance.layers.iter().enumerate().skip(instance.merged) {
+    for (index, layer) in instance.layers.data() {
         match vfs::object::path::lookup_inside(c, layer.mount.get(), path) {
             Ok(found) if found.unsuitable().is_some() => outcome = EREMOTE,
             Ok(found) if found.is_regular() => {
-                object.set_lazy_data(LayerIndex::Lower(index as u32).pin(found));
+                object.set_lazy_data(index.pin(found));
                 return Ok(());
             }
             Ok(_) => outcome = ENOENT,

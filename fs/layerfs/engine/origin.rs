@@ -10,7 +10,6 @@ use crate::marks;
 use crate::marks::Marked;
 use crate::state::instance::Instance;
 use crate::state::layer::Layer;
-use crate::state::layer::LayerIndex;
 use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::object::Trait;
@@ -54,7 +53,7 @@ pub(crate) fn find(
         return Ok(None);
     }
     let no_uuid = instance.config.features.uuid == Uuid::Off;
-    for (index, layer) in instance.layers.iter().enumerate().take(instance.merged) {
+    for (index, layer) in instance.layers.merged() {
         let mount = layer.mount.get();
         let uuid = if no_uuid {
             [0; 16]
@@ -70,7 +69,7 @@ pub(crate) fn find(
                 let same =
                     found.inode().mode().file_type() == upper.dentry().inode().mode().file_type();
                 // Inode numbers are used again: another kind of object is another object.
-                return Ok(same.then(|| LayerIndex::Lower(index as u32).pin(found)));
+                return Ok(same.then(|| index.pin(found)));
             }
             Err(e) if e == ENOMEM || e == EINTR || e == ERESTARTSYS => return Err(e),
             // It may still be in another layer of that filesystem.

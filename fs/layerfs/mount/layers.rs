@@ -24,6 +24,7 @@ use crate::state::layer::Filesystem;
 use crate::state::layer::Layer;
 use crate::state::layer::LayerIndex;
 use crate::state::layer::Upper;
+use crate::state::layers::Layers;
 use crate::state::object::Lowers;
 use crate::state::object::Object;
 use crate::state::object::Trait;
@@ -149,7 +150,7 @@ pub(super) fn build(
     filesystems.push(first_filesystem(c, first)?, GFP_KERNEL)?;
     let merged = plan.lowers.iter().filter(|lower| !lower.data).count();
     let lowers = core::mem::take(&mut plan.lowers);
-    let layers = mount_lowers(fc, c, lowers, &mut filesystems)?;
+    let layers = Layers::new(mount_lowers(fc, c, lowers, &mut filesystems)?, merged);
     if upper.is_some() {
         find_ambiguous(fc, &mut plan.features, &mut filesystems);
     }
@@ -177,7 +178,6 @@ pub(super) fn build(
         config: config(plan, &layers, upperdir, workdir)?,
         upper,
         layers,
-        merged,
         filesystems,
         uuid,
         name_max: facts.name_max,
@@ -256,7 +256,7 @@ fn choose_xino(
 /// What is shown of the settings, and asked of them.
 fn config(
     plan: &mut Plan,
-    layers: &[Layer],
+    layers: &Layers,
     upperdir: Option<CString>,
     workdir: Option<CString>,
 ) -> Result<Config> {
@@ -264,7 +264,7 @@ fn config(
         Some(list) => Lowerdirs::List(list),
         None => {
             let mut names = KVec::with_capacity(layers.len(), GFP_KERNEL)?;
-            for layer in layers {
+            for layer in layers.iter() {
                 names.push(CString::try_from(&*layer.name)?, GFP_KERNEL)?;
             }
             Lowerdirs::Each(names)
@@ -292,7 +292,7 @@ pub(super) struct RootParts {
 /// Finds out what the root directory is made of: the roots of all layers.
 pub(super) fn root_parts(instance: &Instance, c: &Override<'_>) -> Result<RootParts> {
     let mut xattr_whiteouts = false;
-    let lowermost = instance.merged.saturating_sub(1);
+    let lowermost = instance.layers.merged_len().saturating_sub(1);
     let mut lowers = Lowers::default();
     let mut weak = false;
     let upper = instance.upper.as_ref().map(|upper| {
@@ -300,14 +300,14 @@ pub(super) fn root_parts(instance: &Instance, c: &Override<'_>) -> Result<RootPa
         weak |= root.needs_revalidation();
         LayerIndex::Upper.pin(ARef::from(root))
     });
-    for (i, layer) in instance.layers.iter().enumerate().take(instance.merged) {
+    for (i, (index, layer)) in instance.layers.merged().enumerate() {
         let dentry = layer.mount.get().root();
         weak |= dentry.needs_revalidation();
         // The lowermost is asked when one of its directories is read: few stacks ever care.
         if i < lowermost {
             xattr_whiteouts |= marks::expects_xattr_whiteouts(&instance.config, c, layer);
         }
-        lowers.push(LayerIndex::Lower(i as u32).pin(ARef::from(dentry)))?;
+        lowers.push(index.pin(ARef::from(dentry)))?;
     }
     let mut object = Object::new(upper, lowers, false)?;
     object.add(Traits::default().with(Trait::XATTR_WHITEOUTS, xattr_whiteouts));

@@ -5,8 +5,8 @@
 #![forbid(unsafe_code)]
 
 use crate::state::instance::Instance;
-use crate::state::layer::Layer;
 use crate::state::layer::Upper;
+use crate::state::layers::Layers;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use vfs::object::inode_cache::InodeKey;
@@ -17,7 +17,7 @@ use vfs::sys::errno::ELOOP;
 pub(super) fn sorted_roots(
     fc: &FsContext<'_>,
     upper: Option<&Upper>,
-    layers: &[Layer],
+    layers: &Layers,
 ) -> Result<KVec<InodeKey>> {
     let mut roots: KVec<InodeKey> =
         KVec::with_capacity(layers.len().saturating_add(3), GFP_KERNEL)?;
@@ -30,7 +30,7 @@ pub(super) fn sorted_roots(
                 .map_err(|_| ENOMEM)?;
         }
     }
-    for layer in layers {
+    for layer in layers.iter() {
         match roots.binary_search(&layer.root) {
             Err(place) => roots
                 .insert_within_capacity(place, layer.root)

@@ -34,12 +34,10 @@ pub(super) fn is_as_mounted(
     Ok(match (key, value) {
         (Key::Lowerdir, Value::String(list)) => is_list(fc, instance, list)?,
         (Key::LowerdirAdd | Key::DatadirAdd, Value::String(name)) => {
-            let kind = of_kind(instance, key == Key::DatadirAdd);
-            kind.iter().any(|layer| is_layer(fc, layer, name))
+            any_of_kind(instance, key, |layer| is_layer(fc, layer, name))
         }
         (Key::LowerdirAdd | Key::DatadirAdd, Value::File(path)) => {
-            let kind = of_kind(instance, key == Key::DatadirAdd);
-            kind.iter().any(|layer| is_root(layer, &path))
+            any_of_kind(instance, key, |layer| is_root(layer, &path))
         }
         (Key::Upperdir | Key::Workdir, Value::String(name)) => {
             let given = if key == Key::Upperdir {
@@ -63,14 +61,13 @@ pub(super) fn is_as_mounted(
     })
 }
 
-/// The lower layers that are merged, or those that only have data.
-fn of_kind(instance: &Instance, data: bool) -> &[Layer] {
-    let range = if data {
-        instance.layers.get(instance.merged..)
+/// Whether one of the layers that such an option gives is it: those that are merged, or those that only have data.
+fn any_of_kind(instance: &Instance, key: Key, is_it: impl Fn(&Layer) -> bool) -> bool {
+    if key == Key::DatadirAdd {
+        instance.layers.data().any(|(_, layer)| is_it(layer))
     } else {
-        instance.layers.get(..instance.merged)
-    };
-    range.unwrap_or_default()
+        instance.layers.merged().any(|(_, layer)| is_it(layer))
+    }
 }
 
 fn is_root(layer: &Layer, path: &OwnedPath) -> bool {
@@ -101,7 +98,7 @@ fn is_list(fc: &FsContext<'_>, instance: &Instance, list: &CStr) -> Result<bool>
         };
         let is_it =
             options::unescape_cstr(item.path, &mut buf).is_ok_and(|name| is_layer(fc, layer, name));
-        if !is_it || item.data != (count >= instance.merged) {
+        if !is_it || item.data != (count >= instance.layers.merged_len()) {
             return Ok(false);
         }
         count = count.saturating_add(1);

@@ -63,6 +63,7 @@ impl SuperOps<LayerFs> for Super {
 
     fn show_options(sb: &SuperBlock, options: &seq::Options<'_>) {
         let instance = sb.data();
+        let merged = instance.layers.merged_len();
         match &instance.config.lowerdirs {
             Lowerdirs::List(list) => options.value(b"lowerdir", shown(list.to_bytes())),
             // These options take no escapes, so a name with a comma can't be given by `mount(2)`; then all are
@@ -71,7 +72,7 @@ impl SuperOps<LayerFs> for Super {
                 let list = each.iter().enumerate().flat_map(|(i, name)| {
                     let separator: &[u8] = match i {
                         0 => b"",
-                        _ if i < instance.merged => b":",
+                        _ if i < merged => b":",
                         _ => b"::",
                     };
                     let name = escaped(name.to_bytes());
@@ -81,7 +82,7 @@ impl SuperOps<LayerFs> for Super {
             }
             Lowerdirs::Each(each) => {
                 for (i, name) in each.iter().enumerate() {
-                    let key: &[u8] = if i < instance.merged {
+                    let key: &[u8] = if i < merged {
                         b"lowerdir+"
                     } else {
                         b"datadir+"

@@ -10,6 +10,7 @@ use super::layer::Layer;
 use super::layer::LayerIndex;
 use super::layer::OtherPart;
 use super::layer::Upper;
+use super::layers::Layers;
 use super::publication::Publications;
 use super::Real;
 use core::sync::atomic::AtomicU64;
@@ -43,12 +44,10 @@ pub(crate) struct Instance {
     pub(crate) magic: u64,
     /// The layer that is written to.
     pub(crate) upper: Option<Upper>,
-    /// The lower layers, topmost first; those that only have data come last.
-    pub(crate) layers: KVec<Layer>,
+    /// The lower layers.
+    pub(crate) layers: Layers,
     /// The roots of all layers, and the directories of upper beside its root: in order, to be found fast.
     pub(crate) roots: KVec<InodeKey>,
-    /// How many of them are merged, and don't only have data.
-    pub(crate) merged: usize,
     /// The filesystems that layers are on, by number. The first is upper's, or nobody's.
     pub(crate) filesystems: KVec<Filesystem>,
     /// Other parts of them, as their objects are met.
@@ -79,9 +78,7 @@ impl vfs::object::super_block::SuperData for Instance {
         if let Some(upper) = &self.upper {
             each(&upper.mount);
         }
-        for layer in &self.layers {
-            each(&layer.mount);
-        }
+        self.layers.iter().for_each(|layer| each(&layer.mount));
     }
 }
 
@@ -117,8 +114,7 @@ impl Instance {
     /// The lower layer a pin is in.
     #[inline]
     pub(crate) fn lower_of(&self, pin: &PinnedDentry) -> Result<&Layer> {
-        // Tags are made of indices of layers, so there always is one.
-        self.layers.get(pin.tag() as usize).ok_or(EIO)
+        self.layers.of(pin)
     }
 
     /// The mount of the layer a pin is in.

@@ -7,6 +7,7 @@
 pub(crate) mod config;
 pub(crate) mod instance;
 pub(crate) mod layer;
+pub(crate) mod layers;
 pub(crate) mod listing;
 pub(crate) mod name;
 pub(crate) mod object;
