@@ -38,6 +38,7 @@
 //! | `bindings`, `errno`                   | the C side, and its errors |
 //! | `cred`, `task`                        | acting as somebody else ([`Override`]); the current task |
 //! | `log`, `seq`, `pause`                 | messages, mount options in `/proc`, points at which tests hold a task |
+//! | `debug`                               | messages that are switched on while the module runs (dynamic debug) |
 //! | `alloc`, `hash`, `random`             | memory, hashes, random numbers |
 //! | `mode`, `anon_dev`                    | types and permission bits; device numbers |
 //!

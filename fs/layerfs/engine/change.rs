@@ -458,6 +458,11 @@ pub(crate) fn create_nameless(
             let upper_dir = Path::new(job.writing.mount(), upper_of(instance, dir)?)?;
             let real =
                 BackingFile::make_nameless(job.c, &request.opening(), upper_dir, owner.mode)?;
+            vfs::debug!(
+                "tmpfile('{}', {:#o}): made in upperdir\n",
+                &**dir,
+                owner.mode.permissions()
+            );
             let made = ARef::from(real.dentry());
             let inode = inode::get_made(dir.super_block(), instance, made, &named)?;
             Ok((inode, real))

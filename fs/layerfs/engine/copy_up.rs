@@ -74,6 +74,17 @@ pub(crate) enum Need {
     Empty,
 }
 
+impl Need {
+    /// How messages call it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Metadata => "the object with its attributes",
+            Self::Data => "its data",
+            Self::Empty => "a file that is about to be emptied",
+        }
+    }
+}
+
 /// Whether that is so already.
 fn is_done(dentry: &Positive, need: Need) -> bool {
     let now = Now::of(dentry.inode().data());
@@ -215,6 +226,12 @@ fn copy_up_by(
         // By who held the lock meanwhile: its copy gets no name.
         return Ok(());
     }
+    vfs::debug!(
+        "copy up('{}') from '{}': upperdir has to have {}\n",
+        &**dentry,
+        instance.layer_name(lower),
+        need.name()
+    );
     // Renaming it takes copying it up first: the name does not change meanwhile.
     dentry.with_name(|name| {
         let place = dir.map(|(parent, upper_dir)| Place {

@@ -262,6 +262,11 @@ pub(crate) fn find_lazy_data(instance: &Instance, c: &Override<'_>, object: &Obj
             Ok(found) if found.unsuitable().is_some() => outcome = EREMOTE,
             Ok(found) if found.is_regular() => {
                 object.set_lazy_data(index.pin(found));
+                vfs::debug!(
+                    "lookup of the data '{}' in '{}': found\n",
+                    path,
+                    &*layer.name
+                );
                 return Ok(());
             }
             Ok(_) => outcome = ENOENT,

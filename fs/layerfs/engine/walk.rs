@@ -70,6 +70,13 @@ pub(super) struct Within<'a> {
     pub(super) is_last: bool,
 }
 
+impl Within<'_> {
+    /// How messages call the layer.
+    fn name(&self) -> &CStr {
+        self.layer.map_or(c"upperdir", |layer| &*layer.name)
+    }
+}
+
 /// A walk through the layers.
 pub(super) struct Walk<'a> {
     instance: &'a Instance,
@@ -152,6 +159,33 @@ impl<'a> Walk<'a> {
     ///
     /// See [`lookup`](super::lookup::lookup).
     pub(super) fn search(&mut self, at: &Within<'_>, dir: &Real) -> Result<Option<ARef<Real>>> {
+        let found = self.find(at, dir);
+        vfs::debug!(
+            "lookup('{}') in '{}': {}{}\n",
+            Escaped(self.name),
+            at.name(),
+            self.verdict(&found),
+            Leads(self.redirect.as_deref())
+        );
+        found
+    }
+
+    /// How messages call what was found in a layer, and why the walk ends or goes on.
+    #[cold]
+    fn verdict(&self, found: &Result<Option<ARef<Real>>>) -> &'static str {
+        match (found, self.end, self.met) {
+            (Err(_), _, _) => "an error",
+            (Ok(None), Some(End::Hidden), _) => "a whiteout",
+            (Ok(None), Some(End::Reached), _) => "not what is looked for",
+            (Ok(None), None, _) => "nothing",
+            (Ok(Some(_)), Some(End::Hidden), _) => "an opaque directory",
+            (Ok(Some(_)), _, Met::Directory) => "a directory",
+            (Ok(Some(_)), _, Met::Metacopy) => "a metacopy file",
+            (Ok(Some(_)), _, _) => "a file",
+        }
+    }
+
+    fn find(&mut self, at: &Within<'_>, dir: &Real) -> Result<Option<ARef<Real>>> {
         match self.redirect.take() {
             None => self.step(at, dir, self.name, None),
             Some(path) if path.first() == Some(&b'/') => self.descend(at, dir, path),
@@ -347,7 +381,7 @@ impl<'a> Walk<'a> {
         vfs::warn_limited!(
             "'{}' in layer '{}' can't be used: {}\n",
             Escaped(name),
-            at.layer.map_or(c"upperdir", |layer| &*layer.name),
+            at.name(),
             why
         );
         error
@@ -370,5 +404,19 @@ pub(super) struct Escaped<'a>(pub(super) &'a [u8]);
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         vfs::sys::log::write_escaped(f, self.0)
+    }
+}
+
+/// Where a redirect leads, as it can be shown in a message.
+struct Leads<'a>(Option<&'a [u8]>);
+
+impl fmt::Display for Leads<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(path) = self.0 else {
+            return Ok(());
+        };
+        f.write_str("; further down it is '")?;
+        vfs::sys::log::write_escaped(f, path)?;
+        f.write_str("'")
     }
 }

@@ -123,6 +123,12 @@ impl FileOps<LayerFs> for Regular {
             copy_up(instance, file.dentry(), need)?;
         }
         let path = engine::data::path(instance, inode)?;
+        vfs::debug!(
+            "open('{}', {:#o}): data in '{}'\n",
+            &**file.dentry(),
+            file.flags(),
+            instance.layer_name(path)
+        );
         let real = instance.as_mounter(|c| BackingFile::open(c, file, path))?;
         Ok(OpenFile::new(real))
     }

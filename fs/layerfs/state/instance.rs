@@ -143,6 +143,16 @@ impl Instance {
         }
     }
 
+    /// How messages call the layer that a place is in.
+    #[cold]
+    pub(crate) fn layer_name(&self, path: Path<'_>) -> &CStr {
+        let layer = self
+            .layers
+            .iter()
+            .find(|layer| core::ptr::eq(layer.mount.get(), path.mount()));
+        layer.map_or(c"upperdir", |layer| &*layer.name)
+    }
+
     /// The id mapping of the layer a pin is in.
     #[inline]
     pub(crate) fn idmap_of(&self, pin: &PinnedDentry) -> Result<&Idmap> {

@@ -6,6 +6,7 @@ pub mod alloc;
 pub mod anon_dev;
 pub(crate) mod bindings;
 pub mod cred;
+pub mod debug;
 pub mod errno;
 pub mod hash;
 pub mod log;
