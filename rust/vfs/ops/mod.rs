@@ -339,7 +339,7 @@ pub trait DirOps<F: FileSystem> {
         flags: RenameFlags,
     ) -> Result;
 
-    /// Makes a regular file without a name, and opens it.
+    /// Makes a regular file without a name, and opens it (`->tmpfile()`, for `O_TMPFILE`).
     ///
     /// # Errors
     ///
@@ -347,7 +347,7 @@ pub trait DirOps<F: FileSystem> {
     fn create_nameless(request: Nameless<'_, F>) -> Result;
 }
 
-/// A file without a name that is to be made and opened.
+/// A file without a name that is to be made and opened (`O_TMPFILE`).
 ///
 /// # Invariants
 ///

@@ -59,14 +59,22 @@ const _: () = {
 unsafe impl Sync for Site {}
 
 impl Site {
-    /// One at this place in the source. It is off.
+    /// One at this place in the source, where these strings end with a NUL. It is off.
     pub const fn new(
-        module: &'static CStr,
-        function: &'static CStr,
-        file: &'static CStr,
-        format: &'static CStr,
+        module: &'static [u8],
+        function: &'static str,
+        file: &'static str,
+        format: &'static str,
         line: u32,
     ) -> Self {
+        // A macro makes them; should one not be a string of C, it is shown as an empty one.
+        const fn string(bytes: &'static [u8]) -> *const ffi::c_char {
+            match CStr::from_bytes_with_nul(bytes) {
+                Ok(string) => string.as_ptr().cast(),
+                Err(_) => c"".as_ptr().cast(),
+            }
+        }
+
         // That is `_DPRINTK_CLASS_DFLT`: no class.
         const CLASS: u32 = 63;
         let bits = if cfg!(target_endian = "little") {
@@ -76,10 +84,10 @@ impl Site {
         };
         // INVARIANT: The strings are static.
         Self {
-            module: module.as_ptr().cast(),
-            function: function.as_ptr().cast(),
-            file: file.as_ptr().cast(),
-            format: format.as_ptr().cast(),
+            module: string(module),
+            function: string(function.as_bytes()),
+            file: string(file.as_bytes()),
+            format: string(format.as_bytes()),
             bits: Opaque::new(bits),
             #[cfg(CONFIG_JUMP_LABEL)]
             // SAFETY: A key that is off and has no entries yet is all zeroes (`STATIC_KEY_FALSE_INIT`).
@@ -104,19 +112,6 @@ impl Site {
     }
 }
 
-/// A string with a NUL at its end, as a C string; for the macro below.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! debug_str {
-    ($bytes:expr) => {{
-        const STRING: &::core::ffi::CStr = match ::core::ffi::CStr::from_bytes_with_nul($bytes) {
-            Ok(string) => string,
-            Err(_) => panic!("no C string"),
-        };
-        STRING
-    }};
-}
-
 /// A message that is printed only where it was asked for; see [`sys::debug`](crate::sys::debug). What its arguments
 /// need is not computed otherwise.
 #[macro_export]
@@ -127,10 +122,10 @@ macro_rules! debug {
             // The section is what the kernel finds the descriptors of a module in.
             #[link_section = "__dyndbg"]
             static SITE: $crate::sys::debug::Site = $crate::sys::debug::Site::new(
-                $crate::debug_str!(crate::__LOG_PREFIX),
-                $crate::debug_str!(concat!(module_path!(), "\0").as_bytes()),
-                $crate::debug_str!(concat!(file!(), "\0").as_bytes()),
-                $crate::debug_str!(concat!($format, "\0").as_bytes()),
+                crate::__LOG_PREFIX,
+                concat!(module_path!(), "\0"),
+                concat!(file!(), "\0"),
+                concat!($format, "\0"),
                 line!(),
             );
             // SAFETY: The key is static, was initialized as one, and is the C side's to change.
