@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 use crate::bytes::Writer;
+use core::mem::offset_of;
 
 /// The newest version there is.
 pub const VERSION: u8 = 0;
@@ -216,3 +217,34 @@ pub fn parse_index_name<'b>(name: &[u8], buf: &'b mut [u8]) -> Result<&'b [u8], 
     }
     Ok(out.finish())
 }
+
+/// A handle as it is on disk (`struct ovl_fb`). It is read and written byte by byte; this is its layout, for the checks.
+#[allow(dead_code)]
+#[repr(C)]
+struct OnDisk {
+    version: u8,
+    magic: u8,
+    len: u8,
+    flags: u8,
+    fid_type: u8,
+    uuid: [u8; 16],
+    fid: [u8; FID_MAX],
+}
+
+const _: () = {
+    assert!(align_of::<OnDisk>() == 1);
+    assert!(offset_of!(OnDisk, version) == 0);
+    assert!(offset_of!(OnDisk, magic) == 1);
+    assert!(offset_of!(OnDisk, len) == 2);
+    assert!(offset_of!(OnDisk, flags) == 3);
+    assert!(offset_of!(OnDisk, fid_type) == 4);
+    assert!(offset_of!(OnDisk, uuid) == 5);
+    assert!(offset_of!(OnDisk, fid) == HEADER_LEN);
+    assert!(HEADER_LEN == 21);
+    assert!(size_of::<OnDisk>() == MAX_LEN);
+    // The length has one byte, and an index entry two digits for each byte.
+    assert!(MAX_LEN <= u8::MAX as usize);
+    assert!(NAME_MAX == 2 * MAX_LEN);
+    assert!(VERSION == 0 && MAGIC == 0xfb);
+    assert!(BIG_ENDIAN == 1 && ANY_ENDIAN == 2 && PATH_UPPER == 4 && KNOWN == 7);
+};

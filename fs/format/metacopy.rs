@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 use crate::bytes::Writer;
+use core::mem::offset_of;
 
 /// The only version there is.
 pub const VERSION: u8 = 0;
@@ -114,3 +115,29 @@ impl<'a> Metacopy<'a> {
         Ok(out.finish())
     }
 }
+
+/// The value as it is on disk (`struct ovl_metacopy`). It is read and written byte by byte; this is its layout, for the
+/// checks.
+#[allow(dead_code)]
+#[repr(C)]
+struct OnDisk {
+    version: u8,
+    len: u8,
+    flags: u8,
+    digest_algo: u8,
+    digest: [u8; DIGEST_MAX],
+}
+
+const _: () = {
+    assert!(align_of::<OnDisk>() == 1);
+    assert!(offset_of!(OnDisk, version) == 0);
+    assert!(offset_of!(OnDisk, len) == 1);
+    assert!(offset_of!(OnDisk, flags) == 2);
+    assert!(offset_of!(OnDisk, digest_algo) == 3);
+    assert!(offset_of!(OnDisk, digest) == HEADER_LEN);
+    assert!(HEADER_LEN == 4);
+    assert!(size_of::<OnDisk>() == MAX_LEN);
+    // The length has one byte.
+    assert!(MAX_LEN <= u8::MAX as usize);
+    assert!(VERSION == 0);
+};

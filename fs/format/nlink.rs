@@ -143,3 +143,9 @@ impl Nlink {
         out.finish()
     }
 }
+
+const _: () = {
+    // `U` or `L`, a sign, ten digits.
+    assert!(MAX_LEN == 2 + 10);
+    assert!(i32::MIN.unsigned_abs().ilog10() + 1 == 10);
+};

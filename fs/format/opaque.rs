@@ -53,3 +53,14 @@ pub const IMPURE: &[u8] = b"y";
 pub fn is_impure(value: Option<&[u8]>) -> bool {
     value == Some(IMPURE)
 }
+
+const _: () = {
+    const fn is(mark: DirMark, letter: u8) -> bool {
+        matches!(mark.encode(), Some([one]) if *one == letter)
+    }
+    // Exactly one byte: overlayfs reads no more.
+    assert!(is(DirMark::Opaque, b'y') && is(DirMark::HasWhiteouts, b'x'));
+    assert!(is(DirMark::Finalized, b'z'));
+    assert!(DirMark::None.encode().is_none());
+    assert!(matches!(IMPURE, b"y"));
+};

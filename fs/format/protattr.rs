@@ -72,3 +72,17 @@ impl Protattr {
         }
     }
 }
+
+const _: () = {
+    const fn encoded_len(append: bool, immutable: bool) -> usize {
+        match (Protattr { append, immutable }).encode() {
+            Some(letters) => letters.len(),
+            None => 0,
+        }
+    }
+    // One letter for each flag, and nothing where there is none.
+    assert!(encoded_len(false, false) == 0);
+    assert!(encoded_len(true, false) == 1 && encoded_len(false, true) == 1);
+    assert!(encoded_len(true, true) == 2);
+    assert!(MAX_LEN == 32);
+};

@@ -170,3 +170,10 @@ impl<'a> Redirect<'a> {
         Redirect::parse(out.finish())
     }
 }
+
+const _: () = {
+    // `XATTR_SIZE_MAX` of the kernel: what an extended attribute has room for.
+    assert!(MAX_LEN == 65536);
+    // On disk there are the bytes of the path and nothing else: no header, no NUL at the end.
+    assert!(size_of::<Redirect<'_>>() == size_of::<&[u8]>());
+};

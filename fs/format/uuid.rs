@@ -29,3 +29,9 @@ impl BadUuid {
 pub fn decode(value: &[u8]) -> Result<[u8; LEN], BadUuid> {
     <[u8; LEN]>::try_from(value).map_err(|_| BadUuid::Length)
 }
+
+const _: () = {
+    // The value is the UUID and nothing else.
+    assert!(LEN == 16);
+    assert!(size_of::<[u8; LEN]>() == LEN);
+};

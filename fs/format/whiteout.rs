@@ -39,7 +39,7 @@ pub enum Verdict {
 }
 
 /// Tells whether an object found by lookup is a whiteout.
-pub fn verdict(object: Object) -> Verdict {
+pub const fn verdict(object: Object) -> Verdict {
     match object {
         Object::CharDevice(DEVICE) => Verdict::Yes,
         Object::Regular(0) => Verdict::IfMarked,
@@ -81,3 +81,13 @@ pub fn must_look(entry: EntryType, marked: bool) -> bool {
         EntryType::Other => false,
     }
 }
+
+const _: () = {
+    // A character device 0/0 is one by itself, an empty regular file if it is marked.
+    assert!(DEVICE == 0);
+    assert!(matches!(verdict(Object::CharDevice(0)), Verdict::Yes));
+    assert!(matches!(verdict(Object::CharDevice(1)), Verdict::No));
+    assert!(matches!(verdict(Object::Regular(0)), Verdict::IfMarked));
+    assert!(matches!(verdict(Object::Regular(1)), Verdict::No));
+    assert!(matches!(verdict(Object::Other), Verdict::No));
+};

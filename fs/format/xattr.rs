@@ -225,3 +225,26 @@ fn strip_prefix<'a>(name: &'a [Cell<u8>], prefix: &[u8]) -> Option<&'a [Cell<u8>
 fn equal(cells: &[Cell<u8>], bytes: &[u8]) -> bool {
     cells.iter().zip(bytes).all(|(a, b)| a.get() == *b)
 }
+
+const _: () = {
+    /// Whether the name of each mark is the prefix of its namespace and a word, and can be stored.
+    const fn begins(namespace: Namespace, mark: Mark) -> bool {
+        let (name, prefix) = (namespace.name(mark).to_bytes(), namespace.prefix());
+        let mut at = 0;
+        while at < prefix.len() {
+            if at >= name.len() || name[at] != prefix[at] {
+                return false;
+            }
+            at += 1;
+        }
+        at < name.len() && name.len() + ESCAPE.len() <= NAME_MAX
+    }
+    let mut at = 0;
+    while at < Mark::ALL.len() {
+        assert!(begins(Namespace::Trusted, Mark::ALL[at]));
+        assert!(begins(Namespace::User, Mark::ALL[at]));
+        at += 1;
+    }
+    assert!(Mark::ALL.len() == 10);
+    assert!(NAME_MAX == 255);
+};
