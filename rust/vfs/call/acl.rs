@@ -2,7 +2,20 @@
 
 //! Access control lists.
 //!
+//! It is not for deciding who may do what: permission is asked of an inode
+//! ([`Inode::permits`](crate::Inode::permits)), and the extended attributes that hold a list on disk are never read
+//! as bytes here.
+//!
 //! C header: [`include/linux/posix_acl.h`](srctree/include/linux/posix_acl.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let list = Acl::get(c, lower, acl::Kind::Access)?;
+//! if let Some(list) = list {
+//!     list.set_on(c, writing, &copy, acl::Kind::Access)?;
+//! }
+//! ```
 
 use crate::guard::write::WantWrite;
 use crate::object::dentry::Positive;

@@ -2,7 +2,17 @@
 
 //! Backing files: the real file behind one that a user has open, and I/O passed down to it.
 //!
+//! It is not for files that a filesystem reads for itself: those are an
+//! [`OwnedFile`](crate::object::file::OwnedFile), which no user's path is noted in.
+//!
 //! C header: [`include/linux/backing-file.h`](srctree/include/linux/backing-file.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let real = mounter.override_current(|c| BackingFile::open(c, file, path))?;
+//! read.forward(&real, &mounter)
+//! ```
 
 use crate::guard::lock::Exclusive;
 use crate::object::file::access_of;

@@ -5,6 +5,17 @@
 //!
 //! Nearly every file needs the first alone, and is opened and closed often; so that is a pointer,
 //! and a pair is allocated when a second file comes.
+//!
+//! It is not for directories, whose position wants a lock, nor for a file that may be replaced more than once.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h) (`private_data` of `struct file`, where it is kept)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let pair = BackingPair::new(first);
+//! let real = pair.second_or_open(|| BackingFile::open(c, file, path))?;
+//! ```
 
 use crate::call::backing::Backing;
 use crate::call::backing::BackingFile;

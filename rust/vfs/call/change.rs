@@ -2,7 +2,19 @@
 
 //! Changing attributes.
 //!
+//! It is not for extended attributes, access control lists or `chattr(1)` flags, which have modules of their own, and
+//! it says nothing about whether a user may: [`ChangeRequest::prepare`] asks the VFS that.
+//!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h) (`struct iattr`)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! // What the filesystem itself wants:
+//! Change::owner_of(stat).and_mode(stat.mode()).apply(c, writing, dentry)?;
+//! // What a user asked for:
+//! request.prepare(dentry)?.apply(c, writing, real)?;
+//! ```
 
 use crate::call::stat::Query;
 use crate::call::stat::Stat;

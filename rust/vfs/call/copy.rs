@@ -2,8 +2,18 @@
 
 //! Copying data from one file below to another.
 //!
+//! It is not for `copy_file_range(2)` of a user, where the filesystem below may share or refuse: see
+//! [`range::transfer`](crate::call::range::transfer).
+//!
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
 //! [`include/linux/splice.h`](srctree/include/linux/splice.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let to = OwnedFile::open_data(c, copy, true)?;
+//! to.copy_from(c, &from, size)?;
+//! ```
 
 use crate::object::file::OwnedFile;
 use crate::object::file::Whence;

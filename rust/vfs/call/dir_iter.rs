@@ -4,7 +4,15 @@
 //!
 //! How a user gets the entries of ours is in [`emitter`](crate::call::emitter).
 //!
+//! It is not for the one name that somebody knows: that is looked up ([`Positive::lookup`](crate::Positive::lookup)).
+//!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! dir_iter::read_all(c, &mut dir, |entry| names.push(entry.name, charged()))?;
+//! ```
 
 use crate::object::file::OwnedFile;
 use crate::object::waited_for::about_to_ask;

@@ -2,7 +2,19 @@
 
 //! Giving the entries of a directory to the user who reads it: one's own, and those that a directory below has.
 //!
+//! It is not for reading a directory below for oneself: see [`dir_iter`](crate::call::dir_iter).
+//!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h) (`struct dir_context`)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! for entry in listing.iter_from(position) {
+//!     if emitter.emit_next(entry) == Next::Stop {
+//!         break;
+//!     }
+//! }
+//! ```
 
 use crate::call::dir_iter::name_of;
 use crate::call::dir_iter::Entry;

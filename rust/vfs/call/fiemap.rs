@@ -2,7 +2,18 @@
 
 //! Where the data of a file lies.
 //!
+//! It is not for finding holes before data is copied: `SEEK_DATA` tells that
+//! ([`OwnedFile`](crate::object::file::OwnedFile)).
+//!
 //! C header: [`include/linux/fiemap.h`](srctree/include/linux/fiemap.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! fn fiemap(inode: &Inode<MyFs>, extents: Extents<'_>) -> Result {
+//!     mounter.override_current(|c| extents.forward(c, real.inode()))
+//! }
+//! ```
 
 use crate::object::inode::Inode;
 use crate::object::Foreign;

@@ -2,7 +2,15 @@
 
 //! File attributes as `chattr(1)` and `FS_IOC_FSGETXATTR` know them.
 //!
+//! It is not for what `stat(2)` shows of these flags: see [`stat`](crate::call::stat).
+//!
 //! C header: [`include/linux/fileattr.h`](srctree/include/linux/fileattr.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let protection = FileAttr::with_flags(|attr| attr.fill(c, real).map(|()| attr.protection()))?;
+//! ```
 
 use crate::guard::write::WantWrite;
 use crate::object::inode::Protection;

@@ -2,7 +2,18 @@
 
 //! File handles of objects below: to find an inode again without its name.
 //!
+//! It is not for handles that are given to a user, or kept on disk: those say in which filesystem they are, and have
+//! a format that this crate knows nothing of.
+//!
 //! C header: [`include/linux/exportfs.h`](srctree/include/linux/exportfs.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let mut handle = FileHandle::new();
+//! handle.encode(inode)?;
+//! let found = handle.find(c, mount)?;
+//! ```
 
 use crate::object::dentry::Dentry;
 use crate::object::dentry::Positive;

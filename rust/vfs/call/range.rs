@@ -6,6 +6,13 @@
 //! It is not for reading and writing what a user has in memory: see [`backing`](super::backing).
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h).
+//!
+//! # Examples
+//!
+//! ```ignore
+//! range::allocate(c, real, mode, offset, len)?;
+//! let done = range::transfer(c, how, real_from, real_to, range)?;
+//! ```
 
 use crate::object::file::File;
 use crate::object::Foreign;

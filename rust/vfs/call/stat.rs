@@ -2,8 +2,19 @@
 
 //! Attributes of objects and of whole filesystems.
 //!
+//! It is not for a check of permission, nor for what an inode shows in RCU-walk: [`RcuInode`](crate::RcuInode) has
+//! its own readers.
+//!
 //! C headers: [`include/linux/stat.h`](srctree/include/linux/stat.h),
 //! [`include/linux/statfs.h`](srctree/include/linux/statfs.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let mut room = StatBuf::new();
+//! let stat = room.fill(c, path, Query::BASIC)?;
+//! if stat.nlink() > 1 { /* ... */ }
+//! ```
 
 use crate::object::idmap::Ids;
 use crate::object::idmap::Viewed;

@@ -8,7 +8,15 @@
 //! another's. Such a link has a `->readlink` of its own, because `readlink(2)` is no path walk either. So
 //! that is how it is told here: what has one is read by it, and never followed.
 //!
+//! It is not for walking paths: what a link leads to is looked up by [`path`](crate::object::path).
+//!
 //! C header: [`include/linux/delayed_call.h`](srctree/include/linux/delayed_call.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let target = symlink::target_copy(c, dentry)?;
+//! ```
 
 use crate::object::dentry::Positive;
 use crate::object::inode::Rights;

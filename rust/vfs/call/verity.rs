@@ -2,7 +2,18 @@
 
 //! Digests of files that fs-verity protects.
 //!
+//! It is not for enabling fs-verity, nor for checking data: the filesystem below does that with each page that is
+//! read.
+//!
 //! C header: [`include/linux/fsverity.h`](srctree/include/linux/fsverity.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let Some(digest) = verity::digest(c, data)? else {
+//!     return Err(EIO);
+//! };
+//! ```
 
 use crate::object::path::Path;
 use crate::sys::bindings;

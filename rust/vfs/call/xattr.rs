@@ -2,7 +2,17 @@
 
 //! Extended attributes of objects below.
 //!
+//! It is not for access control lists, whose ids depend on the mount: an attribute that holds one is refused, see
+//! [`acl`](crate::call::acl).
+//!
 //! C header: [`include/linux/xattr.h`](srctree/include/linux/xattr.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let len = xattr::get(c, path, name, &mut value)?;
+//! xattr::set(c, writing, dentry, name, value, SetFlags::ANY)?;
+//! ```
 
 use crate::guard::write::WantWrite;
 use crate::object::dentry::Positive;

@@ -3,6 +3,17 @@
 //! Bytes that grow by a header and what belongs to it, with one check of the room for both.
 //!
 //! Wraps [`KVVec`], whose own appending asks for room with each slice, and is no inline function.
+//!
+//! It is not a general vector: what is in it is appended, and read as bytes.
+//!
+//! It wraps no C header.
+//!
+//! # Examples
+//!
+//! ```ignore
+//! arena.push(&header, name)?;
+//! let bytes: &[u8] = &arena;
+//! ```
 
 use crate::sys::alloc::charged;
 use core::ops::Deref;

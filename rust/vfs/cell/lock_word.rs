@@ -2,7 +2,18 @@
 
 //! A word of bits with a lock in it.
 //!
+//! It is not for data beside the bits, which wants a [`Locked`](crate::cell::locked::Locked), and not for places
+//! where one may not sleep.
+//!
 //! C header: [`include/linux/wait_bit.h`](srctree/include/linux/wait_bit.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let guard = self.word.lock(depth)?;
+//! self.word.set(BIT);
+//! drop(guard);
+//! ```
 
 use crate::sys::bindings;
 use core::marker::PhantomData;

@@ -2,7 +2,16 @@
 
 //! Mutexes that know the stacking depth, in memory of their own.
 //!
+//! It is not for what a path walk in RCU mode reads, nor for the locks of inodes ([`lock`](crate::guard::lock)).
+//!
 //! C header: [`include/linux/mutex.h`](srctree/include/linux/mutex.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let parts = Locked::new(KVec::new(), depth)?;
+//! parts.lock()?.push(part, GFP_KERNEL)?;
+//! ```
 
 use crate::sys::bindings;
 use crate::sys::errno::to_result;

@@ -1,6 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! What is set once, and from then on is there for everybody.
+//!
+//! It is not for what changes more than once or is taken away again: a reader keeps what it saw.
+//!
+//! It wraps no C header; it is what `smp_store_release()` and `smp_load_acquire()` are for in C.
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let place: SetOnce<PinnedDentry> = SetOnce::new();
+//! place.populate(pin);
+//! if let Some(pin) = place.as_ref() { /* ... */ }
+//! ```
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;

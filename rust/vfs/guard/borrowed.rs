@@ -2,8 +2,16 @@
 
 //! Credentials for one operation: those of an [`Override`], with what the operation takes from who asks for it.
 //!
+//! It is not for acting as whoever mounted it, which is [`Override`] alone.
+//!
 //! C headers: [`include/linux/cred.h`](srctree/include/linux/cred.h),
 //! [`include/linux/security.h`](srctree/include/linux/security.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! c.to_create(&name, &owner, |c| creating.create(c, &what))
+//! ```
 
 use crate::object::dentry::Positive;
 use crate::object::idmap::Ids;

@@ -9,7 +9,15 @@
 //! operation, and [`Mount::write`] does the rest. (Extended attributes and access control lists are the exception:
 //! the functions of the VFS that set them wait by themselves, for as long as `/proc/sys/fs/lease-break-time` says.)
 //!
+//! It is not for leases that a user of ours takes: those are the VFS's, on our own inodes.
+//!
 //! C header: [`include/linux/filelock.h`](srctree/include/linux/filelock.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! mount.write(|writing| Removing::begin(c, writing, dir, name)?.remove(c))
+//! ```
 //!
 //! [`WantWrite`]: crate::guard::write::WantWrite
 //! [`Mount::write`]: crate::Mount::write

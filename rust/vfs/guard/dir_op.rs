@@ -9,8 +9,17 @@
 //! Where somebody has a delegation of what is changed, the error is `EAGAIN`, and the right to write knows:
 //! [`Mount::write`](crate::Mount::write) begins again.
 //!
+//! It is not for directories of ours, which the VFS has locked when it asks for an operation.
+//!
 //! C header: [`include/linux/namei.h`](srctree/include/linux/namei.h); rules:
 //! [`Documentation/filesystems/directory-locking.rst`](srctree/Documentation/filesystems/directory-locking.rst)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let creating = Creating::begin(c, writing, dir, name)?;
+//! let made = creating.create(c, &NewEntry::directory(0o755))?; // It is unlocked again.
+//! ```
 
 use crate::guard::write::WantWrite;
 use crate::object::dentry::into_positive;

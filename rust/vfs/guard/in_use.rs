@@ -2,7 +2,16 @@
 
 //! The mark on directories below that other overlays see, too.
 //!
+//! It is not a lock: another filesystem may write there all the same.
+//!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h) (`I_OVL_INUSE`)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let mark = InUse::mark(dir);
+//! if mark.is_none() { /* another mount has it */ }
+//! ```
 
 use crate::object::dentry::Positive;
 use crate::object::Foreign;

@@ -2,8 +2,17 @@
 
 //! The lock of an inode as guards.
 //!
+//! It is not for what the VFS has locked already for an operation: that is a [`VfsLocked`].
+//!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h) (`inode_lock()` and friends);
 //! rules: [`Documentation/filesystems/directory-locking.rst`](srctree/Documentation/filesystems/directory-locking.rst)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let lock = inode.lock_exclusive_killable()?;
+//! let shared = lock.demote();
+//! ```
 
 use crate::object::dentry::Positive;
 use crate::object::inode::Inode;

@@ -6,8 +6,17 @@
 //! protection against the filesystem being frozen. Copying data for long takes the first alone, so
 //! that freezing need not wait; what changes the filesystem takes both.
 //!
+//! It is not a check whether a user may write, and it is not for objects of ours: the VFS holds the right to our own
+//! mount.
+//!
 //! C headers: [`include/linux/mount.h`](srctree/include/linux/mount.h),
 //! [`include/linux/fs/super.h`](srctree/include/linux/fs/super.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! mount.write(|writing| Change::mode(mode).apply(c, writing, dentry))
+//! ```
 
 use crate::guard::delegation::Delegated;
 use crate::guard::delegation::Noted;

@@ -2,7 +2,18 @@
 
 //! Names in directories: dentries, and looking one up below.
 //!
+//! It is not for names that an operation is about ([`named`](crate::object::named)), nor for changing a directory
+//! ([`dir_op`](crate::guard::dir_op)).
+//!
 //! C header: [`include/linux/dcache.h`](srctree/include/linux/dcache.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! if let Some(child) = dir.lookup(c, mount, name)? {
+//!     // `child` is positive, and stays so as long as it is counted.
+//! }
+//! ```
 
 use crate::object::inode::Inode;
 use crate::object::mount::Mount;

@@ -5,7 +5,16 @@
 //! What a filesystem keeps per open file is a type as small as a pointer, and it lives *in*
 //! `file->private_data`: opening allocates nothing of ours.
 //!
+//! It is not for I/O on behalf of a user: that goes through a backing file ([`backing`](crate::call::backing)).
+//!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let file = OwnedFile::open_data(c, path, false)?;
+//! file.sync(c)?;
+//! ```
 
 use crate::object::dentry::Positive;
 use crate::object::inode::Inode;

@@ -5,6 +5,12 @@
 //! Registering it is another matter: see [`registration`](crate::ops::registration).
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h) (`struct file_system_type`)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! static TYPE: FsType<MyFs> = FsType::new();
+//! ```
 
 use crate::object::Ours;
 use crate::sys::bindings;

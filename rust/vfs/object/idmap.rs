@@ -2,7 +2,15 @@
 
 //! The mapping of user and group ids of a mount.
 //!
+//! It is not for the user namespace of a task: credentials know that ([`cred`](crate::sys::cred)).
+//!
 //! C header: [`include/linux/mnt_idmapping.h`](srctree/include/linux/mnt_idmapping.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let ids = viewed.meant(inode, said);
+//! ```
 
 use crate::object::inode::RcuInode;
 use crate::object::Foreign;

@@ -3,7 +3,16 @@
 //! Inodes: foreign ones that are looked at, and our own (made in [`inode_cache`](crate::object::inode_cache)),
 //! which show what the real inode they stand for has.
 //!
+//! It is not for waiting for an inode or making one, which is the cache's, nor for its attributes as `stat(2)` gives
+//! them ([`stat`](crate::call::stat)).
+//!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! if inode.is_dir() && inode.permits(c, idmap, Rights::SEARCH).is_ok() { /* ... */ }
+//! ```
 
 use crate::object::idmap::Idmap;
 use crate::object::idmap::Viewed;

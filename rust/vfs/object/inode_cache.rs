@@ -7,7 +7,18 @@
 //! then [`Inode`] (counted) or [`RcuInode`] (in RCU-walk), then evicted: the pins of the data are
 //! released, and after a grace period the data is dropped and the memory freed.
 //!
+//! It is not for inodes of filesystems below, which are had by their names or handles.
+//!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! match sb.get_or_new(real.inode().key())? {
+//!     Cached::Found(inode) => Ok(inode),
+//!     Cached::New(new) => Ok(new.init(real.inode(), idmap, ino, protection, data)),
+//! }
+//! ```
 
 use crate::object::idmap::Idmap;
 use crate::object::inode::copy_attributes;

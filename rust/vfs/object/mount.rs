@@ -2,7 +2,16 @@
 
 //! Mounts of foreign filesystems: borrowed, and private clones that only we see.
 //!
+//! It is not for mounting something where users see it.
+//!
 //! C header: [`include/linux/mount.h`](srctree/include/linux/mount.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let mount = PrivateMount::clone_of(c, path, PrivateUse::ReadOnly)?;
+//! let root = mount.get().root();
+//! ```
 
 use crate::object::dentry::Positive;
 use crate::object::idmap::Idmap;

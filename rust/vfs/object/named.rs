@@ -6,6 +6,15 @@
 //! What else a dentry is, and looking one up below, is in [`dentry`](crate::object::dentry).
 //!
 //! C header: [`include/linux/dcache.h`](srctree/include/linux/dcache.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! fn create(name: Vacant<'_, MyFs>, viewed: Viewed<'_>, what: NewObject<'_>) -> Result {
+//!     let made = make(name.named().name(), what)?;
+//!     name.instantiate(made)
+//! }
+//! ```
 
 use crate::object::dentry::Dentry;
 use crate::object::dentry::Positive;

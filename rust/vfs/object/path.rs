@@ -2,8 +2,17 @@
 
 //! Where an object is: a mount and a dentry in it.
 //!
+//! It is not for resolving what a user typed, but when a mount is configured ([`OwnedPath`]).
+//!
 //! C headers: [`include/linux/path.h`](srctree/include/linux/path.h),
 //! [`include/linux/namei.h`](srctree/include/linux/namei.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let path = Path::new(mount, &dentry)?;
+//! let found = lookup_inside(c, mount, c"a/b")?;
+//! ```
 
 use crate::object::dentry::Dentry;
 use crate::object::dentry::Positive;

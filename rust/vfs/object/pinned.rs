@@ -13,8 +13,20 @@
 //! containers of this crate alone, and this crate goes through it. A container owns what is in it, so
 //! that a set can't lead to the pins of another inode, and none in it can be left out.
 //!
+//! It is not for references that anybody but an inode's data keeps: those are an `ARef`, or an
+//! [`OwnedPath`](crate::object::path::OwnedPath).
+//!
 //! C document:
 //! [`Documentation/filesystems/path-lookup.rst`](srctree/Documentation/filesystems/path-lookup.rst)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! type Pins = (SetOnce<PinnedDentry>, Option<PinnedDentry>);
+//!
+//! let pin = inode.held().and_then(|data| data.upper());
+//! let dentry = pin.as_ref().map(|pin| pin.dentry());
+//! ```
 
 use crate::cell::set_once::LateBox;
 use crate::cell::set_once::SetOnce;

@@ -2,7 +2,17 @@
 
 //! Super blocks: foreign ones that are stood on, and our own with their private data.
 //!
+//! It is not for configuring a mount ([`fs_context`](crate::ops::fs_context)), nor for filesystems on devices.
+//!
 //! C header: [`include/linux/fs/super_types.h`](srctree/include/linux/fs/super_types.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! fn fill_super(tree: Tree, sb: NewSuper<'_, MyFs>) -> Result<Root<MyFs>> {
+//!     make_root(sb.init(tree.parts), tree.root)
+//! }
+//! ```
 
 use crate::object::dentry::Positive;
 use crate::object::dentry::REVALIDATION;

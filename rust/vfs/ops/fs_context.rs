@@ -2,8 +2,16 @@
 
 //! Configuring a mount: parameters in, messages out.
 //!
+//! It is not for options of a mounted filesystem as `/proc/mounts` shows them ([`seq`](crate::sys::seq)).
+//!
 //! C header: [`include/linux/fs_context.h`](srctree/include/linux/fs_context.h);
 //! C document: [`Documentation/filesystems/mount_api.rst`](srctree/Documentation/filesystems/mount_api.rst)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! fc.error(fmt!("statfs failed on '{}': {:?}", name, e));
+//! ```
 
 use crate::object::path::OwnedPath;
 use crate::sys::bindings;

@@ -4,6 +4,20 @@
 //!
 //! The C tables are made from the implementations (see [`tables`]). An operation that has a default is
 //! optional: without an implementation it is a null pointer there, so that the VFS takes its own way.
+//!
+//! It is not for calls downwards: what a filesystem asks of those below is in [`call`](crate::call).
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h) (`struct inode_operations` and its like); C document:
+//! [`Documentation/filesystems/vfs.rst`](srctree/Documentation/filesystems/vfs.rst)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! #[vtable]
+//! impl SymlinkOps<MyFs> for Symlink {
+//!     fn target<'a>(dentry: &'a Positive<MyFs>, done: &mut Done<'_>) -> Result<Target<'a>> { /* ... */ }
+//! }
+//! ```
 
 pub(crate) mod context;
 pub mod fs_context;

@@ -2,7 +2,17 @@
 
 //! Making a filesystem known to the kernel, and unknown again.
 //!
+//! It is not for what a mount is made of ([`FileSystem`](crate::FileSystem)).
+//!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! struct Module {
+//!     _registration: Registration<MyFs>,
+//! }
+//! ```
 
 use crate::object::fs_type::FsType;
 use crate::object::inode_cache::Slot;

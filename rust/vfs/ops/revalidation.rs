@@ -2,7 +2,17 @@
 
 //! The question whether a cached name is still true, and asking it of what is below.
 //!
+//! It is not for names that are not there: those are looked up anew where that matters.
+//!
 //! C header: [`include/linux/dcache.h`](srctree/include/linux/dcache.h) (`->d_revalidate()`)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! fn revalidate(inode: &Inode<MyFs>, question: Revalidation<'_>) -> Result<bool> {
+//!     question.ask(real)
+//! }
+//! ```
 
 use crate::object::dentry::Positive;
 use crate::object::pinned::PinnedDentry;

@@ -2,7 +2,15 @@
 
 //! Memory whose size a user, or a layer, chooses.
 //!
+//! It is not for what has a bound, as a name has, or a path: `GFP_KERNEL` will do there.
+//!
 //! C header: [`include/linux/gfp_types.h`](srctree/include/linux/gfp_types.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! names.push(name, charged())?;
+//! ```
 
 use kernel::alloc::flags::*;
 use kernel::alloc::Flags;

@@ -2,7 +2,16 @@
 
 //! Device numbers of what is on no device.
 //!
+//! It is not for the device number of a super block, which the VFS takes and gives back.
+//!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h) (`get_anon_bdev()`)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let dev = AnonDev::new()?;
+//! stat.set_dev(dev.dev());
+//! ```
 
 use crate::sys::bindings;
 use crate::sys::errno::to_result;

@@ -7,7 +7,15 @@
 //! a reference to one runs with the mounter's credentials, and every call of this crate that acts on
 //! a foreign object asks for such a reference.
 //!
+//! It is not for changing the credentials of a task for good.
+//!
 //! C header: [`include/linux/cred.h`](srctree/include/linux/cred.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! mounter.override_current(|c| dentry.lookup(c, mount, name))?
+//! ```
 
 use crate::sys::bindings;
 use core::marker::PhantomData;

@@ -6,7 +6,17 @@
 //! The codes are imported one by one, never by `errno::*`: a name that newer versions of the kernel crate have in
 //! their prelude as well would be ambiguous.
 //!
+//! It is not for errors that the kernel crate's prelude has.
+//!
 //! C header: [`include/uapi/asm-generic/errno.h`](srctree/include/uapi/asm-generic/errno.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! use vfs::sys::errno::ESTALE;
+//!
+//! return Err(ESTALE);
+//! ```
 
 use crate::sys::bindings;
 use core::mem::transmute;

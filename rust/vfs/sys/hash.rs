@@ -2,7 +2,15 @@
 
 //! Hashing of what users choose, so that they can't choose it to collide.
 //!
+//! It is not for cryptography, nor for hashes that are kept.
+//!
 //! C header: [`include/linux/siphash.h`](srctree/include/linux/siphash.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let hash = key.hash(name);
+//! ```
 
 use crate::sys::bindings;
 use crate::sys::random::random;

@@ -3,7 +3,16 @@
 //! Messages that somebody may cause at will, with what somebody chose in them: they must not flood the log, nor
 //! pass for others.
 //!
+//! It is not for messages to debug with ([`debug!`](crate::debug)), nor for what fails a mount, whose context has a
+//! log of its own ([`fs_context`](crate::ops::fs_context)).
+//!
 //! C header: [`include/linux/ratelimit.h`](srctree/include/linux/ratelimit.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! vfs::warn_limited!("'{}': the redirect is not valid: {}\n", dentry, why);
+//! ```
 
 use crate::sys::bindings;
 use kernel::fmt;

@@ -6,6 +6,16 @@
 //! asks for): in any other build the functions are empty, and nothing is left of their calls. What arms a
 //! point and lets the task go again is the module parameter `pause_at` (`rust/helpers/pause.c`); tests use
 //! `fstests/common/pause`.
+//!
+//! They are not for anything but tests, and may stand only where one may sleep.
+//!
+//! They wrap no C header.
+//!
+//! # Examples
+//!
+//! ```ignore
+//! vfs::pause::at(c"copy_up_waits");
+//! ```
 
 use kernel::prelude::*;
 

@@ -2,8 +2,16 @@
 
 //! Numbers that nobody can foresee.
 //!
+//! It is not for keys that are kept.
+//!
 //! C headers: [`include/linux/random.h`](srctree/include/linux/random.h),
 //! [`include/linux/uuid.h`](srctree/include/linux/uuid.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! let uuid = new_uuid();
+//! ```
 
 use crate::sys::bindings;
 

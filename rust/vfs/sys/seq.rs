@@ -2,7 +2,15 @@
 
 //! Showing mount options in `/proc/mounts`.
 //!
+//! It is not for files of our own in `/proc`.
+//!
 //! C header: [`include/linux/seq_file.h`](srctree/include/linux/seq_file.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! options.flag(b"userxattr");
+//! ```
 
 use crate::sys::bindings;
 use core::marker::PhantomData;

@@ -2,7 +2,15 @@
 
 //! The current task.
 //!
+//! It is not for other tasks.
+//!
 //! C header: [`include/linux/sched/signal.h`](srctree/include/linux/sched/signal.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! task::check_killed()?;
+//! ```
 
 use crate::sys::bindings;
 use kernel::prelude::*;
