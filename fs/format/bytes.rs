@@ -26,7 +26,7 @@ impl<'b> Writer<'b> {
         Some(())
     }
 
-    /// What was written, for as long as the buffer lives.
+    /// Gives what was written; it can be used for as long as the buffer lives.
     pub(crate) fn finish(self) -> &'b [u8] {
         let Self { buf, len } = self;
         buf.get(..len).unwrap_or_default()

@@ -43,7 +43,7 @@ pub enum Endian {
 }
 
 impl Endian {
-    /// That of the machine this runs on.
+    /// The byte order of the machine this runs on.
     pub const NATIVE: Endian = if cfg!(target_endian = "big") {
         Endian::Big
     } else {
@@ -58,7 +58,7 @@ pub struct OverlayHandle<'a> {
     pub endian: Endian,
     /// Whether it is that of an object in upper.
     pub is_upper: bool,
-    /// What kind of handle it is, for the filesystem (`FILEID_*`).
+    /// The kind of handle, as the filesystem counts them (`FILEID_*`).
     pub fid_type: u8,
     /// The filesystem's UUID; all zero with `uuid=off`.
     pub uuid: [u8; 16],

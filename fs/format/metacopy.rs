@@ -82,7 +82,7 @@ impl<'a> Metacopy<'a> {
         })
     }
 
-    /// What a lookup may ask before anybody needs the digest: from the length of the value alone.
+    /// Checks what a lookup can check before anybody needs the digest: the length of the value.
     ///
     /// Gives the size that overlayfs accounts for the mark (an empty one counts as its header). As in
     /// overlayfs, a lookup doesn't read version and digest; whoever opens the data does.

@@ -26,9 +26,9 @@ pub enum Base {
 /// A link count relative to that of a real inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nlink {
-    /// Relative to what.
+    /// The inode that the count is relative to.
     pub base: Base,
-    /// What to add to it.
+    /// The difference that is added to its count.
     pub diff: i32,
 }
 

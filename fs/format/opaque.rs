@@ -7,7 +7,7 @@
 
 #![forbid(unsafe_code)]
 
-/// What `overlay.opaque` says of a directory in a layer.
+/// The meaning of `overlay.opaque` on a directory in a layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DirMark {
     /// No mark, or one that means nothing to us: merged with the directories below.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What a whiteout is: the mark that a name below is gone.
+//! Whiteouts: the marks which say that a name in a layer below is gone.
 //!
 //! Either a character device with number 0/0, or (for layers that are themselves stored on a stacked
 //! filesystem, or written without privileges) a regular file of size zero with the xattr
@@ -16,7 +16,7 @@
 /// The device number (`i_rdev`) of a whiteout.
 pub const DEVICE: u32 = 0;
 
-/// What is known of an object in a layer.
+/// An object in a layer, as far as its inode tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Object {
     /// A character device with this number.
@@ -56,7 +56,7 @@ pub fn is_whiteout(object: Object, has_mark: bool) -> bool {
     }
 }
 
-/// What a directory entry's type tells before the object itself is looked at.
+/// The type of a directory entry, which tells something before the object itself is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryType {
     /// `DT_CHR`.

@@ -17,13 +17,13 @@ use core::ffi::CStr;
 /// The longest name that the kernel allows for an xattr (`XATTR_NAME_MAX`), without its NUL.
 pub const NAME_MAX: usize = 255;
 
-/// What an escaped name has more than the name the user says.
+/// The part of an escaped name that the name which the user says does not have.
 pub const ESCAPE: &[u8] = b"overlay.";
 
 /// The prefix of the names that only a task with `CAP_SYS_ADMIN` sees.
 pub const TRUSTED: &[u8] = b"trusted.";
 
-/// Where the marks of a mount live.
+/// The namespace in which the marks of a mount are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Namespace {
     /// `trusted.overlay.*`: the default; needs `CAP_SYS_ADMIN` in the initial user namespace.
@@ -133,7 +133,7 @@ impl Namespace {
         }
     }
 
-    /// What every private name of this namespace begins with.
+    /// The prefix that every private name of this namespace begins with.
     pub const fn prefix(self) -> &'static [u8] {
         match self {
             Self::Trusted => b"trusted.overlay.",
@@ -194,7 +194,7 @@ impl Namespace {
         Ok(kept)
     }
 
-    /// What a user sees of a name: two parts to be put together, empty where it is hidden.
+    /// The name as a user sees it: two parts to be put together, which are empty where it is hidden.
     fn seen(self, name: &[Cell<u8>], see_trusted: bool) -> [&[Cell<u8>]; 2] {
         const HIDDEN: [&[Cell<u8>]; 2] = [&[], &[]];
         if !see_trusted && strip_prefix(name, TRUSTED).is_some() {
@@ -215,7 +215,7 @@ fn until_nul(name: &[u8]) -> &[u8] {
     name.split(|b| *b == 0).next().unwrap_or_default()
 }
 
-/// What follows `prefix` in `name`, if it begins with it.
+/// Gives the part of `name` that follows `prefix`, if the name begins with it.
 fn strip_prefix<'a>(name: &'a [Cell<u8>], prefix: &[u8]) -> Option<&'a [Cell<u8>]> {
     let (head, rest) = name.split_at_checked(prefix.len())?;
     equal(head, prefix).then_some(rest)

@@ -12,7 +12,7 @@
 use super::value::{parse_switch, switch_name, Fsync, RedirectDir, Uuid, Verity, Xino};
 use super::Key;
 
-/// What the module's parameters say of settings that the user doesn't mention.
+/// The settings that the module's parameters give to what the user doesn't mention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Defaults {
     /// `redirect_dir`: on rather than off.
@@ -89,7 +89,7 @@ pub struct Features {
     pub redirect_dir: RedirectDir,
     /// Keep hard links together through copy-up.
     pub index: bool,
-    /// What tells stacks apart.
+    /// The identity of the stack, by which it is told from others (`uuid`).
     pub uuid: Uuid,
     /// File handles that survive the cache.
     pub nfs_export: bool,
@@ -101,13 +101,13 @@ pub struct Features {
     pub metacopy: bool,
     /// Check digests of data.
     pub verity: Verity,
-    /// What is made durable when.
+    /// The moments at which data and metadata are made durable (`fsync`).
     pub fsync: Fsync,
-    /// What the user mentioned.
+    /// The settings that the user mentioned.
     pub given: Given,
 }
 
-/// What [`Features::apply`] made of an option.
+/// The outcome of [`Features::apply`] for an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
     /// It is a setting, and set.
@@ -367,7 +367,7 @@ impl Features {
         }
     }
 
-    /// What makes no sense in a mount that nobody can write to.
+    /// Drops the settings that make no sense in a mount that nobody can write to.
     fn settle_without_upper(&mut self, given: &mut Given, note: &mut dyn FnMut(Note)) {
         if given.workdir {
             note(Note::WorkdirWithoutUpper);
@@ -464,7 +464,7 @@ impl Features {
         Ok(())
     }
 
-    /// What was asked for and needs marks that this mounter can neither read nor write.
+    /// Finds a setting that was asked for and needs marks that this mounter can neither read nor write.
     fn check_permission(&self, has_data_layers: bool, given: Given) -> Result<(), Conflict> {
         if given.redirect_dir && self.redirect_dir != RedirectDir::Nofollow {
             Err(Conflict::RedirectPermission)

@@ -47,7 +47,7 @@ pub enum Key {
     NooverrideCreds,
 }
 
-/// What kind of value an option takes.
+/// The kind of value that an option takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
     /// None: `=` after it is an error.
@@ -117,7 +117,7 @@ impl Key {
         }
     }
 
-    /// What value it takes.
+    /// The kind of value that the option takes.
     pub const fn takes(self) -> Takes {
         match self {
             Self::Lowerdir => Takes::Paths,

@@ -24,7 +24,7 @@ pub struct LowerItem<'a> {
     pub data: bool,
 }
 
-/// What is wrong with a list of layers; the option answers `EINVAL`.
+/// A mistake in a list of layers; the option answers `EINVAL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LowerdirError {
     /// A colon at the beginning.
@@ -78,7 +78,7 @@ pub struct Lowerdirs<'a> {
 
 /// Cuts the value of `lowerdir` into layers, topmost first.
 ///
-/// What is wrong with the shape of the list comes as the only item, before any layer. A regular layer
+/// A mistake in the shape of the list comes as the only item, before any layer. A regular layer
 /// after a data-only one comes as an error in its place, and ends the list. An empty value is a list of
 /// none: it takes back the layers that were given before.
 pub fn split_lowerdirs(value: &[u8]) -> Lowerdirs<'_> {

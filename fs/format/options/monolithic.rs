@@ -11,9 +11,9 @@
 /// One option as it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawOption<'a> {
-    /// What is before the first `=`; never empty.
+    /// The part before the first `=`; it is never empty.
     pub key: &'a [u8],
-    /// What is after it, still escaped; `None` where there is no `=`.
+    /// The part after the `=`, which is still escaped; `None` where there is no `=`.
     pub value: Option<&'a [u8]>,
 }
 
@@ -54,12 +54,12 @@ impl<'a> Iterator for Monolithic<'a> {
     }
 }
 
-/// Where the first option of a string ends, if another follows: at a comma that is not escaped.
+/// Gives where the first option of a string ends, if another follows: at a comma that is not escaped.
 pub fn option_end(options: &[u8]) -> Option<usize> {
     unescaped(options, b',')
 }
 
-/// Where `wanted` first is without a backslash before it.
+/// Gives where `wanted` first is without a backslash before it.
 pub(super) fn unescaped(text: &[u8], wanted: u8) -> Option<usize> {
     let mut escaped = false;
     text.iter().position(|byte| {

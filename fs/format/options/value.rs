@@ -37,7 +37,7 @@ words! {
     ///
     /// See "renaming directories" in `Documentation/filesystems/overlayfs.rst`.
     RedirectDir {
-        /// What the user may say; it stands for `follow` or `nofollow`, see [`RedirectDir::effective`].
+        /// The user may say this; it stands for `follow` or `nofollow`, see [`RedirectDir::effective`].
         Off = "off",
         /// Redirects are followed and not made.
         Follow = "follow",
@@ -49,7 +49,7 @@ words! {
 }
 
 impl RedirectDir {
-    /// What the word means: `off` is one of the two others, by module parameter.
+    /// Gives the meaning of the word: `off` is one of the two others, by module parameter.
     pub const fn effective(self, always_follow: bool) -> RedirectDir {
         match (self, always_follow) {
             (Self::Off, true) => Self::Follow,
@@ -83,9 +83,9 @@ words! {
     Xino {
         /// They aren't.
         Off = "off",
-        /// Where it can be done.
+        /// It is done where it can be done.
         Auto = "auto",
-        /// Where it can be done, with a warning where it can't.
+        /// It is done where it can be done, and a warning is given where it can't.
         On = "on",
     }
 }

@@ -117,7 +117,7 @@ struct Merge<'a> {
     lowest: KVVec<u32>,
     /// Records that may be whiteouts, of the layer that is being read.
     suspects: KVVec<u32>,
-    /// Where the records of upper end.
+    /// The offset in the arena at which the records of upper end.
     end_of_upper: u32,
 }
 
@@ -313,7 +313,7 @@ fn append(records: &mut KVVec<u32>, record: u32) -> Result {
     Ok(records.push_within_capacity(record)?)
 }
 
-/// What an entry of this type may be.
+/// Gives what an entry of this type may turn out to be.
 #[inline]
 pub(crate) fn whiteout_type(kind: Type) -> whiteout::EntryType {
     match kind {

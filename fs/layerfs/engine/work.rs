@@ -51,7 +51,7 @@ pub(crate) const WHITEOUT: NewEntry<'static> = NewEntry::Object(NewObject::Speci
 /// A name in the work directory: `#` and a number in hexadecimal.
 pub(crate) struct TempName {
     bytes: [u8; 9],
-    /// Where the name begins.
+    /// The place in `bytes` where the name begins.
     start: usize,
 }
 

@@ -26,7 +26,7 @@ use vfs::sys::mode::FileType;
 use vfs::Override;
 use vfs::Path;
 
-/// What a directory says of itself. One that can't be read says nothing.
+/// Reads what the mark of a directory says. A mark that can't be read says nothing.
 pub(crate) fn dir_mark(config: &Config, c: &Override<'_>, path: Path<'_>) -> DirMark {
     // One byte counts; what is longer is none, and does not fit.
     let mut value = [0u8; 1];
@@ -101,7 +101,7 @@ pub(crate) fn is_metacopy(config: &Config, c: &Override<'_>, path: Path<'_>) -> 
     }
 }
 
-/// Where an object is further down, if it says that it is elsewhere: the value of a valid redirect.
+/// Reads where an object is further down, if it says that it is elsewhere: the value of a valid redirect.
 ///
 /// # Errors
 ///
@@ -137,7 +137,7 @@ pub(crate) fn redirect(
     }
 }
 
-/// What a metacopy file says of its data.
+/// The mark of a metacopy file, which says something of its data.
 pub(crate) struct MetacopyValue(KVVec<u8>);
 
 impl MetacopyValue {
@@ -177,7 +177,7 @@ pub(crate) fn is_impure(config: &Config, c: &Override<'_>, path: Path<'_>) -> bo
     }
 }
 
-/// What an object in upper was copied up from, as it is written on it.
+/// Reads what an object in upper was copied up from, as it is written on it.
 ///
 /// `None`: it was not, or it is not known from what, or this can't be read.
 pub(crate) fn origin(config: &Config, c: &Override<'_>, path: Path<'_>) -> Option<KVVec<u8>> {
@@ -205,7 +205,7 @@ pub(crate) fn origin(config: &Config, c: &Override<'_>, path: Path<'_>) -> Optio
     }
 }
 
-/// What protection is kept beside the flags of an object in upper.
+/// Reads the protection that is kept beside the flags of an object in upper.
 pub(crate) fn protection(config: &Config, c: &Override<'_>, path: Path<'_>) -> Protection {
     match xattr::get_whole(c, path, config.xattr(Mark::Protattr)) {
         Ok(Some(value)) => match Protattr::decode(&value) {

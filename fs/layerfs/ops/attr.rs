@@ -66,7 +66,7 @@ impl AttrOps<LayerFs> for Attr {
             access.pause_at(c"permission_write")?;
         }
         let access = if !now.in_upper() && access.contains(Rights::WRITE) && !real.is_special() {
-            // What is in a lower layer is never written; copying it up takes reading it.
+            // An object in a lower layer is never written; copying it up takes reading it.
             access
                 .without(Rights::WRITE.union(Rights::APPEND))
                 .with(Rights::READ)
@@ -221,7 +221,7 @@ impl AttrOps<LayerFs> for Attr {
         if !now.get().real()?.inode().has_acls() {
             return Err(EOPNOTSUPP);
         }
-        // What is done as the mounter does not take the bit away.
+        // The change itself is made as the mounter, for whom the VFS does not take the bit away.
         if kind == acl::Kind::Access && inode.loses_set_group_id(viewed) {
             ChangeRequest::with_lost_set_group_id(viewed, |request| {
                 Self::setattr(dentry, request)
@@ -354,7 +354,8 @@ fn ask_origin(
     let fsid = instance.fsid_of(lower)?;
     let fs = instance.filesystems.get(fsid as usize).ok_or(EIO)?;
     let inode = lower.inode();
-    // What is in upper does not end with what it was copied up from; that had the number that its inode has.
+    // An object in upper stays when the one that it was copied up from is gone; our inode still has the number
+    // of that one.
     let known = (inode.ino(), inode.nlink(), fs.part);
     if fs.is_of_one_part {
         // Its inode is what the filesystem would answer from.

@@ -111,7 +111,7 @@ impl DirOps<LayerFs> for Dir {
             .cloned();
         let spliced = dentry.splice(inode);
         if let Some(inode) = lazy {
-            // Who finds the data between the question above and here does not see this name yet.
+            // Another task may find the data between the question above and the splice; it does not see this name yet.
             engine::data::revalidate_names(&inode);
         }
         spliced
@@ -473,7 +473,7 @@ fn ask_ino(
     entry: &Entry<'_>,
 ) -> Result<u64> {
     let number = instance.as_mounter(|c| engine::listing::shown_ino(instance, c, dir, entry.name));
-    // What was not found then may be there.
+    // If the task is being killed, the entry may be there although it was not found.
     task::check_killed()?;
     listing.set_ino(at, entry, number);
     Ok(number.unwrap_or(entry.ino))

@@ -83,7 +83,7 @@ impl OpenFile {
     }
 }
 
-/// What a write leaves behind: size and times.
+/// The end of a write: our inode shows the size and the times that it left behind.
 struct Written;
 
 impl WriteEnd<LayerFs> for Written {
@@ -231,7 +231,7 @@ impl FileOps<LayerFs> for Regular {
             return instance.check_errors();
         }
         let now = Now::of(inode.held());
-        // What is in a lower layer was never written by us.
+        // A file in a lower layer was never written by us.
         let Some(path) = now.upper_path(instance) else {
             return Ok(());
         };

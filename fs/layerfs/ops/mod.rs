@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the VFS calls.
+//! The operations that the VFS calls.
 
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What is asked of the whole mount: its size, and how it was mounted.
+//! The operations on the whole mount: its size, and how it was mounted.
 
 #![forbid(unsafe_code)]
 
@@ -58,7 +58,7 @@ impl SuperOps<LayerFs> for Super {
         engine::origin::identify(inode, room)
     }
 
-    // As overlayfs calls its own.
+    // It is called as overlayfs calls its own.
     const HANDLE_KIND: u8 = 0xf8;
 
     fn show_options(sb: &SuperBlock, options: &seq::Options<'_>) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the mounter said: the settings, and the layers as they were spelled.
+//! The configuration of a mount, as the mounter said it: the settings, and the layers as they were spelled.
 
 #![forbid(unsafe_code)]
 
@@ -68,7 +68,7 @@ impl Config {
     }
 }
 
-/// What options mean if they are not given.
+/// Gives the settings for options that are not given.
 pub(crate) fn defaults(as_overlay: bool) -> Defaults {
     let now = ::defaults::Defaults::now(as_overlay);
     Defaults {

@@ -38,7 +38,7 @@ pub(crate) struct Listing {
     room: SizeHint,
 }
 
-/// What a listing took to make: the next one of the directory will take about as much, and is given that
+/// The room that a listing took: the next one of the directory will take about as much, and is given that
 /// at once.
 #[derive(Clone, Copy)]
 pub(crate) struct SizeHint {
@@ -51,7 +51,7 @@ pub(crate) struct SizeHint {
 }
 
 impl Default for SizeHint {
-    /// That of a small directory.
+    /// The hint for a small directory.
     fn default() -> Self {
         Self {
             records: 1024,
@@ -67,7 +67,7 @@ impl Default for SizeHint {
 pub(crate) enum Ask {
     /// None: those of the layers are shown.
     Nothing,
-    /// Those of directories that a lower layer has too.
+    /// The numbers of directories that a lower layer has too.
     Merged,
     /// All up to this offset, where the records of upper end.
     Upper(u32),
@@ -166,7 +166,7 @@ impl Listing {
     }
 }
 
-/// Where a record is shown.
+/// The place in the order at which a record is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// Behind the names of the lowest layer.
@@ -259,7 +259,7 @@ impl Arena {
         }
     }
 
-    /// Where the record at an offset is shown.
+    /// Gives the place in the order at which the record at an offset is shown.
     pub(crate) fn fate(&self, at: u32) -> Fate {
         self.0
             .get(at as usize + KIND)

@@ -81,7 +81,7 @@ pub struct BackingFile(OwnedFile);
 ///
 /// # Invariants
 ///
-/// As for [`BackingFile`].
+/// The same holds as for [`BackingFile`].
 #[repr(transparent)]
 pub struct Backing(File<Foreign>);
 
@@ -233,7 +233,7 @@ fn change_flags(real: &File<Foreign>, wanted: u32) -> Result {
     Ok(())
 }
 
-/// What the backing-file functions are told.
+/// Makes the context that the backing-file functions are given.
 #[inline]
 fn context(cred: &Credential) -> bindings::backing_file_ctx {
     bindings::backing_file_ctx {
@@ -292,7 +292,7 @@ impl ReadRequest<'_> {
     ///
     /// # Errors
     ///
-    /// What the filesystem gives; `EIOCBQUEUED`: it goes on asynchronously.
+    /// The errors are those of the filesystem; `EIOCBQUEUED`: it goes on asynchronously.
     #[inline]
     pub fn forward(self, real: &Backing, cred: &Credential) -> Result<usize> {
         let mut ctx = context(cred);
@@ -327,7 +327,7 @@ impl SpliceRead<'_> {
     ///
     /// # Errors
     ///
-    /// What the filesystem gives.
+    /// The errors are those of the filesystem.
     pub fn forward(self, real: &Backing, cred: &Credential) -> Result<usize> {
         let mut ctx = context(cred);
         let mut iocb = bindings::kiocb::default();
@@ -349,7 +349,7 @@ impl SpliceRead<'_> {
     }
 }
 
-/// What a write has to do with our inode when it has ended, perhaps asynchronously.
+/// The work on our inode that is left when a write has ended, perhaps asynchronously.
 pub trait WriteEnd<F: Ours> {
     /// The real file was written to: `file` shall show it.
     fn written(file: &File<F>);
@@ -410,7 +410,7 @@ impl<F: Ours> WriteRequest<'_, F> {
     ///
     /// # Errors
     ///
-    /// What the filesystem gives; `EIOCBQUEUED`: it goes on asynchronously. `EINVAL`: it is the lock of
+    /// The errors are those of the filesystem; `EIOCBQUEUED`: it goes on asynchronously. `EINVAL`: it is the lock of
     /// another inode. `EPERM`: it is not to be at the end of a real file that is append-only.
     pub fn forward<E: WriteEnd<F>>(
         self,
@@ -460,7 +460,7 @@ impl<F: Ours> SpliceWrite<'_, F> {
     ///
     /// # Errors
     ///
-    /// What the filesystem gives. `EINVAL`: it is the lock of another inode.
+    /// The errors are those of the filesystem. `EINVAL`: it is the lock of another inode.
     pub fn forward<E: WriteEnd<F>>(
         self,
         real: &Backing,
@@ -532,7 +532,7 @@ pub fn remove_privileges<F: Ours>(file: &File<F>, lock: &Exclusive<'_, F>) -> Re
 ///
 /// # Invariants
 ///
-/// What the VFS passed to `->mmap()`, during that call.
+/// It is what the VFS passed to `->mmap()`, during that call.
 pub struct MapRequest<'a>(*mut bindings::vm_area_struct, PhantomData<&'a ()>);
 
 impl MapRequest<'_> {
@@ -572,7 +572,7 @@ pub fn has_flush(real: &File<Foreign>) -> bool {
 ///
 /// # Errors
 ///
-/// What the filesystem gives.
+/// The errors are those of the filesystem.
 ///
 /// # Context
 ///
@@ -587,10 +587,10 @@ pub fn flush(_c: &Override<'_>, real: &File<Foreign>, owner: LockOwner) -> Resul
     }
 }
 
-/// Who holds POSIX locks: an opaque value to pass on.
+/// The owner of POSIX locks (`fl_owner_t`): an opaque value to pass on.
 pub struct LockOwner(pub(crate) bindings::fl_owner_t);
 
-/// What a user says of his use of a file: `POSIX_FADV_*`.
+/// The advice that a user gives on his use of a file: `POSIX_FADV_*`.
 #[derive(Clone, Copy)]
 pub struct Advice(pub(crate) i32);
 

@@ -159,13 +159,14 @@ impl Change {
 }
 
 impl Creating<'_> {
-    /// As [`Creating::create`], but the directory has the times afterwards that it had before: its user did not
+    /// Does the same as [`Creating::create`], but the directory has the times afterwards that it had before:
+    /// its user did not
     /// change it. The lock of the directory keeps others from changing it in between, so none of their
     /// changes is lost.
     ///
     /// # Errors
     ///
-    /// As [`Creating::create`]; those of reading the times. That they can't be restored is none.
+    /// The errors are those of [`Creating::create`]; those of reading the times. That they can't be restored is none.
     ///
     /// # Context
     ///
@@ -181,12 +182,13 @@ impl Creating<'_> {
 }
 
 impl Renaming<'_> {
-    /// As [`Renaming::rename`], but the directory of the new name has the times afterwards that it had before; see
+    /// Does the same as [`Renaming::rename`], but the directory of the new name has the times afterwards that
+    /// it had before; see
     /// [`Creating::create_keeping_times`].
     ///
     /// # Errors
     ///
-    /// As [`Renaming::rename`]; those of reading the times. That they can't be restored is none.
+    /// The errors are those of [`Renaming::rename`]; those of reading the times. That they can't be restored is none.
     ///
     /// # Context
     ///
@@ -213,7 +215,7 @@ fn make_possible(attr: &mut bindings::iattr, inode: &Inode<Foreign>) -> Result {
 ///
 /// # Invariants
 ///
-/// What the VFS passed to `->setattr()`, during that call; owners in it are as the user sees them.
+/// It is what the VFS passed to `->setattr()`, during that call; owners in it are as the user sees them.
 pub struct ChangeRequest<'a>(&'a mut bindings::iattr, Viewed<'a>);
 
 impl<'a> ChangeRequest<'a> {
@@ -268,7 +270,8 @@ impl<'a> ChangeRequest<'a> {
 ///
 /// # Invariants
 ///
-/// As for [`ChangeRequest`], but owners in it are those that the inode is to have: what the mount of the user's maps
+/// The same holds as for [`ChangeRequest`], but owners in it are those that the inode is to have: what the mount
+/// of the user's maps
 /// to what he said.
 pub struct PreparedChange<'a>(&'a mut bindings::iattr);
 

@@ -76,7 +76,7 @@ impl OwnedFile {
     }
 
     /// Finds pieces of data at or behind `at`, before `len`: as many as `pieces` has room for, or all.
-    /// Several before one of them is read: what reading ahead brings into the page cache is data to
+    /// Looks for several before one of them is read: what reading ahead brings into the page cache is data to
     /// some filesystems, whether it was ever written or not.
     fn find_data<'a>(&self, mut at: i64, len: i64, pieces: &'a mut [Piece]) -> &'a [Piece] {
         // SAFETY: The file is open; in that place regular files have what they read ahead.
@@ -152,7 +152,7 @@ impl OwnedFile {
         unsafe {
             bindings::vfs_helper_lockdep_not_writing(self.inode().super_block().as_ptr())
         };
-        // That of what is written to is asked by the calls below, each of which has the right to write while it does.
+        // The file that is written to is asked by the calls below, each of which has the right to write while it does.
         about_to_ask(from.inode().super_block());
         // SAFETY: Both files are open.
         let cloned =

@@ -39,7 +39,7 @@ impl Type {
     /// The filesystem does not say.
     pub const UNKNOWN: Self = Self(bindings::DT_UNKNOWN as u8);
 
-    /// That of an entry as an actor gets it, which may have flags beside the type.
+    /// The type of an entry as an actor gets it, where flags may be beside the type.
     #[inline]
     pub(crate) const fn of(kind: u32) -> Self {
         Self((kind & bindings::S_DT_MASK) as u8)
@@ -51,7 +51,7 @@ impl Type {
         Self(byte)
     }
 
-    /// As one byte.
+    /// The type as one byte.
     #[inline]
     pub const fn as_byte(self) -> u8 {
         self.0
@@ -205,11 +205,11 @@ pub fn read_on(
 ///
 /// # Errors
 ///
-/// As [`read_on`].
+/// The errors are those of [`read_on`].
 ///
 /// # Context
 ///
-/// As [`read_on`].
+/// The context is that of [`read_on`].
 pub fn read_all(
     c: &Override<'_>,
     dir: &mut OwnedFile,

@@ -37,7 +37,7 @@ impl Types {
     /// All.
     pub const ALL: Self = Self(u64::MAX);
 
-    /// Those of the list.
+    /// The set of the types in the list.
     pub const fn of(list: &[Type]) -> Self {
         match list {
             [] => Self(0),
@@ -51,7 +51,7 @@ impl Types {
     }
 }
 
-/// What becomes of an entry that is passed on.
+/// The fate of an entry that is passed on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Passage {
     /// The user gets it, with this number.
@@ -62,11 +62,11 @@ pub enum Passage {
     Hold,
 }
 
-/// Where the entries go that a user asked for.
+/// The user who reads a directory, as the one who takes its entries.
 ///
 /// # Invariants
 ///
-/// What the VFS passed to `->iterate_shared()`, during that call.
+/// It is what the VFS passed to `->iterate_shared()`, during that call.
 pub struct Emitter<'a>(&'a mut bindings::dir_context);
 
 impl Emitter<'_> {
@@ -123,7 +123,7 @@ impl Emitter<'_> {
     ///
     /// # Errors
     ///
-    /// What the filesystem gives.
+    /// The errors are those of the filesystem.
     ///
     /// # Context
     ///
@@ -134,12 +134,13 @@ impl Emitter<'_> {
         to_result(unsafe { bindings::iterate_dir(dir.as_ptr(), self.0) })
     }
 
-    /// As [`Emitter::forward`], with what `each` makes of the entries of the types `asked`; gives how many entries
+    /// Does the same as [`Emitter::forward`], with what `each` makes of the entries of the types `asked`;
+    /// gives how many entries
     /// there were, also those that the user had no room for.
     ///
     /// # Errors
     ///
-    /// What the filesystem gives.
+    /// The errors are those of the filesystem.
     ///
     /// # Context
     ///
@@ -156,7 +157,7 @@ impl Emitter<'_> {
             ctx: bindings::dir_context {
                 actor: Some(sift),
                 count: self.0.count,
-                // What flags the user's actor takes it gets.
+                // The user's actor gets the flags that it takes.
                 dt_flags_mask: self.0.dt_flags_mask,
                 ..pin_init::zeroed()
             },
@@ -179,7 +180,7 @@ impl Emitter<'_> {
     }
 }
 
-/// What the VFS and filesystems give entries to.
+/// The function that the VFS and filesystems give entries to.
 type Actor = unsafe extern "C" fn(
     *mut bindings::dir_context,
     *const ffi::c_char,
@@ -229,7 +230,7 @@ unsafe extern "C" fn sift(
 ///
 /// # Safety
 ///
-/// As for [`sift`].
+/// The same holds as for [`sift`].
 #[inline(never)]
 unsafe extern "C" fn look(
     ctx: *mut bindings::dir_context,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Where the data of a file lies.
+//! Telling a user where the data of a file lies.
 //!
 //! It is not for finding holes before data is copied: `SEEK_DATA` tells that
 //! ([`OwnedFile`](crate::object::file::OwnedFile)).
@@ -27,7 +27,7 @@ use kernel::prelude::*;
 ///
 /// # Invariants
 ///
-/// What the VFS passed to `->fiemap()`, during that call.
+/// It is what the VFS passed to `->fiemap()`, during that call.
 pub struct Extents<'a> {
     pub(crate) info: &'a mut bindings::fiemap_extent_info,
     pub(crate) start: u64,

@@ -29,7 +29,7 @@ use kernel::prelude::*;
 ///
 /// # Invariants
 ///
-/// What the VFS passed to `->fileattr_get()`, during that call.
+/// It is what the VFS passed to `->fileattr_get()`, during that call.
 pub struct FileAttr<'a>(&'a mut bindings::file_kattr);
 
 impl FileAttr<'_> {
@@ -161,7 +161,7 @@ impl FileAttr<'_> {
 pub struct Project {
     /// Which one.
     pub id: u32,
-    /// What is made in the directory belongs to it, and nothing of another can be put there.
+    /// An object that is made in the directory belongs to the project, and nothing of another can be put there.
     pub is_inherited: bool,
 }
 

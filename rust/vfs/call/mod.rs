@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What objects, most of them of filesystems below, are asked and told.
+//! Questions to objects, most of them of filesystems below, and changes to them.
 
 pub mod acl;
 pub mod backing;

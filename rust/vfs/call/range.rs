@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What is done to a range of bytes of a real file without passing them through us: allocating and punching, and
+//! Operations on a range of bytes of a real file that pass none of them through us: allocating and punching, and
 //! copying or sharing between two of them.
 //!
 //! It is not for reading and writing what a user has in memory: see [`backing`](super::backing).
@@ -22,7 +22,7 @@ use crate::sys::errno::from_errno;
 use crate::sys::errno::to_result;
 use kernel::prelude::*;
 
-/// What is done to a range of bytes: `FALLOC_FL_*`, as the user says.
+/// The operation on a range of bytes, as the user asks for it: `FALLOC_FL_*`.
 #[derive(Clone, Copy)]
 pub struct AllocateMode(pub(crate) i32);
 
@@ -60,9 +60,9 @@ pub enum Transfer {
 /// A range of bytes to be transferred.
 #[derive(Clone, Copy)]
 pub struct TransferRange {
-    /// Where it begins in the source.
+    /// The offset at which it begins in the source.
     pub from: i64,
-    /// Where it begins in the destination.
+    /// The offset at which it begins in the destination.
     pub to: i64,
     /// Its length.
     pub len: i64,

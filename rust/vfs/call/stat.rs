@@ -41,7 +41,7 @@ pub struct Query {
 }
 
 impl Query {
-    /// What `stat(2)` shows.
+    /// Everything that `stat(2)` shows.
     pub const BASIC: Self = Self {
         mask: bindings::STATX_BASIC_STATS,
         flags: bindings::AT_STATX_SYNC_AS_STAT,
@@ -91,7 +91,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// That of nothing.
+    /// The part that no object is in.
     pub const NONE: Self = Self {
         dev: Dev::NONE,
         subvolume: 0,
@@ -110,7 +110,8 @@ impl SuperBlock<Foreign> {
     /// Whether it is known that all objects are in [`main_part`](Self::main_part), with the inode number and the number
     /// of names that their inodes have, so that none need be asked.
     pub fn is_of_one_part(&self) -> bool {
-        // What these say of any object (`->getattr`) is the device of the super block, and no subvolume. The kernel gives
+        // The answer of these for any object (`->getattr`) is the device of the super block, and no
+        // subvolume. The kernel gives
         // a number to one type of filesystem; that of FUSE is not the daemon's choice.
         // SAFETY: Constant once it is mounted.
         let magic = unsafe { (*self.as_ptr()).s_magic };
@@ -125,7 +126,8 @@ impl SuperBlock<Foreign> {
 
     /// Whether it is known that objects may be in other parts than the one that its root is in.
     pub fn has_parts(&self) -> bool {
-        // What stands on others may show a device number for each of them. Snapshots of ceph have their own.
+        // A filesystem that stands on others may show a device number for each of them. Snapshots of ceph
+        // have their own.
         self.stack_depth() > 0 || self.type_name() == c"ceph"
     }
 }
@@ -139,7 +141,7 @@ impl Stat {
     ///
     /// # Errors
     ///
-    /// What the filesystem gives: `EIO`, `ESTALE`, …
+    /// It gives the errors of the filesystem: `EIO`, `ESTALE`, …
     ///
     /// # Context
     ///
@@ -159,7 +161,7 @@ impl Stat {
     ///
     /// # Errors
     ///
-    /// As [`Stat::fill`].
+    /// The errors are those of [`Stat::fill`].
     ///
     /// # Context
     ///
@@ -350,7 +352,7 @@ impl StatBuf {
     ///
     /// # Errors
     ///
-    /// As [`Stat::fill`].
+    /// The errors are those of [`Stat::fill`].
     ///
     /// # Context
     ///
@@ -375,7 +377,7 @@ impl StatBuf {
     ///
     /// # Errors
     ///
-    /// As [`Stat::fill`]; `EACCES` by an LSM.
+    /// The errors are those of [`Stat::fill`]; `EACCES` by an LSM.
     ///
     /// # Context
     ///
@@ -402,7 +404,7 @@ impl Default for StatBuf {
     }
 }
 
-/// What `statfs(2)` tells of a filesystem (`struct kstatfs`).
+/// The figures of a filesystem that `statfs(2)` gives (`struct kstatfs`).
 #[repr(transparent)]
 pub struct StatFs(pub(crate) bindings::kstatfs);
 
@@ -411,7 +413,7 @@ impl StatFs {
     ///
     /// # Errors
     ///
-    /// What the filesystem gives: `EIO`, `ENOSYS`, …
+    /// It gives the errors of the filesystem: `EIO`, `ENOSYS`, …
     ///
     /// # Context
     ///
@@ -422,11 +424,11 @@ impl StatFs {
         to_result(unsafe { bindings::vfs_statfs(&path.to_raw(), (&raw mut self.0).cast()) })
     }
 
-    /// What the filesystem at `path` tells; see [`StatFs::fill`].
+    /// The figures of the filesystem at `path`; see [`StatFs::fill`].
     ///
     /// # Errors
     ///
-    /// As [`StatFs::fill`].
+    /// The errors are those of [`StatFs::fill`].
     pub fn of(path: Path<'_>) -> Result<Self> {
         let mut stat = Self(bindings::kstatfs::default());
         stat.fill(path)?;

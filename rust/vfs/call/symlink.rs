@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Where symbolic links point.
+//! The targets of symbolic links.
 //!
 //! A link may be *magic*: following it does not walk a text, but moves the path walk of the current task
 //! to an object (`nd_jump_link()`: `/proc/PID/fd`, `/proc/PID/ns`, AppArmor's policy directory). Its
@@ -43,10 +43,10 @@ use kernel::str::CString;
 /// A C string that is there for `'a`, until the delayed call was made.
 pub struct Target<'a>(pub(crate) *const ffi::c_char, PhantomData<&'a ()>);
 
-/// Where the VFS wants to be told how to free the target.
+/// The place where the VFS wants to be told how to free the target (`struct delayed_call`).
 pub struct Done<'a>(pub(crate) &'a mut bindings::delayed_call);
 
-/// Where `readlink(2)` wants the text: memory of the task that asks.
+/// The memory of the task that asks, into which `readlink(2)` wants the text.
 pub struct UserBuffer<'a> {
     ptr: *mut ffi::c_char,
     len: i32,
@@ -119,7 +119,7 @@ pub fn target<'a>(
 ///
 /// # Errors
 ///
-/// As [`target`]; `ENOMEM`.
+/// The errors are those of [`target`]; `ENOMEM`.
 ///
 /// # Context
 ///

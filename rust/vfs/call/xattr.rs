@@ -94,7 +94,8 @@ pub fn get(_c: &Override<'_>, path: Path<'_>, name: &CStr, buf: &mut [u8]) -> Re
 ///
 /// # Errors
 ///
-/// As [`get`], without `ENODATA` and `EOPNOTSUPP`; `ERANGE`: the filesystem says so whatever the room;
+/// The errors are those of [`get`], without `ENODATA` and `EOPNOTSUPP`; `ERANGE`: the filesystem says so whatever
+/// the room;
 /// `ENOMEM`.
 ///
 /// # Context
@@ -261,7 +262,7 @@ pub fn remove(
 ///
 /// # Errors
 ///
-/// Those of the LSMs.
+/// The errors are those of the LSMs.
 pub fn is_to_be_copied_up(dentry: &Positive<Foreign>, name: &CStr) -> Result<bool> {
     // Some read attributes to decide.
     about_to_ask(dentry.super_block());

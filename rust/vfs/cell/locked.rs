@@ -58,7 +58,8 @@ impl<T> Locked<T> {
         }?))
     }
 
-    /// As [`Locked::new`], for one that is taken while locks of the filesystem below are held, and under which
+    /// Does the same as [`Locked::new`], for one that is taken while locks of the filesystem below are held,
+    /// and under which
     /// none of those of [`Locked::new`] is taken.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Where something is kept: locked, set once, or as bits of a word. They know nothing of the VFS.
+//! Cells in which something is kept: locked, set once, or as bits of a word. They know nothing of the VFS.
 
 pub mod byte_vec;
 pub mod lock_word;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What is set once, and from then on is there for everybody.
+//! Cells that are set once; from then on everybody can read what is in them.
 //!
 //! It is not for what changes more than once or is taken away again: a reader keeps what it saw.
 //!

@@ -189,7 +189,7 @@ impl Override<'_> {
     }
 }
 
-/// Whose a new object will be, and its mode.
+/// The owner and the mode that a new object will have.
 #[derive(Clone, Copy)]
 pub struct NewOwner {
     uid: bindings::kuid_t,
@@ -199,7 +199,7 @@ pub struct NewOwner {
 }
 
 impl<F: Ours> Inode<F> {
-    /// Whose an object will be that the current task makes in this directory (does what
+    /// Decides to whom an object will belong that the current task makes in this directory (does what
     /// `inode_init_owner()` does): the task's own, as the mount it came by maps its ids; in a directory with the
     /// set-group-ID bit it belongs to the group of the directory, and directories inherit the bit.
     pub fn owner_of_new(&self, viewed: Viewed<'_>, mode: Mode) -> NewOwner {

@@ -52,7 +52,7 @@ impl Delegated {
         result
     }
 
-    /// What was noted, here no more.
+    /// Takes what was noted.
     #[inline]
     pub(crate) fn take(&self) -> Self {
         Self(Cell::new(self.0.take()))

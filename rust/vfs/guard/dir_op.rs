@@ -87,7 +87,7 @@ impl<'a> NewObject<'a> {
     }
 }
 
-/// What a name that is to be created stands for.
+/// The object that a name which is to be created stands for.
 #[derive(Clone, Copy)]
 pub enum NewEntry<'a> {
     /// It is the name of a new object.
@@ -171,7 +171,7 @@ impl<'a> Creating<'a> {
         })
     }
 
-    /// What has the name already.
+    /// The object that has the name already.
     pub fn existing(&self) -> Option<&Real> {
         // SAFETY: By the type invariant the child is counted.
         unsafe { Dentry::<Foreign>::from_raw(self.child.as_ptr()) }.positive()
@@ -281,7 +281,7 @@ impl Drop for Creating<'_> {
 ///
 /// # Invariants
 ///
-/// As for [`Creating`], and `child` is positive.
+/// The same holds as for [`Creating`], and `child` is positive.
 pub struct Removing<'a> {
     parent: &'a Real,
     child: NonNull<bindings::dentry>,
@@ -349,7 +349,7 @@ impl<'a> Removing<'a> {
         })
     }
 
-    /// What is about to be removed.
+    /// The object that is about to be removed.
     pub fn child(&self) -> &Real {
         // SAFETY: By the type invariant.
         unsafe { Positive::from_raw(self.child.as_ptr()) }
@@ -425,7 +425,7 @@ impl OwnedFile {
     }
 }
 
-/// What a rename is from and to, in its two directories.
+/// The two ends of a rename, in its two directories.
 pub enum Ends<'a> {
     /// A name, whatever it names, and another.
     Names(&'a [u8], &'a [u8]),
@@ -533,23 +533,23 @@ impl<'a> Renaming<'a> {
         })
     }
 
-    /// What is about to get another name.
+    /// The object that is about to get another name.
     pub fn old(&self) -> &Dentry<Foreign> {
         // SAFETY: By the type invariant.
         unsafe { Dentry::from_raw(self.data.old_dentry) }
     }
 
-    /// What the new name names now, if anything.
+    /// The object that the new name names now, if there is one.
     pub fn new(&self) -> &Dentry<Foreign> {
         // SAFETY: By the type invariant.
         unsafe { Dentry::from_raw(self.data.new_dentry) }
     }
 
-    /// As [`Renaming::rename`], but the two change places, whatever it was begun as.
+    /// Does the same as [`Renaming::rename`], but the two change places, whatever it was begun as.
     ///
     /// # Errors
     ///
-    /// As [`Renaming::rename`].
+    /// The errors are those of [`Renaming::rename`].
     ///
     /// # Context
     ///

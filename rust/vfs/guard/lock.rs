@@ -72,7 +72,7 @@ impl<F: Owner> Inode<F> {
         }
     }
 
-    /// As [`Inode::lock_exclusive`], for what can be given up (does what `inode_lock_killable()` does).
+    /// Does the same as [`Inode::lock_exclusive`], for what can be given up (does what `inode_lock_killable()` does).
     ///
     /// # Errors
     ///
@@ -146,7 +146,7 @@ impl<F: Owner> Exclusive<'_, F> {
 
 /// A dentry of ours whose inode the VFS has locked exclusively, for the operation that it asks for.
 ///
-/// What the VFS locks can't be locked again by us, so there is no guard: this stands for the lock during
+/// An object that the VFS has locked can't be locked again by us, so there is no guard: this stands for the lock during
 /// the call. It is what changes of an inode that the lock protects are methods of.
 ///
 /// # Invariants

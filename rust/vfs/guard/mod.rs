@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What is held for a while: locks, the right to write, a place in a directory, credentials for one operation.
+//! Guards of what is held for a while: locks, the right to write, a place in a directory, credentials for one
+//! operation.
 
 pub mod borrowed;
 mod delegation;

@@ -100,11 +100,11 @@ impl Mount {
     ///
     /// # Errors
     ///
-    /// As [`Mount::want_write`]; `ERESTARTSYS`: a signal came; what `f` fails with.
+    /// The errors are those of [`Mount::want_write`]; `ERESTARTSYS`: a signal came; what `f` fails with.
     ///
     /// # Context
     ///
-    /// As [`Mount::want_write`].
+    /// The context is that of [`Mount::want_write`].
     pub fn write<R>(&self, mut f: impl FnMut(&WantWrite<'_>) -> Result<R>) -> Result<R> {
         loop {
             let writing = self.want_write()?;
@@ -117,11 +117,11 @@ impl Mount {
         }
     }
 
-    /// As [`Mount::write`], with write access alone ([`Mount::write_access`]).
+    /// Does the same as [`Mount::write`], with write access alone ([`Mount::write_access`]).
     ///
     /// # Errors
     ///
-    /// As [`Mount::write_access`]; `ERESTARTSYS`: a signal came; what `f` fails with.
+    /// The errors are those of [`Mount::write_access`]; `ERESTARTSYS`: a signal came; what `f` fails with.
     pub fn write_parts<R>(&self, mut f: impl FnMut(&WriteAccess<'_>) -> Result<R>) -> Result<R> {
         loop {
             let access = self.write_access()?;

@@ -77,7 +77,7 @@ unsafe impl<F: Owner> AlwaysRefCounted for Dentry<F> {
     }
 }
 
-/// What kind of object a positive dentry names, from the bits the dentry cache keeps of it.
+/// The kind of object that a positive dentry names, from the bits that the dentry cache keeps of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// A directory in which names can be looked up.
@@ -242,7 +242,7 @@ impl<F: Owner> Positive<F> {
     ///
     /// # Safety
     ///
-    /// As [`Dentry::from_raw`], and it must be positive and counted as long as `'a`.
+    /// The same holds as for [`Dentry::from_raw`], and it must be positive and counted as long as `'a`.
     #[inline]
     pub(crate) unsafe fn from_raw<'a>(ptr: *const bindings::dentry) -> &'a Self {
         // SAFETY: By the requirement; the type is transparent over it.
@@ -256,7 +256,7 @@ impl<F: Owner> Positive<F> {
         unsafe { Inode::from_raw((*self.as_ptr()).d_inode) }
     }
 
-    /// What kind of object it is.
+    /// The kind of object that it names.
     #[inline]
     pub fn kind(&self) -> Kind {
         match self.flags() & bindings::dentry_flags_DCACHE_ENTRY_TYPE {
@@ -342,12 +342,13 @@ impl Positive<Foreign> {
     ///
     /// # Errors
     ///
-    /// As [`Positive::lookup`]; `EINTR`: the task is being killed. A directory that was removed has no
+    /// The errors are those of [`Positive::lookup`]; `EINTR`: the task is being killed. A directory that was
+    /// removed has no
     /// names.
     ///
     /// # Context
     ///
-    /// As [`Positive::lookup`].
+    /// The context is that of [`Positive::lookup`].
     #[inline]
     pub fn lookup_killable(
         &self,
@@ -377,11 +378,11 @@ impl Positive<Foreign> {
     ///
     /// # Errors
     ///
-    /// As [`Positive::lookup`].
+    /// The errors are those of [`Positive::lookup`].
     ///
     /// # Context
     ///
-    /// As [`Positive::lookup`].
+    /// The context is that of [`Positive::lookup`].
     #[inline]
     pub fn lookup_once(
         &self,
@@ -401,11 +402,11 @@ impl Positive<Foreign> {
     ///
     /// # Errors
     ///
-    /// As [`Positive::lookup`].
+    /// The errors are those of [`Positive::lookup`].
     ///
     /// # Context
     ///
-    /// As [`Positive::lookup`].
+    /// The context is that of [`Positive::lookup`].
     #[inline]
     pub fn lookup_any(
         &self,

@@ -106,7 +106,7 @@ impl<F: Owner> File<F> {
 }
 
 impl<F: Ours> File<F> {
-    /// Where the private data of the open file is.
+    /// The place of the private data of the open file.
     #[inline]
     pub(crate) fn data_slot<D>(file: *mut bindings::file) -> *mut D {
         const {
@@ -203,12 +203,12 @@ impl File<Foreign> {
         unsafe { llseek(self.as_ptr(), offset, whence) }
     }
 
-    /// As [`OwnedFile::sync`], for a range of bytes, and perhaps the data only (wraps
+    /// Does the same as [`OwnedFile::sync`], for a range of bytes, and perhaps the data only (wraps
     /// `vfs_fsync_range()`).
     ///
     /// # Errors
     ///
-    /// As [`OwnedFile::sync`].
+    /// The errors are those of [`OwnedFile::sync`].
     pub fn sync_range(&self, _c: &Override<'_>, range: SyncRange) -> Result {
         // SAFETY: The file is open.
         to_result(unsafe {
@@ -227,7 +227,7 @@ impl File<Foreign> {
     }
 }
 
-/// What `fsync(2)` and its like ask for.
+/// The request of `fsync(2)` and its like.
 #[derive(Clone, Copy)]
 pub struct SyncRange {
     /// The first byte.
@@ -238,7 +238,7 @@ pub struct SyncRange {
     pub data_only: bool,
 }
 
-/// What access `flags` ask for.
+/// Gives the access that `flags` ask for.
 #[inline]
 pub(crate) fn access_of(flags: u32) -> Rights {
     let access = match flags & bindings::O_ACCMODE {
@@ -384,7 +384,7 @@ impl LateFile {
     ///
     /// # Errors
     ///
-    /// Those of `open`.
+    /// The errors are those of `open`.
     pub fn get_or_open(&self, open: impl FnOnce() -> Result<OwnedFile>) -> Result<&File<Foreign>> {
         let mut file = self.0.load(Ordering::Acquire);
         if file.is_null() {

@@ -52,7 +52,7 @@ impl<F: Ours> FsType<F> {
         self.raw.get()
     }
 
-    /// Where its inodes come from; null unless registered.
+    /// The slab cache that its inodes come from; null unless it is registered.
     #[inline]
     pub(crate) fn cache(&self) -> *mut bindings::kmem_cache {
         self.cache.load(Ordering::Relaxed)

@@ -54,7 +54,7 @@ macro_rules! set {
     };
 }
 
-/// What may be done with the contents of an object: the `MAY_*` bits.
+/// Rights to the contents of an object: the `MAY_*` bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Rights(u32);
 
@@ -77,7 +77,7 @@ impl Rights {
     }
 }
 
-/// What access a path walk asks for, and whether it is forbidden to sleep, because it is one under RCU.
+/// The access that a path walk asks for, and whether it is forbidden to sleep, because it is one under RCU.
 ///
 /// Only the VFS makes them, and they last for one question: so a check that is asked within another does
 /// not sleep where that must not. They know through which mount the question came.
@@ -358,7 +358,7 @@ impl RcuInode<Foreign> {
 ///
 /// # Invariants
 ///
-/// As for [`RcuInode`], and a count is held.
+/// The same holds as for [`RcuInode`], and a count is held.
 #[repr(transparent)]
 pub struct Inode<F: Owner>(RcuInode<F>);
 

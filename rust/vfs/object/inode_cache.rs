@@ -42,12 +42,12 @@ use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::types::Opaque;
 
-/// What an inode of ours is found by in the inode cache: a real inode, by address.
+/// The key by which an inode of ours is found in the inode cache: the address of a real inode.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct InodeKey(usize);
 
 impl RcuInode<Foreign> {
-    /// What identifies it while it is cached.
+    /// The key that identifies it while it is cached.
     #[inline]
     pub fn key(&self) -> InodeKey {
         InodeKey(self.as_ptr() as usize)
@@ -198,7 +198,7 @@ pub struct NewInode<F: Ours> {
     _owner: PhantomData<F>,
 }
 
-/// What the inode cache has for a key.
+/// The answer of the inode cache for a key.
 pub enum Cached<F: Ours> {
     /// An inode in use.
     Found(ARef<Inode<F>>),

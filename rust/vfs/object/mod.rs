@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Whose the objects are, and what a filesystem of this crate is to its objects.
+//! The owners of objects, and what a filesystem of this crate is to its objects.
 //!
 //! An inode, a dentry or a super block knows a filesystem as [`Ours`]: by the data that it keeps in them, and by
 //! the C tables that they get. Which operations are behind those is decided above, where
@@ -22,7 +22,7 @@ pub(crate) mod waited_for;
 
 pub(crate) use tables::Tables;
 
-/// Whose an inode, a dentry or a super block is: a filesystem of this crate ([`Ours`]), or [`Foreign`].
+/// The owner of an inode, a dentry or a super block: a filesystem of this crate ([`Ours`]), or [`Foreign`].
 pub trait Owner: 'static {}
 
 /// Marks objects of a filesystem below: any filesystem of the kernel, no private data to see.
@@ -32,7 +32,7 @@ impl Owner for Foreign {}
 
 /// A filesystem, as its objects know it: what it keeps in them.
 ///
-/// What has operations ([`FileSystem`](crate::FileSystem)), and nothing else, has [`Tables`]: so no object
+/// Only a type that has operations ([`FileSystem`](crate::FileSystem)) has [`Tables`]: so no object
 /// gets tables that are not made for its filesystem.
 ///
 /// # Examples

@@ -82,7 +82,7 @@ impl<'a, F: Ours> Named<'a, F> {
 ///
 /// # Invariants
 ///
-/// As for [`Named`], and the dentry is negative.
+/// The same holds as for [`Named`], and the dentry is negative.
 pub struct Vacant<'a, F: Ours>(Named<'a, F>);
 
 impl<'a, F: Ours> Vacant<'a, F> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Where an object is: a mount and a dentry in it.
+//! Places of objects: a mount and a dentry in it.
 //!
 //! It is not for resolving what a user typed, but when a mount is configured ([`OwnedPath`]).
 //!
@@ -153,7 +153,7 @@ impl OwnedPath {
     ///
     /// # Errors
     ///
-    /// What the walk gives: `ENOENT`, `ENOTDIR`, `EACCES`, `ELOOP`, `ENAMETOOLONG`, `ESTALE`, …
+    /// The errors are those of the walk: `ENOENT`, `ENOTDIR`, `EACCES`, `ELOOP`, `ENAMETOOLONG`, `ESTALE`, …
     ///
     /// # Context
     ///

@@ -9,7 +9,7 @@
 //! *released*, when only the real inode's memory can be relied on, until the grace period ends. The
 //! types keep the two apart: a dentry is given only for a [`Held`] pin.
 //!
-//! Where the pins of an inode are is no matter of trust: they are in a [`PinSet`], which is made of the
+//! It is not left to trust where the pins of an inode are: they are in a [`PinSet`], which is made of the
 //! containers of this crate alone, and this crate goes through it. A container owns what is in it, so
 //! that a set can't lead to the pins of another inode, and none in it can be left out.
 //!

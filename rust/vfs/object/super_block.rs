@@ -50,7 +50,7 @@ pub struct RcuSuperBlock<F: Owner>(Opaque<bindings::super_block>, PhantomData<F>
 ///
 /// # Invariants
 ///
-/// As for [`RcuSuperBlock`], and we are not in RCU-walk: somebody keeps it active.
+/// The same holds as for [`RcuSuperBlock`], and we are not in RCU-walk: somebody keeps it active.
 #[repr(transparent)]
 pub struct SuperBlock<F: Owner>(RcuSuperBlock<F>);
 
@@ -151,7 +151,7 @@ impl<F: Owner> RcuSuperBlock<F> {
         core::ptr::eq(self, other)
     }
 
-    /// What identifies it while it is mounted.
+    /// The key that identifies it while it is mounted.
     #[inline]
     pub fn id(&self) -> usize {
         self.as_ptr() as usize
@@ -310,13 +310,13 @@ impl InWalk {
     }
 }
 
-/// What `s_fs_info` of a super block of `F` points to.
+/// The allocation that `s_fs_info` of a super block of `F` points to.
 struct Slot<F: Ours> {
     in_walk: InWalk,
     data: F::SuperData,
 }
 
-/// What a super block is made of, before it is there.
+/// The parts of which a super block is made, before it is there.
 ///
 /// # Invariants
 ///
@@ -356,7 +356,7 @@ impl<F: Ours> RcuSuperBlock<F> {
         unsafe { &*(*self.as_ptr()).s_fs_info.cast() }
     }
 
-    /// What may be used in RCU-walk.
+    /// The part that may be used in RCU-walk.
     #[inline]
     pub fn in_walk(&self) -> &InWalk {
         &self.slot().in_walk
@@ -377,9 +377,9 @@ impl<F: Ours> SuperBlock<F> {
     }
 }
 
-/// What a new super block says of itself.
+/// The properties of a new super block.
 pub struct Properties {
-    /// What `statfs(2)` gives as `f_type`.
+    /// The number that `statfs(2)` gives as `f_type`.
     pub magic: u64,
     /// Nothing can be changed.
     pub read_only: bool,
@@ -391,7 +391,7 @@ pub struct Properties {
     pub max_bytes: i64,
     /// The finest step of times, in nanoseconds.
     pub time_granularity: u32,
-    /// What tells it from all others.
+    /// The identity by which it is told from all others.
     pub uuid: Option<[u8; 16]>,
     /// Whether files can be remembered to have nothing that writing takes away.
     pub nosec: bool,

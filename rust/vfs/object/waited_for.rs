@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Who is waited for does not wait: a check that costs nothing where the kernel has no lockdep.
+//! A check that a task for which others wait does not wait itself. It costs nothing where the kernel has no lockdep.
 //!
 //! A filesystem below may take its time to answer, or never answer: a daemon, a server. Whoever has the right to
 //! write to a filesystem keeps others from freezing it, and mostly has locks of its directories, too; whoever

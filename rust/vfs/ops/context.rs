@@ -18,7 +18,7 @@ use kernel::error::from_result;
 use kernel::ffi;
 use kernel::prelude::*;
 
-/// What `fs_private` points to.
+/// The allocation that `fs_private` points to.
 struct Private<F: FileSystem> {
     context: F::Context,
     tree: Option<<F::Context as ContextOps<F>>::Tree>,
@@ -67,7 +67,7 @@ unsafe fn private<'a, F: FileSystem>(fc: *mut bindings::fs_context) -> &'a mut P
 
 /// # Safety
 ///
-/// As for [`private`].
+/// The same holds as for [`private`].
 unsafe fn context<'a, F: FileSystem>(fc: *mut bindings::fs_context) -> &'a mut F::Context {
     // SAFETY: By the requirement.
     unsafe { &mut private::<F>(fc).context }

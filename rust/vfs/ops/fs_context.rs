@@ -27,7 +27,7 @@ use kernel::str::CString;
 ///
 /// # Invariants
 ///
-/// What the VFS passed to an operation of the context, during that call.
+/// It is what the VFS passed to an operation of the context, during that call.
 pub struct FsContext<'a> {
     raw: *mut bindings::fs_context,
     /// With what prefix, if there.
@@ -60,7 +60,7 @@ impl FsContext<'_> {
     ///
     /// # Errors
     ///
-    /// What the walk gives: `ENOENT`, `ENOTDIR`, `EACCES`, `ELOOP`, `ENAMETOOLONG`, `ESTALE`, …
+    /// The errors are those of the walk: `ENOENT`, `ENOTDIR`, `EACCES`, `ELOOP`, `ENAMETOOLONG`, `ESTALE`, …
     ///
     /// # Context
     ///
@@ -168,7 +168,7 @@ impl FsContext<'_> {
         EINVAL
     }
 
-    /// As [`FsContext::invalid`], but said to the mounter in any case.
+    /// Does the same as [`FsContext::invalid`], but the mounter is told in any case.
     pub fn refuse(&self, args: fmt::Arguments<'_>) -> Error {
         self.log(Level::Error, args, false);
         EINVAL

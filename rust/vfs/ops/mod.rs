@@ -84,7 +84,7 @@ use kernel::sync::aref::ARef;
 ///
 /// See `fs/layerfs/mount/mod.rs`, where one is.
 pub trait FileSystem: Ours {
-    /// What `mount -t` calls it.
+    /// The name by which `mount -t` calls it.
     const NAME: &'static CStr;
 
     /// Whether a root of a user name space may mount it.
@@ -93,32 +93,32 @@ pub trait FileSystem: Ours {
     /// How a mount is configured and made.
     type Context: ContextOps<Self>;
 
-    /// What every inode can be asked.
+    /// The operations of every inode.
     type Attr: AttrOps<Self>;
 
-    /// What directories can do.
+    /// The operations of directories.
     type Dir: DirOps<Self>;
 
-    /// What regular files can do.
+    /// The operations of regular files.
     type Regular: FileOps<Self>;
 
-    /// What symbolic links can do.
+    /// The operations of symbolic links.
     type Symlink: SymlinkOps<Self>;
 
     /// Extended attributes by name.
     type Xattr: XattrOps<Self>;
 
-    /// What the dentry cache asks.
+    /// The operations of dentries.
     type Dentry: DentryOps<Self>;
 
-    /// What is asked of the whole mounted filesystem.
+    /// The operations of the whole mounted filesystem.
     type Super: SuperOps<Self>;
 }
 
 /// How a mount is configured and made. One is made for each `fsopen(2)`, `mount(2)` or remount.
 #[vtable]
 pub trait ContextOps<F: FileSystem>: Sized + Send {
-    /// What a super block is made of.
+    /// The parts of which a super block is made.
     type Tree: Send;
 
     /// A configuration in which nothing was said yet.
@@ -128,7 +128,7 @@ pub trait ContextOps<F: FileSystem>: Sized + Send {
     /// `ENOMEM`.
     fn new(fc: &FsContext<'_>) -> Result<Self>;
 
-    /// Where the first option of `options` ends: the offset of the separator, or `None` if it is
+    /// Tells where the first option of `options` ends: the offset of the separator, or `None` if it is
     /// the last.
     fn option_end(options: &[u8]) -> Option<usize>;
 
@@ -143,7 +143,7 @@ pub trait ContextOps<F: FileSystem>: Sized + Send {
     ///
     /// # Errors
     ///
-    /// As [`ContextOps::parse`].
+    /// The errors are those of [`ContextOps::parse`].
     fn repeat(
         &mut self,
         fc: &FsContext<'_>,
@@ -176,7 +176,7 @@ pub trait ContextOps<F: FileSystem>: Sized + Send {
     fn reconfigure(&mut self, fc: &FsContext<'_>, sb: &SuperBlock<F>) -> Result;
 }
 
-/// What every inode can be asked.
+/// The operations of every inode.
 #[vtable]
 pub trait AttrOps<F: FileSystem> {
     /// Whether the current task may access it. Called in RCU-walk too: then `access` says so to
@@ -191,7 +191,7 @@ pub trait AttrOps<F: FileSystem> {
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn getattr(dentry: &Positive<F>, viewed: Viewed<'_>, stat: &mut Stat, query: Query) -> Result;
 
     /// Lists the names of its extended attributes into `buf`, or gives the length if that is empty.
@@ -216,7 +216,7 @@ pub trait AttrOps<F: FileSystem> {
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn acl_for_check(_inode: &Inode<F>, _kind: acl::Kind) -> Result<Option<acl::Acl>> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -225,7 +225,7 @@ pub trait AttrOps<F: FileSystem> {
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn acl(_dentry: &Positive<F>, _kind: acl::Kind) -> Result<Option<acl::Acl>> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -243,7 +243,7 @@ pub trait AttrOps<F: FileSystem> {
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn set_fileattr(_dentry: VfsLocked<'_, F>, _attr: &mut FileAttr<'_>) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -252,7 +252,7 @@ pub trait AttrOps<F: FileSystem> {
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn setattr(dentry: VfsLocked<'_, F>, request: ChangeRequest<'_>) -> Result;
 
     /// Sets an access control list, or removes it. The inode is locked. The ids in the list are those of the
@@ -261,7 +261,7 @@ pub trait AttrOps<F: FileSystem> {
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn set_acl(
         _dentry: VfsLocked<'_, F>,
         _viewed: Viewed<'_>,
@@ -275,10 +275,10 @@ pub trait AttrOps<F: FileSystem> {
     fn touch(inode: &Inode<F>);
 }
 
-/// What directories can do.
+/// The operations of directories.
 #[vtable]
 pub trait DirOps<F: FileSystem> {
-    /// What is kept per open directory: not larger than a pointer.
+    /// The data that is kept per open directory: it is not larger than a pointer.
     type Data: Send + Sync;
 
     /// Looks up a name. The directory is locked, at least shared.
@@ -292,14 +292,14 @@ pub trait DirOps<F: FileSystem> {
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn open(file: &File<F>) -> Result<Self::Data>;
 
     /// Gives entries from the emitter's position on. The directory is locked, shared.
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn iterate(file: &File<F>, data: &Self::Data, emitter: &mut Emitter<'_>) -> Result;
 
     /// Moves the position; gives the new one.
@@ -316,7 +316,7 @@ pub trait DirOps<F: FileSystem> {
     ///
     /// # Errors
     ///
-    /// What could not be written.
+    /// The error says what could not be written.
     fn fsync(file: &File<F>, data: &Self::Data, range: SyncRange) -> Result;
 
     /// Makes a regular file, directory, device, fifo, socket or symbolic link for a user who came by this
@@ -324,14 +324,14 @@ pub trait DirOps<F: FileSystem> {
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn create(name: Vacant<'_, F>, viewed: Viewed<'_>, what: NewObject<'_>) -> Result;
 
     /// Makes another name of an object. The directory and the object are locked.
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn link(old: VfsLocked<'_, F>, name: Vacant<'_, F>) -> Result;
 
     /// Removes a name of `object`: of a directory, or of anything else. Directory and object are locked.
@@ -365,7 +365,7 @@ pub trait DirOps<F: FileSystem> {
 ///
 /// # Invariants
 ///
-/// What the VFS passed to `->tmpfile()`, during that call.
+/// It is what the VFS passed to `->tmpfile()`, during that call.
 pub struct Nameless<'a, F: FileSystem> {
     pub(crate) dir: &'a Inode<F>,
     pub(crate) file: *mut kernel::bindings::file,
@@ -398,7 +398,7 @@ impl<'a, F: FileSystem> Nameless<'a, F> {
     ///
     /// # Errors
     ///
-    /// Those of opening; `EIO`: the inode is of another super block.
+    /// The errors are those of opening; `EIO`: the inode is of another super block.
     pub fn open(self, inode: ARef<Inode<F>>, data: <F::Regular as FileOps<F>>::Data) -> Result {
         unsafe extern "C" fn opened_already(
             _: *mut bindings::inode,
@@ -427,31 +427,31 @@ impl<'a, F: FileSystem> Nameless<'a, F> {
     }
 }
 
-/// What regular files can do.
+/// The operations of regular files.
 #[vtable]
 pub trait FileOps<F: FileSystem> {
-    /// What is kept per open file: not larger than a pointer.
+    /// The data that is kept per open file: it is not larger than a pointer.
     type Data: Send + Sync;
 
     /// Opens a file.
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn open(file: &File<F>) -> Result<Self::Data>;
 
     /// Reads.
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn read(file: &File<F>, data: &Self::Data, read: ReadRequest<'_>) -> Result<usize>;
 
     /// Splices into a pipe.
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn splice_read(_file: &File<F>, _data: &Self::Data, _splice: SpliceRead<'_>) -> Result<usize> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -460,7 +460,7 @@ pub trait FileOps<F: FileSystem> {
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn mmap(_file: &File<F>, _data: &Self::Data, _map: MapRequest<'_>) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -491,12 +491,12 @@ pub trait FileOps<F: FileSystem> {
     ///
     /// # Errors
     ///
-    /// What was not told before.
+    /// The error says what was not told before.
     fn flush(_file: &File<F>, _data: &Self::Data, _owner: LockOwner) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Where the data lies.
+    /// Tells where the data lies.
     ///
     /// # Errors
     ///
@@ -509,14 +509,14 @@ pub trait FileOps<F: FileSystem> {
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn write(file: &File<F>, data: &Self::Data, write: WriteRequest<'_, F>) -> Result<usize>;
 
     /// Splices from a pipe.
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn splice_write(
         _file: &File<F>,
         _data: &Self::Data,
@@ -529,14 +529,14 @@ pub trait FileOps<F: FileSystem> {
     ///
     /// # Errors
     ///
-    /// What could not be written.
+    /// The error says what could not be written.
     fn fsync(file: &File<F>, data: &Self::Data, range: SyncRange) -> Result;
 
     /// Allocates, punches, zeroes, … a range of bytes.
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn allocate(
         _file: &File<F>,
         _data: &Self::Data,
@@ -551,7 +551,7 @@ pub trait FileOps<F: FileSystem> {
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn transfer(
         _how: Transfer,
         _from: (&File<F>, &Self::Data),
@@ -562,14 +562,14 @@ pub trait FileOps<F: FileSystem> {
     }
 }
 
-/// What symbolic links can do.
+/// The operations of symbolic links.
 #[vtable]
 pub trait SymlinkOps<F: FileSystem> {
     /// Where it points. (In RCU-walk the VFS is told to come again without.)
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn target<'a>(
         dentry: &'a Positive<F>,
         done: &mut symlink::Done<'_>,
@@ -580,7 +580,7 @@ pub trait SymlinkOps<F: FileSystem> {
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn read(dentry: &Positive<F>, buffer: symlink::UserBuffer<'_>) -> Result<i32>;
 }
 
@@ -598,7 +598,7 @@ pub trait XattrOps<F: FileSystem> {
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn set(
         inode: &Inode<F>,
         dentry: &Positive<F>,
@@ -608,7 +608,7 @@ pub trait XattrOps<F: FileSystem> {
     ) -> Result;
 }
 
-/// What the dentry cache asks.
+/// The operations of dentries.
 #[vtable]
 pub trait DentryOps<F: FileSystem> {
     /// Whether what the inode stands on is still what it was; asked for dentries that need it. Of one that is not the
@@ -638,21 +638,21 @@ pub enum RealType {
 /// The longest file handle of ours, in bytes: one of a filesystem below, with what tells that from others.
 pub const HANDLE_MAX: usize = 156;
 
-/// What is asked of the whole mounted filesystem.
+/// The operations of the whole mounted filesystem.
 #[vtable]
 pub trait SuperOps<F: FileSystem> {
     /// Its size and so on.
     ///
     /// # Errors
     ///
-    /// Those of what is below.
+    /// The errors are those of what is below.
     fn statfs(sb: &SuperBlock<F>, stat: &mut StatFs) -> Result;
 
     /// Writes what is dirty. `wait`: and waits for it.
     ///
     /// # Errors
     ///
-    /// What could not be written.
+    /// The error says what could not be written.
     fn sync(sb: &SuperBlock<F>, wait: bool) -> Result;
 
     /// Tells an object from all others, as long as it exists and over mounts: writes at most [`HANDLE_MAX`] bytes

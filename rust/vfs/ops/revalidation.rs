@@ -46,7 +46,7 @@ impl Revalidation<'_> {
     ///
     /// # Errors
     ///
-    /// What the filesystem gives, where it can't tell.
+    /// The errors are those of the filesystem, where it can't tell.
     ///
     /// # Context
     ///

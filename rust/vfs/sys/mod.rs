@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What needs no object of the VFS: the C side, errors, the current task and its credentials, messages.
+//! Everything that needs no object of the VFS: the C side, errors, the current task and its credentials, messages.
 
 pub mod alloc;
 pub mod anon_dev;

@@ -19,7 +19,7 @@ use core::marker::PhantomData;
 ///
 /// # Invariants
 ///
-/// What the VFS passed to `->show_options()`, during that call.
+/// It is what the VFS passed to `->show_options()`, during that call.
 pub struct Options<'a>(*mut bindings::seq_file, PhantomData<&'a ()>);
 
 impl Options<'_> {
