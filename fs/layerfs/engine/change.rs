@@ -453,21 +453,22 @@ pub(crate) fn create_nameless(
     let dir = named.directory();
     copy_up::copy_up(instance, dir, Need::Metadata)?;
     let owner = dir.inode().owner_of_new(request.viewed, request.mode);
-    with_change(instance, |job| {
+    let made = with_change(instance, |job| {
         job.as_creator(&named, &owner, |job| {
             let upper_dir = Path::new(job.writing.mount(), upper_of(instance, dir)?)?;
             let real =
                 BackingFile::make_nameless(job.c, &request.opening(), upper_dir, owner.mode)?;
-            vfs::debug!(
-                "tmpfile('{}', {:#o}): made in upperdir\n",
-                &**dir,
-                owner.mode.permissions()
-            );
             let made = ARef::from(real.dentry());
             let inode = inode::get_made(dir.super_block(), instance, made, &named)?;
             Ok((inode, real))
         })
-    })
+    })?;
+    vfs::debug!(
+        "tmpfile('{}', {:#o}): made in upperdir\n",
+        &**dir,
+        owner.mode.permissions()
+    );
+    Ok(made)
 }
 
 /// Makes another name of an object.
