@@ -13,6 +13,7 @@ pub(crate) mod rename;
 
 use super::attributes;
 use super::copy_up;
+use super::copy_up::upper_of;
 use super::copy_up::Need;
 use super::inode;
 use super::listing;
@@ -98,14 +99,6 @@ fn has_origin(inode: &Inode) -> bool {
 fn is_in_upper(dentry: &Dentry) -> bool {
     let positive = dentry.positive();
     positive.is_some_and(|d| Now::of(d.inode().data()).in_upper())
-}
-
-/// The directory of upper that an object of the stack is in there.
-fn upper_of<'a>(instance: &'a Instance, dir: &'a Positive) -> Result<&'a Real> {
-    Ok(Now::of(dir.inode().held())
-        .upper_path(instance)
-        .ok_or(EIO)?
-        .dentry())
 }
 
 /// A directory was changed: its times are shown, its listing is made anew.

@@ -181,6 +181,14 @@ fn copy_up_one(
         .write_parts(|access| copy_up_by(instance, c, access, parent, dentry, need))
 }
 
+/// The directory of upper that an object of the stack is in there.
+pub(super) fn upper_of<'a>(instance: &'a Instance, dir: &'a Positive) -> Result<&'a Real> {
+    Ok(Now::of(dir.inode().held())
+        .upper_path(instance)
+        .ok_or(EIO)?
+        .dentry())
+}
+
 fn copy_up_by(
     instance: &Instance,
     c: &Override<'_>,
@@ -203,15 +211,7 @@ fn copy_up_by(
     } else {
         None
     };
-    let dir = match parent {
-        Some(parent) => {
-            let upper_dir = Now::of(parent.inode().held())
-                .upper_path(instance)
-                .ok_or(EIO)?;
-            Some((parent, upper_dir.dentry()))
-        }
-        None => None,
-    };
+    let upper_dir = parent.map(|dir| upper_of(instance, dir)).transpose()?;
     if need == Need::Empty && dentry.inode().is_regular() {
         stat.set_size(0);
     }
@@ -234,7 +234,7 @@ fn copy_up_by(
     );
     // Renaming it takes copying it up first: the name does not change meanwhile.
     dentry.with_name(|name| {
-        let place = dir.map(|(parent, upper_dir)| Place {
+        let place = parent.zip(upper_dir).map(|(parent, upper_dir)| Place {
             parent,
             upper_dir,
             name,

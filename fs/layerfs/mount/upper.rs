@@ -199,19 +199,46 @@ fn prepare_work(
             return Ok(());
         }
     };
-    let work_path = Path::new(mount, &work)?;
-    let has_types = has_entry_types(c, Path::new(mount, &parts.base)?)?;
+    let abilities = find_out(fc, c, features, parts, &writing, &work)?;
+    if features.fsync == Fsync::Volatile {
+        mark_volatile(c, &writing, &work).inspect_err(|e| {
+            fc.error(fmt!("failed to create volatile/dirty file: {:?}", e));
+        })?;
+    }
+    drop(writing);
+    parts.has_nameless = abilities.has_nameless;
+    parts.no_xattrs = abilities.no_xattrs;
+    parts.work = Some(work);
+    Ok(())
+}
+
+/// What not every upper can do.
+struct Abilities {
+    has_nameless: bool,
+    no_xattrs: bool,
+}
+
+/// Finds out by trying what upper can do, in its directory `work`.
+fn find_out(
+    fc: &FsContext<'_>,
+    c: &Override<'_>,
+    features: &mut Features,
+    parts: &UpperParts,
+    writing: &WantWrite<'_>,
+    work: &Real,
+) -> Result<Abilities> {
+    let has_types = has_entry_types(c, Path::new(writing.mount(), &parts.base)?)?;
     if !has_types {
         fc.warn(fmt!("upper fs needs to support d_type"));
     }
     let nameless =
-        OwnedFile::make_nameless(c, &writing, &work, FileType::REGULAR.with_permissions(0));
-    parts.has_nameless = nameless.is_ok();
-    if nameless.is_err() {
+        OwnedFile::make_nameless(c, writing, work, FileType::REGULAR.with_permissions(0));
+    let has_nameless = nameless.is_ok();
+    if !has_nameless {
         fc.warn(fmt!("upper fs does not support tmpfile"));
     }
     drop(nameless);
-    let leaves_whiteouts = can_leave_whiteout(c, &writing, &work)?;
+    let leaves_whiteouts = can_leave_whiteout(c, writing, work)?;
     if !leaves_whiteouts {
         fc.warn(fmt!("upper fs does not support RENAME_WHITEOUT"));
     }
@@ -221,29 +248,24 @@ fn prepare_work(
         Namespace::Trusted
     };
     let opaque = namespace.name(Mark::Opaque);
-    match xattr::set(c, &writing, &work, opaque, b"0", SetFlags::ANY) {
+    let set = xattr::set(c, writing, work, opaque, b"0", SetFlags::ANY);
+    match set {
         Ok(()) => {
-            let _ = xattr::remove(c, &writing, &work, opaque);
+            let _ = xattr::remove(c, writing, work, opaque);
         }
-        Err(e) => {
-            parts.no_xattrs = true;
-            without_xattrs(fc, features, e);
-        }
+        Err(e) => without_xattrs(fc, features, e),
     }
-    if work.needs_revalidation() && !(has_types && leaves_whiteouts && !parts.no_xattrs) {
+    let no_xattrs = set.is_err();
+    if work.needs_revalidation() && !(has_types && leaves_whiteouts && !no_xattrs) {
         return Err(fc.invalid(fmt!(
             "upper fs '{}' is missing required features",
             &*parts.name
         )));
     }
-    if features.fsync == Fsync::Volatile {
-        mark_volatile(c, &writing, work_path.dentry()).inspect_err(|e| {
-            fc.error(fmt!("failed to create volatile/dirty file: {:?}", e));
-        })?;
-    }
-    drop(writing);
-    parts.work = Some(work);
-    Ok(())
+    Ok(Abilities {
+        has_nameless,
+        no_xattrs,
+    })
 }
 
 /// The UUID of the stack: kept on the root of upper from its first mount on.
