@@ -209,11 +209,13 @@ impl DirChange<'_> {
         let dir = name.directory();
         let upper_dir = upper_of(self.instance, dir)?;
         let over_whiteout = name::is_whiteout(&name);
+        let nothing_below = name::leaves_nothing_below(&name);
         let made = if over_whiteout {
             self.create_over_whiteout(name, upper_dir, what)?
         } else {
             self.create_beside(name, upper_dir, what)?
         };
+        name::set_nothing_below(&name, nothing_below);
         changed(self.instance, dir);
         let sb = dir.super_block();
         inode::get_made(sb, self.instance, made.clone(), &name).inspect_err(|_| {
@@ -558,6 +560,9 @@ pub(crate) fn remove(
 fn is_lower_positive(instance: &Instance, name: Named<'_, LayerFs>) -> bool {
     if !is_in_upper(&name) {
         return true;
+    }
+    if name::has_nothing_below(&name) {
+        return false;
     }
     let parent = name.directory().inode().held();
     instance.as_mounter(|c| lookup::is_in_lower(instance, c, parent, name.name()))

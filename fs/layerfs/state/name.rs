@@ -19,6 +19,13 @@ const HIDES_LOWER: usize = 1;
 /// unhashes such a dentry, if a moment later, and never hashes it again.
 const REMOVED: usize = 2;
 
+/// No lower layer shows anything under the name. That was found when the name was looked up and nothing was there, and the
+/// object was made, or moved here, since; the parent's places in the lower layers don't change, and what is in these
+/// does not either, or else the dentry is revalidated and never gets the bit. Whoever gives a dentry another name says
+/// what is true of that one (`engine/change/rename.rs`), and a lookup clears the bit. It is read and written with the
+/// parent locked by the VFS.
+const NOTHING_BELOW: usize = 4;
+
 /// Whether an object, as known by this dentry, was removed. Who asks while he holds the lock of the object (a
 /// [`Claim`](super::object::Claim)) gets an answer that stays, as a removal takes that lock too.
 pub(crate) fn was_removed(dentry: &Positive) -> bool {
@@ -44,4 +51,25 @@ pub(crate) fn hides_lower(dentry: &Dentry) -> bool {
 /// Whether upper has a whiteout under a name at which there is nothing.
 pub(crate) fn is_whiteout(dentry: &Dentry) -> bool {
     dentry.positive().is_none() && hides_lower(dentry)
+}
+
+/// Whether a negative dentry says that no lower layer shows anything under the name, and goes on saying so without being
+/// asked: what is made there has nothing below.
+pub(crate) fn leaves_nothing_below(dentry: &Dentry) -> bool {
+    dentry.positive().is_none() && !hides_lower(dentry) && !dentry.needs_revalidation()
+}
+
+/// Remembers whether it is known that no lower layer shows anything under the name that the dentry has, or is about to
+/// get.
+pub(crate) fn set_nothing_below(dentry: &Dentry, is_known: bool) {
+    if is_known {
+        dentry.word().fetch_or(NOTHING_BELOW, Ordering::Relaxed);
+    } else {
+        dentry.word().fetch_and(!NOTHING_BELOW, Ordering::Relaxed);
+    }
+}
+
+/// Whether it is known that no lower layer shows anything under the name.
+pub(crate) fn has_nothing_below(dentry: &Dentry) -> bool {
+    dentry.word().load(Ordering::Relaxed) & NOTHING_BELOW != 0
 }

@@ -202,6 +202,10 @@ impl DirChange<'_> {
             real_new.filter(|_| what.clean_whiteout).map(ARef::from)
         };
         renaming.rename(self.c)?;
+        // The VFS gives the dentries each other's names when this returns.
+        let nothing_below = name::leaves_nothing_below(&new) || name::has_nothing_below(&new);
+        name::set_nothing_below(&old, overwrites && nothing_below);
+        name::set_nothing_below(&new, false);
         if let Some(whiteout) = whiteout {
             self.cleanup(old_upper_dir, &whiteout);
         }
