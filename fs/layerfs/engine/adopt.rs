@@ -82,7 +82,7 @@ impl Refusal {
     }
 }
 
-/// Makes `stat` what a copy by the mounter has, if an id of it means nothing to him; whether one does.
+/// Makes `stat` what a copy by the mounter has, if an id of it means nothing to him; returns whether one does.
 ///
 /// # Errors
 ///
@@ -108,7 +108,7 @@ pub(super) fn adopt(
     Ok(true)
 }
 
-/// The mode of what has another group.
+/// Returns the mode of what has another group.
 fn mode_without_group(mode: Mode) -> Mode {
     let bits = mode.permissions();
     let both = bits & OTHERS & (bits & GROUP) >> GROUP_SHIFT;
@@ -163,7 +163,7 @@ fn has_acl(c: &Override<'_>, lower: Path<'_>) -> bool {
         })
 }
 
-/// Whether something is there, or may be.
+/// Returns whether something is there, or may be.
 fn is_there<T>(result: Result<T>) -> bool {
     !result.is_err_and(|e| e == ENODATA || e == EOPNOTSUPP)
 }

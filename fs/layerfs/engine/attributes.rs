@@ -52,8 +52,8 @@ pub(crate) fn set_attributes(
 ) -> Result {
     let has_mode = stat.mode().file_type() != FileType::SYMLINK;
     if !stat.mode().has_any(Mode::SET_IDS) {
-        // All at once: one transaction of the filesystem instead of three. Not so with a set-group-ID
-        // bit: it would be lost if the mounter were not in that group.
+        // All are set at once, in one transaction of the filesystem instead of three. A set-group-ID bit is not set so:
+        // it would be lost if the mounter were not in that group.
         let mut all = Change::owner_of(stat).and_times_of(stat);
         if has_mode {
             all = all.and_mode(stat.mode());
@@ -66,15 +66,15 @@ pub(crate) fn set_attributes(
         Change::mode(stat.mode()).apply(c, writing, dentry)?;
     }
     Change::owner_of(stat).apply(c, writing, dentry)?;
-    // Not worth failing for.
+    // Times are not worth failing for.
     let _ = Change::times_of(stat).apply(c, writing, dentry);
     Ok(())
 }
 
 /// Copies extended attributes and access control lists, but not our own marks.
 ///
-/// What `from` has is asked for without the right to write to upper, and then written: some values at a
-/// time, so that however many there are, little memory is taken.
+/// What `from` has is asked for without the right to write to upper (`mnt_want_write()`), and then written, some values
+/// at a time, so that little memory is taken however many there are.
 ///
 /// # Errors
 ///
@@ -119,7 +119,7 @@ pub(crate) enum Rights {
 /// Attributes that were read, and are to be written.
 struct Batch<'n> {
     rights: Rights,
-    /// Values, one behind the other; what is behind `used` is room.
+    /// The values, one behind the other; what is behind `used` is room.
     bytes: KVVec<u8>,
     used: usize,
     attributes: KVVec<(&'n CStr, Value)>,
@@ -142,8 +142,8 @@ impl<'n> Batch<'n> {
         }
     }
 
-    /// Reads the values of the next names, in the place of those before; whether there are any. This asks
-    /// the layer that `from` is in.
+    /// Reads the values of the next names, in the place of those before; returns whether there are any. This asks the
+    /// layer that `from` is in.
     fn collect(
         &mut self,
         instance: &Instance,
@@ -187,7 +187,7 @@ impl<'n> Batch<'n> {
         Ok(!self.attributes.is_empty())
     }
 
-    /// Reads one value; `None`: it is gone, or not one to be copied.
+    /// Reads one value; returns `None` if it is gone, or is not one to be copied.
     fn read(
         &mut self,
         c: &Override<'_>,
@@ -226,7 +226,7 @@ impl<'n> Batch<'n> {
         Ok(())
     }
 
-    /// Writes them. This asks nobody but upper.
+    /// Writes what was collected. This asks nobody but upper.
     fn write(&self, c: &Override<'_>, writing: &WantWrite<'_>, to: &Real) -> Result {
         for (name, value) in &self.attributes {
             match value {
@@ -245,9 +245,9 @@ impl<'n> Batch<'n> {
     }
 }
 
-/// What it means that upper does not take an attribute. Who set it may do without; but not without what decides on
-/// access, except where upper has no attributes at all: there every object is without, and a program has fewer rights
-/// than it had.
+/// Decides what it means that upper does not take an attribute. Who set it may do without; but not without what decides
+/// on access, except where upper has no attributes at all: there every object is without, and a program has fewer
+/// rights than it had.
 fn left_behind(to: &Real, name: &CStr) -> Result {
     if !name.to_bytes().starts_with(b"security.") {
         return Ok(());
@@ -264,7 +264,7 @@ fn left_behind(to: &Real, name: &CStr) -> Result {
     Ok(())
 }
 
-/// What it means that the value of an attribute that was listed can't be read.
+/// Decides what it means that the value of an attribute that was listed can't be read.
 fn unread<T>(dentry: &Real, name: &CStr, why: Error) -> Result<Option<T>> {
     if why == ENODATA || why == EOPNOTSUPP {
         return Ok(None);
@@ -276,8 +276,8 @@ fn unread<T>(dentry: &Real, name: &CStr, why: Error) -> Result<Option<T>> {
     Err(why)
 }
 
-/// Whether an error of reading a capability says that it is none: it has no form that is known, so any user
-/// may have stored it, or it is of another user namespace. Either way it grants nothing here.
+/// Returns whether an error of reading a capability says that it is none: it has no form that is known, so any user may
+/// have stored it, or it is of another user namespace. Either way it grants nothing here.
 pub(super) fn is_invalid_capability(why: Error) -> bool {
     why == EINVAL || why == EOVERFLOW
 }

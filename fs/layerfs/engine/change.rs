@@ -72,8 +72,8 @@ fn lost_name(object: VfsLocked<'_, LayerFs>) {
     object.drop_name();
 }
 
-/// Whether an object is a directory merged of upper and lower ones, or in lower layers only: a name
-/// under which it is looked for in the lower layers belongs to it.
+/// Returns whether an object is a directory merged of upper and lower ones, or in lower layers only: a name under which
+/// it is looked for in the lower layers belongs to it.
 fn is_merged_or_lower(inode: &Inode) -> bool {
     let object = inode.data();
     let now = Now::of(object);
@@ -85,23 +85,23 @@ fn is_pure_upper(inode: &Inode) -> bool {
     object.lower().is_none() && !Now::of(object).has(Trait::MAY_HAVE_WHITEOUTS)
 }
 
-/// Whether an error of upper may be because a directory is not empty.
+/// Returns whether an error of upper may be because a directory is not empty.
 fn says_not_empty(e: Error) -> bool {
     e == ENOTEMPTY || e == EEXIST
 }
 
-/// Whether an object is in upper, and keeps the number of a lower one.
+/// Returns whether an object is in upper, and keeps the number of a lower one.
 fn has_origin(inode: &Inode) -> bool {
     Now::of(inode.data()).has_origin()
 }
 
-/// Whether a name is that of an object in upper.
+/// Returns whether a name is that of an object in upper.
 fn is_in_upper(dentry: &Dentry) -> bool {
     let positive = dentry.positive();
     positive.is_some_and(|d| Now::of(d.inode().data()).in_upper())
 }
 
-/// A directory was changed: its times are shown, its listing is made anew.
+/// Shows the times of a directory that was changed, and has its listing made anew.
 fn changed(instance: &Instance, dir: &Positive) {
     inode::refresh(instance, dir.inode());
     if let Some(listing) = dir.inode().data().listing() {
@@ -123,7 +123,7 @@ impl Hidden {
     ///
     /// # Errors
     ///
-    /// As [`listing::check_empty`].
+    /// The errors of [`listing::check_empty`].
     fn find(instance: &Instance, inode: &Inode) -> Result<Self> {
         Ok(Self {
             whiteouts: instance.as_mounter(|c| listing::check_empty(instance, c, inode.held()))?,
@@ -132,7 +132,7 @@ impl Hidden {
     }
 }
 
-/// What is needed for a change.
+/// What is needed for a change of a directory.
 #[derive(Clone, Copy)]
 struct DirChange<'a> {
     instance: &'a Instance,
@@ -228,7 +228,7 @@ impl DirChange<'_> {
             } else {
                 self.cleanup(upper_dir, &made);
             }
-            // What is said of the name, that it hides lower ones, was of the object.
+            // What was remembered of the name, that it hides lower ones, was said of that object.
             name.forget();
         })
     }
@@ -246,15 +246,16 @@ impl DirChange<'_> {
         let made = creating.create(self.c, what)?;
         let is_merged = Now::of(name.directory().inode().data()).is_merged();
         if is_merged && made.is_dir() && !self.instance.allows_offline_changes() {
-            // It would be so without: this saves looking further down.
+            // There is nothing in the lower layers to be merged with it, with or without the mark, which saves looking
+            // there.
             let marked = self.mark(&made, Mark::Opaque, b"y", EIO);
             name::set_hides_lower(&name, marked.is_ok());
         }
         Ok(made)
     }
 
-    /// In the place of a whiteout a new object must be opaque as a directory, and there at once: it is
-    /// prepared in the work directory.
+    /// Makes a new object in the place of a whiteout. A directory must be opaque there, and whatever is new must be
+    /// there at once: so it is prepared in the work directory.
     fn create_over_whiteout(
         &self,
         name: Named<'_, LayerFs>,
@@ -347,7 +348,7 @@ impl DirChange<'_> {
         Ok(empty)
     }
 
-    /// Whether `real` is what the stack has in upper under a name, or what it was replaced by.
+    /// Returns whether `real` is what the stack has in upper under a name, or what it was replaced by.
     fn matches(&self, dentry: &Dentry, real: Option<&Real>, replaced: Option<&Real>) -> bool {
         let Some(real) = real else { return false };
         match replaced {
@@ -391,7 +392,8 @@ impl DirChange<'_> {
         result
     }
 
-    /// What a directory was replaced by, if it has whiteouts: now, or when this was tried before.
+    /// Replaces a directory that has whiteouts, unless that was done when this was tried before; returns what it was
+    /// replaced by.
     fn clear_if_needed<'h>(
         &self,
         name: Named<'_, LayerFs>,
@@ -432,7 +434,7 @@ pub(crate) fn create(
     name.instantiate(made)
 }
 
-/// Makes a file without a name; gives its inode, and the real file that is open.
+/// Makes a file without a name (`O_TMPFILE`); returns its inode, and the real file that is open.
 ///
 /// # Errors
 ///
@@ -513,7 +515,7 @@ pub(crate) fn link(
 ///
 /// # Errors
 ///
-/// `ENOTEMPTY`; `EROFS`; `ESTALE`: upper was changed behind our back. `ENOSPC`: for the whiteout. …
+/// `ENOTEMPTY`; `EROFS`; `ESTALE`: upper was changed behind our back. `ENOSPC`: there is no room for the whiteout. …
 pub(crate) fn remove(
     instance: &Instance,
     name: Named<'_, LayerFs>,
@@ -529,7 +531,8 @@ pub(crate) fn remove(
         hidden = Hidden::find(instance, inode)?;
     }
     copy_up::copy_up(instance, dir, Need::Metadata)?;
-    // It is not copied up while it is removed.
+    // A copy-up in another task takes the lock of the object too: so the object is not copied up while it is removed,
+    // and later its copy gets no name.
     let _lock = inode.data().lock(dir.super_block().stack_depth())?;
     loop {
         let removed = with_change(instance, |job| {
@@ -556,7 +559,7 @@ pub(crate) fn remove(
     Ok(())
 }
 
-/// Whether something would come to light in the lower layers if the name of an object were gone from upper.
+/// Returns whether something would come to light in the lower layers if the name of an object were gone from upper.
 fn is_lower_positive(instance: &Instance, name: Named<'_, LayerFs>) -> bool {
     if !is_in_upper(&name) {
         return true;

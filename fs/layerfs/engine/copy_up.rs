@@ -2,11 +2,12 @@
 
 //! Copying objects from the lower layers to the upper one, before they are changed.
 //!
-//! An object is prepared where nobody sees it (without a name, or in the work directory), with its data
-//! first and all of its attributes then, and gets its name by one link or rename. One task does that for an
-//! object, others wait. Parents come before children. A crash leaves either nothing in upper or the
-//! whole object, and leftovers in the work directory that the next mount removes. What was removed
-//! while somebody has it open gets no name again: its copy is removed too, and lives as long as it does.
+//! An object is prepared where nobody sees it (without a name, or in the work directory), with its data first and all
+//! of its attributes then, and gets its name by one link or rename. One task does that for an object; others, who want
+//! to copy it up too or to remove it, wait for the lock of the object ([`Claim`]). Parents come before children. A
+//! crash leaves either nothing in upper or the whole object, and leftovers in the work directory that the next mount
+//! removes. What was removed while somebody has it open gets no name again: its copy is removed too, and lives as long
+//! as it does.
 
 #![forbid(unsafe_code)]
 
@@ -75,7 +76,7 @@ pub(crate) enum Need {
 }
 
 impl Need {
-    /// How messages call it.
+    /// Returns how messages call it.
     fn name(self) -> &'static str {
         match self {
             Self::Metadata => "the object with its attributes",
@@ -85,7 +86,7 @@ impl Need {
     }
 }
 
-/// Whether that is so already.
+/// Returns whether upper has already what is needed.
 fn is_done(dentry: &Positive, need: Need) -> bool {
     let now = Now::of(dentry.inode().data());
     now.in_upper() && (need == Need::Metadata || !dentry.inode().is_regular() || !now.is_metacopy())
@@ -116,7 +117,7 @@ fn copy_up_path(instance: &Instance, dentry: &Positive, need: Need) -> Result {
             instance.as_mounter(|c| copy_up_one(instance, c, None, dentry, need))?;
             continue;
         }
-        // The topmost that is not in upper yet.
+        // This becomes the topmost directory that is not in upper yet.
         let mut next = ARef::from(dentry);
         let mut parent = next.parent();
         while !Now::of(parent.inode().data()).in_upper() {
@@ -142,11 +143,11 @@ struct CopyUp<'a> {
     upper: &'a Upper,
     access: &'a WriteAccess<'a>,
     dentry: &'a Positive,
-    /// It is nobody else's to change.
+    /// The lock of the object, which keeps everybody else from changing it.
     claim: &'a Claim<'a>,
     /// Where it is copied from.
     lower: Path<'a>,
-    /// Where it gets its name; `None`: it was removed, and has none.
+    /// Where it gets its name; `None` if it was removed, and has none.
     place: Option<Place<'a>>,
     stat: &'a Stat,
     /// It belongs to the mounter from now on, as its owner means nothing to him.
@@ -164,7 +165,8 @@ struct Place<'a> {
     name: &'a [u8],
 }
 
-/// Copies up one object, whose directory is in upper, unless it is done or removed when its turn comes.
+/// Copies up one object, whose directory is in upper, unless another task has copied it up or removed it before this
+/// one has its lock.
 fn copy_up_one(
     instance: &Instance,
     c: &Override<'_>,
@@ -181,7 +183,7 @@ fn copy_up_one(
         .write_parts(|access| copy_up_by(instance, c, access, parent, dentry, need))
 }
 
-/// The directory of upper that an object of the stack is in there.
+/// Returns the directory of upper that stands for `dir`, a directory of the stack.
 pub(super) fn upper_of<'a>(instance: &'a Instance, dir: &'a Positive) -> Result<&'a Real> {
     Ok(Now::of(dir.inode().held())
         .upper_path(instance)
@@ -219,11 +221,11 @@ fn copy_up_by(
     vfs::pause::at(c"copy_up_waits");
     let claim = object.get().lock(depth)?;
     if is_done(dentry, need) {
-        // Somebody was faster.
+        // Another task has copied it up while this one waited for the lock of the object.
         return Ok(());
     }
     if parent.is_some() && name::was_removed(dentry) {
-        // By who held the lock meanwhile: its copy gets no name.
+        // The task that held the lock of the object meanwhile has removed it: its copy gets no name.
         return Ok(());
     }
     vfs::debug!(
@@ -232,7 +234,8 @@ fn copy_up_by(
         instance.layer_name(lower),
         need.name()
     );
-    // Renaming it takes copying it up first: the name does not change meanwhile.
+    // A rename in another task copies the object up first, and waits for its lock, which is held here: so the name does
+    // not change meanwhile.
     dentry.with_name(|name| {
         let place = parent.zip(upper_dir).map(|(parent, upper_dir)| Place {
             parent,
@@ -281,7 +284,8 @@ impl CopyUp<'_> {
         } else {
             self.in_work(origin)?;
         }
-        // A listing that did not see it yet may have taken the mark away meanwhile.
+        // A reader of the directory whose listing was made before the copy got its name may have erased the mark
+        // meanwhile (`clear_impure()`), as no lock of a copy-up keeps it out.
         self.set_parent_impure();
         Ok(())
     }
@@ -294,13 +298,13 @@ impl CopyUp<'_> {
         }
     }
 
-    /// It is about to get its name in upper, whose directory is locked. Until it is published lookups of the name
-    /// wait, or start over.
+    /// Says that the copy is about to get its name in upper, whose directory is locked. Until the publication ends,
+    /// other tasks that look up the name wait for it, or start over.
     fn begin_publication(&self) -> Result<Publication<'_>> {
         self.instance.publications.begin(self.dentry)
     }
 
-    /// From now on everybody sees it in upper.
+    /// Shows the copy in upper: from now on everybody finds it there.
     fn publish(&self, made: ARef<Real>) {
         vfs::pause::at(c"copy_up_linked");
         let inode = self.dentry.inode();
@@ -314,8 +318,9 @@ impl CopyUp<'_> {
             self.dentry.set_needs_revalidation();
         }
         if !inode.is_dir() && !self.leads_to_lower.get() {
-            // Another name of the copy would not lead to the lower object, and so not here. Before it is shown, as
-            // such a name may be made from then on.
+            // Another name of the copy would not lead to the lower object, and so not to this inode. The inode is
+            // hashed by the copy before that is shown, as `link(2)` in another task may make such a name from then on,
+            // and takes no lock of this object.
             inode.hash_by(made.inode().key());
         }
         vfs::pause::at(c"copy_up_hashed");
@@ -342,7 +347,7 @@ impl CopyUp<'_> {
             && (self.dentry.inode().is_regular() || self.dentry.inode().is_dir())
     }
 
-    /// A regular file: made without a name, and linked when it is whole.
+    /// Copies a regular file up: it is made without a name (`O_TMPFILE`), and linked when it is whole.
     fn without_name(&self, origin: Option<&[u8]>) -> Result {
         let work = self.upper.work()?;
         let file = self.c.to_copy_up(self.dentry, |c| {
@@ -368,7 +373,7 @@ impl CopyUp<'_> {
         Ok(())
     }
 
-    /// Anything: made in the work directory, and renamed when it is whole.
+    /// Copies up an object of any type: it is made in the work directory, and renamed when it is whole.
     fn in_work(&self, origin: Option<&[u8]>) -> Result {
         let format = self.stat.mode().file_type();
         let target;
@@ -388,7 +393,7 @@ impl CopyUp<'_> {
         })?;
         let _publication = self.finish_in_work(&temp, origin)?;
         if self.place.is_none() {
-            // Its copy is removed as it was.
+            // The copy is removed as the object was.
             self.publish(temp.object());
         } else {
             self.publish(temp.published());
@@ -396,7 +401,7 @@ impl CopyUp<'_> {
         Ok(())
     }
 
-    /// Where a symbolic link points. Some filesystems can't keep one that points to nothing.
+    /// Returns where a symbolic link points. Some filesystems can't keep one that points to nothing.
     fn link_target(&self) -> Result<CString> {
         let target = symlink::target_copy(self.c, self.lower.dentry())?;
         if target.is_empty() {
@@ -417,7 +422,7 @@ impl CopyUp<'_> {
     ) -> Result<Option<Publication<'_>>> {
         let path = self.in_upper(temp)?;
         if temp.is_regular() && self.has_data() {
-            // Data before attributes: writing would take capabilities away.
+            // Data is copied before attributes, as writing would take capabilities away.
             let file = OwnedFile::open_data(self.c, path, true)?;
             if self.copy_data(&file)? == Copied::Written && !self.syncs_metadata() {
                 self.sync_data(&file)?;
@@ -436,10 +441,10 @@ impl CopyUp<'_> {
             Ends::Object(temp, place.name),
             RenameFlags::NONE,
         )
-        // Somebody else was in the work directory.
+        // Somebody else has changed something in the work directory.
         .map_err(|_| EIO)?;
         if renaming.new().positive().is_some() {
-            // It was removed meanwhile: this would bring it back.
+            // Somebody has put something there behind our back: this would replace it.
             return Err(Stale::NameIsTaken.refuse(self.dentry));
         }
         let publication = self.begin_publication()?;
@@ -447,12 +452,12 @@ impl CopyUp<'_> {
         Ok(Some(publication))
     }
 
-    /// The path of an object in upper.
+    /// Returns the path of an object in upper.
     fn in_upper<'a>(&'a self, dentry: &'a Real) -> Result<Path<'a>> {
         Path::new(self.upper.mount.get(), dentry)
     }
 
-    /// Whether there is data to be copied.
+    /// Returns whether there is data to be copied.
     fn has_data(&self) -> bool {
         self.stat.size() > 0 && self.metacopy.is_none()
     }
@@ -531,8 +536,8 @@ impl CopyUp<'_> {
         }
     }
 
-    /// Writes what the copy was made from; gives whether it is there. It keeps the inode number. On a
-    /// directory it says as well that whiteouts may be in it, which must not be forgotten.
+    /// Writes what the copy was made from; returns whether it is there. It keeps the inode number. On a directory it
+    /// says as well that whiteouts may be in it, which must not be forgotten.
     fn write_origin(&self, writing: &WantWrite<'_>, temp: &Real, origin: &[u8]) -> Result<bool> {
         let marked = self.marked(writing, temp);
         if !temp.is_dir() {
@@ -540,7 +545,7 @@ impl CopyUp<'_> {
         }
         match marked.write(Mark::Origin, origin, EOPNOTSUPP) {
             Ok(()) => Ok(true),
-            // Upper can't keep it of anything.
+            // Upper can't keep an origin on any object.
             Err(e) if e == EPERM || e == EOPNOTSUPP => Ok(false),
             Err(e) => Err(e),
         }
@@ -583,7 +588,7 @@ impl CopyUp<'_> {
         let now = Now::of(self.dentry.inode().held());
         let upper = now.upper_path(self.instance).ok_or(EIO)?;
         let capability = if self.has_data() {
-            // Writing takes capabilities away, and here that is not meant.
+            // Writing takes capabilities away, which nobody has asked for here.
             let capability = self.capability_of(upper)?;
             let file = OwnedFile::open_data(self.c, upper, true)?;
             if self.copy_data(&file)? == Copied::Written {
@@ -619,7 +624,7 @@ impl CopyUp<'_> {
         Ok(())
     }
 
-    /// The capability of a file in upper, if it has one that grants anything.
+    /// Returns the capability of a file in upper, if it has one that grants anything.
     fn capability_of(&self, upper: Path<'_>) -> Result<Option<KVVec<u8>>> {
         match xattr::get_whole(self.c, upper, attributes::CAPABILITY) {
             Err(e) if attributes::is_invalid_capability(e) => {

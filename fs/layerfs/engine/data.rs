@@ -23,7 +23,7 @@ use vfs::Held;
 use vfs::Override;
 use vfs::Path;
 
-/// Where the data is, found and checked.
+/// Returns where the data is, after it was found and checked.
 ///
 /// # Errors
 ///
@@ -37,7 +37,8 @@ pub(crate) fn path<'a>(instance: &'a Instance, inode: &'a Inode) -> Result<Path<
     now.data_path(instance).ok_or(EIO)
 }
 
-/// The data of what is a metacopy file `now`. (If its data comes to upper meanwhile, it is the same data.)
+/// Returns the data of what is a metacopy file `now`. (If another task copies the data to upper meanwhile, it is the
+/// same data.)
 #[cold]
 fn prepare<'a>(
     instance: &'a Instance,
@@ -46,7 +47,8 @@ fn prepare<'a>(
 ) -> Result<Path<'a>> {
     instance.as_mounter(|c| {
         if now.data_path(instance).is_none() {
-            // One looks, others wait.
+            // One task looks for the data while it holds the lock of the object; others wait for the lock, and find it
+            // known.
             let _claim = now.object().get().lock(inode.super_block().stack_depth())?;
             if now.data_path(instance).is_none() {
                 lookup::find_lazy_data(instance, c, &now.object())?;
@@ -70,8 +72,8 @@ pub(crate) fn revalidate_names(inode: &Inode) {
     }
 }
 
-/// The mark of a copy of a file that has its metadata alone: with the digest of the data, where digests are checked.
-/// `None`: the data has to be copied too, as metacopies are not made, or only of what has a digest.
+/// Returns the mark of a copy of a file that has its metadata alone: with the digest of the data, where digests are
+/// checked. It is `None` where the data has to be copied too, as metacopies are not made, or only of what has a digest.
 ///
 /// # Errors
 ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! From where an object was found to its inode.
+//! Getting from the places where an object was found to its inode.
 
 #![forbid(unsafe_code)]
 
@@ -70,13 +70,14 @@ pub(crate) fn read_marks(
     })
 }
 
-/// Whether a layer has to be asked for the marks of an object: not for what is no directory, and in lower layers only.
+/// Returns whether a layer has to be asked for the marks of an object: not for what is no directory, and in lower
+/// layers only.
 fn has_marks(found: &Object) -> bool {
     let real = Now::of(found).real();
     Now::of(found).in_upper() || real.is_ok_and(|real| real.inode().is_dir())
 }
 
-/// What has the number of an object: where it is topmost, or (`by_lower`) what it stands for.
+/// Returns what has the number of an object: where it is topmost, or (`by_lower`) what it stands for.
 fn numbered(found: Held<'_, Object>, by_lower: bool) -> Result<Held<'_, PinnedDentry>> {
     found
         .and_then(|object| match object.lower() {
@@ -86,7 +87,7 @@ fn numbered(found: Held<'_, Object>, by_lower: bool) -> Result<Held<'_, PinnedDe
         .ok_or(EIO)
 }
 
-/// Whether the inode of an object stands for the lower object: so that the number stays when it is copied up.
+/// Returns whether the inode of an object stands for the lower object: so that the number stays when it is copied up.
 /// The names of a hard link don't stay together then.
 fn stands_for_lower(instance: &Instance, found: &Object) -> bool {
     let Some(lower) = found.lower() else {
@@ -95,13 +96,13 @@ fn stands_for_lower(instance: &Instance, found: &Object) -> bool {
     instance.upper.is_none() || stays_one(lower.inode().is_dir(), lower.inode().nlink())
 }
 
-/// Whether a lower object with so many names stays one object when it is copied up: the copy stands for it then, has
-/// its inode and keeps its number. The names of a hard link come apart.
+/// Returns whether a lower object with so many names stays one object when it is copied up: the copy stands for it
+/// then, has its inode and keeps its number. The names of a hard link come apart.
 pub(crate) fn stays_one(is_dir: bool, nlink: u32) -> bool {
     is_dir || nlink <= 1
 }
 
-/// The number that `stat(2)` shows of an object that was found.
+/// Returns the number that `stat(2)` shows of an object that was found.
 pub(crate) fn ino_of_found(
     sb: &SuperBlock,
     instance: &Instance,
@@ -124,7 +125,7 @@ pub(crate) fn ino_of_found(
     Some(ino::compose(real, fsid, instance.xino).unwrap_or(real))
 }
 
-/// The number that `stat(2)` shows of an inode, where all layers share a device number.
+/// Returns the number that `stat(2)` shows of an inode, where all layers share a device number.
 pub(crate) fn shown_ino(instance: &Instance, inode: &Inode) -> Option<u64> {
     let object = inode.data();
     let now = Now::of(object);
@@ -143,7 +144,7 @@ pub(crate) fn shown_ino(instance: &Instance, inode: &Inode) -> Option<u64> {
     Some(ino::compose(real, fsid, instance.xino).unwrap_or(real))
 }
 
-/// The inode of an object: the one it has while it is cached, or a new one.
+/// Returns the inode of an object: the one it has while it is cached, or a new one.
 ///
 /// # Errors
 ///
@@ -163,8 +164,8 @@ pub(crate) fn get(
     }
     let known_as = Held::unshared(&mut found);
     let key = numbered(known_as, by_lower)?.inode().key();
-    // Whoever looks for a new inode before it is set up waits, and can't be killed. So the layers are asked before
-    // there is one; if it is there already, they need not be.
+    // Another task that looks up an inode that is not set up yet (`I_NEW`) waits, and can't be killed. So the layers
+    // are asked before there is one; if it is there already, they need not be.
     if has_marks(&known_as) {
         if let Some(inode) = sb.cached(key).filter(|inode| !is_outdated(inode, known_as)) {
             return compare(inode, known_as, by_lower);
@@ -185,8 +186,8 @@ pub(crate) fn get(
     }
 }
 
-/// Whether an inode that is cached stands on what its layers say is no more. Who has it may keep it; a lookup needs
-/// another.
+/// Returns whether an inode that is cached stands on what its layers say is no more. Who has it may keep it; a lookup
+/// needs another.
 fn is_outdated(inode: &Inode, found: Held<'_, Object>) -> bool {
     let now = Now::of(inode.held());
     if !now.is_outdated() {
@@ -201,7 +202,7 @@ fn is_outdated(inode: &Inode, found: Held<'_, Object>) -> bool {
                 pin.inode().key() == other.inode().key()
                     && (core::ptr::eq(known, other.dentry()) || !known.is_unhashed())
             }
-            // Data that was found lazily.
+            // This is data that was found lazily.
             None => !inode.is_dir() && !known.is_unhashed(),
         }
     };
@@ -209,8 +210,8 @@ fn is_outdated(inode: &Inode, found: Held<'_, Object>) -> bool {
     !(known.all(|(pin, _)| is_same(pin)) && found.next().is_none())
 }
 
-/// The inode of an object that was just made in upper, under `name` if it has one. It is not asked for marks: only
-/// the stack writes them, and there is no inode of it before this.
+/// Returns the inode of an object that was just made in upper, under `name` if it has one. It is not asked for marks:
+/// only the stack writes them, and there is no inode of it before this.
 ///
 /// # Errors
 ///
@@ -231,7 +232,7 @@ pub(crate) fn get_made(
     }
 }
 
-/// The inode that is cached, if it is in the places that were found.
+/// Returns the inode that is cached, if it is in the places that were found.
 ///
 /// # Errors
 ///
@@ -251,19 +252,19 @@ fn compare(
     }))
 }
 
-/// Whether a cached inode is in the places that were found.
+/// Returns whether a cached inode is in the places that were found.
 fn agrees(inode: &Inode, found: &Object) -> bool {
     let lower = |object: &Object| object.lower().map(|pin| pin.inode().key());
     let upper = |object: &Object| Now::of(object).upper().map(|pin| pin.inode().key());
     let (known_lower, known_upper) = (lower(inode.data()), upper(inode.data()));
     let same = |found: Option<_>, known| {
-        // Of a file, what it was copied up from may not be found, nor where its copy is.
+        // What a file was copied up from may not be found, nor where its copy is.
         found == known || found.is_none() && !inode.is_dir()
     };
     same(lower(found), known_lower) && same(upper(found), known_upper)
 }
 
-/// The inode of the root directory: it is merged whatever the layers say. Its marks were read before: here no
+/// Returns the inode of the root directory: it is merged whatever the layers say. Its marks were read before: here no
 /// layer is asked.
 ///
 /// # Errors

@@ -44,12 +44,12 @@ use vfs::Held;
 use vfs::Override;
 use vfs::Path;
 
-/// Reads a merged directory, which will take about `room`. `open`: that of one layer, at any position,
+/// Reads a merged directory, which will take about `room`. `open` is the open directory of one layer, at any position,
 /// which nobody else reads.
 ///
 /// # Errors
 ///
-/// `EINTR`: the task is being killed. `ENOMEM`; `EOVERFLOW`: too many names; what a layer gives.
+/// `EINTR`: the task is being killed. `ENOMEM`; `EOVERFLOW`: there are too many names; the errors of a layer.
 pub(crate) fn read(
     instance: &Instance,
     c: &Override<'_>,
@@ -74,12 +74,12 @@ pub(crate) fn read(
 pub(crate) struct Whiteouts(Option<(Arena, u32)>);
 
 impl Whiteouts {
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.iter().next().is_none()
     }
 
-    /// Their names.
+    /// Returns their names.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let records = self.0.iter().flat_map(|(arena, end)| {
             let of_upper = |(at, ..): &(u32, Entry<'_>, Fate)| at < end;
@@ -89,11 +89,11 @@ impl Whiteouts {
     }
 }
 
-/// Checks that nothing is shown in a directory; gives the whiteouts that upper has in it.
+/// Checks that nothing is shown in a directory; returns the whiteouts that upper has in it.
 ///
 /// # Errors
 ///
-/// `ENOTEMPTY`. As [`read`].
+/// `ENOTEMPTY`; the errors of [`read`].
 pub(crate) fn check_empty(
     instance: &Instance,
     c: &Override<'_>,
@@ -107,7 +107,7 @@ pub(crate) fn check_empty(
     Ok(Whiteouts(Some((merge.arena, merge.end_of_upper))))
 }
 
-/// For how many suspects room is made when the first is there.
+/// The number of suspects that room is made for when the first is there.
 const FIRST_SUSPECTS: usize = 16;
 
 struct Merge<'a> {
@@ -176,8 +176,8 @@ impl<'a> Merge<'a> {
     ) -> Result {
         let path = layer.path;
         let mut opened;
-        // Moved also where it is at its beginning: filesystems note then which names are there. Some
-        // of FUSE can't be moved.
+        // It is moved also where it is at its beginning: filesystems note then which names are there. Some of FUSE
+        // can't be moved.
         let reusable = open.and_then(|dir| dir.seek_dir(0, Whence::SET).is_ok().then_some(dir));
         let dir = match reusable {
             Some(dir) => dir,
@@ -214,7 +214,7 @@ impl<'a> Merge<'a> {
             let Some(entry) = self.arena.get(suspect) else {
                 continue;
             };
-            // One that can't be looked at is shown, as it is there.
+            // An entry that can't be looked at is shown, as it is there.
             task::check_killed()?;
             let found = match path.dentry().lookup_killable(c, path.mount(), entry.name) {
                 Ok(Some(found)) => found,
@@ -313,7 +313,7 @@ fn append(records: &mut KVVec<u32>, record: u32) -> Result {
     Ok(records.push_within_capacity(record)?)
 }
 
-/// Gives what an entry of this type may turn out to be.
+/// Returns what an entry of this type may turn out to be.
 #[inline]
 pub(crate) fn whiteout_type(kind: Type) -> whiteout::EntryType {
     match kind {
@@ -327,15 +327,15 @@ pub(crate) fn whiteout_type(kind: Type) -> whiteout::EntryType {
 /// A directory of a layer that is being read.
 struct LayerDir<'a> {
     path: Path<'a>,
-    /// By which filesystem's number its entries are numbered; else they keep the numbers they have.
+    /// The number of the filesystem by which its entries are numbered; `None` if they keep the numbers they have.
     numbers: Option<u32>,
     /// Empty regular files may be whiteouts.
     marked: bool,
     is_lowest: bool,
 }
 
-/// The number that `stat(2)` shows of an entry of `dir`, if it can be looked up. Leaves nothing in the dentry
-/// cache.
+/// Returns the number that `stat(2)` shows of an entry of `dir`, if it can be looked up. This leaves nothing in the
+/// dentry cache.
 pub(crate) fn shown_ino(
     instance: &Instance,
     c: &Override<'_>,
@@ -366,7 +366,7 @@ struct NameTable<'a> {
 }
 
 impl<'a> NameTable<'a> {
-    /// One that makes room for so many names when the first is there.
+    /// Makes a table that gets room for so many names when the first is there.
     fn new(key: &'a HashKey, names: usize) -> Self {
         Self {
             slots: KVVec::new(),
@@ -382,8 +382,9 @@ impl<'a> NameTable<'a> {
         self.used == 0
     }
 
-    /// Something of a name that is told faster than its hash: the word and the bit in `kinds`. Names of different
-    /// kinds are different. Who makes names can choose their kinds, and wins nothing by it: the hash of those is asked.
+    /// Returns something of a name that is told faster than its hash: the word and the bit in `kinds`. Names of
+    /// different kinds are different. Who makes names can choose their kinds, and wins nothing by it: the hash of those
+    /// is asked.
     #[inline]
     fn kind(name: &[u8]) -> (usize, u64) {
         let first = name.first().copied().unwrap_or(0);
@@ -393,7 +394,7 @@ impl<'a> NameTable<'a> {
         (usize::from(kind >> 6), 1 << (kind & 63))
     }
 
-    /// Whether a name can be among those that were added.
+    /// Returns whether a name can be among those that were added.
     #[inline]
     fn may_have(&self, name: &[u8]) -> bool {
         let (word, bit) = Self::kind(name);
@@ -405,7 +406,7 @@ impl<'a> NameTable<'a> {
         self.key.hash(name)
     }
 
-    /// The place of a name: where it is, or the empty one where it would be.
+    /// Returns the place of a name: where it is, or the empty one where it would be.
     #[inline]
     fn probe(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<usize> {
         let mask = self.slots.len().checked_sub(1)?;

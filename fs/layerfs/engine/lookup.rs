@@ -2,8 +2,8 @@
 
 //! Finding a name in the layers: in upper first, then in the lower ones from the top.
 //!
-//! What is done in one layer is in [`walk`](super::walk). Rules: "Directories", "whiteouts and opaque
-//! directories", "renaming directories" and "Metadata only copy up" in
+//! What is done in one layer is in [`walk`](super::walk). The rules are in the sections "Directories", "whiteouts and
+//! opaque directories", "renaming directories" and "Metadata only copy up" of
 //! `Documentation/filesystems/overlayfs.rst`.
 
 #![forbid(unsafe_code)]
@@ -36,7 +36,7 @@ use vfs::PinnedDentry;
 
 /// What a lookup comes to.
 pub(crate) struct Outcome {
-    /// What was found, if anything was: not in an inode yet.
+    /// What was found, if anything was; it is not in an inode yet.
     pub(crate) found: Option<Object>,
     /// Upper hides what the lower layers have: by a whiteout, or an opaque directory.
     pub(crate) upper_hides: bool,
@@ -46,9 +46,9 @@ pub(crate) struct Outcome {
 ///
 /// # Errors
 ///
-/// `EPERM`: a redirect or a metacopy file was met that the mount does not follow. `EIO`: a metacopy file
-/// without data. `EINVAL`: an invalid redirect. `ELOOP`: a layer within another. `EREMOTE`: something that can't be
-/// stood on. `ESTALE`: a directory of a layer ignores case. What a layer gives.
+/// `EPERM`: a redirect or a metacopy file was met that the mount does not follow. `EIO`: a metacopy file without data.
+/// `EINVAL`: an invalid redirect. `ELOOP`: a layer within another. `EREMOTE`: something that can't be stood on.
+/// `ESTALE`: a directory of a layer ignores case. The errors of a layer.
 pub(crate) fn lookup(
     instance: &Instance,
     c: &Override<'_>,
@@ -112,7 +112,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// What a file in upper was copied up from, if that can be found.
+    /// Returns what a file in upper was copied up from, if that can be found.
     fn find_origin(&self) -> Result<Option<PinnedDentry>> {
         match &self.upper {
             Some(upper) if self.walk.met != Met::Directory => {
@@ -127,7 +127,7 @@ impl<'a> Search<'a> {
         let instance = self.instance;
         let mut dirs = self.parent;
         let mut from_root = false;
-        // Which place of `dirs` is next, and which layer: of the root, each place is that of one layer.
+        // `i` is the place of `dirs` that is next, `next` the layer: of the root, each place is that of one layer.
         let (mut i, mut next) = (0, 0usize);
         loop {
             if !from_root && self.walk.begins_at_root() {
@@ -165,7 +165,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// It was found in lower layer `index`.
+    /// Keeps what was found in lower layer `index`.
     fn keep(&mut self, found: ARef<Real>, index: u32, purpose: Purpose) -> Result {
         let is_first = self.lowers.is_empty();
         if is_first && purpose != Purpose::Number && self.walk.met == Met::Directory {
@@ -181,7 +181,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// What all that comes to.
+    /// Makes an object of all that was found.
     fn finish(
         mut self,
         upper_is_metacopy: bool,
@@ -222,7 +222,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Whether a lower layer has something under the name of an entry of the directory `parent`.
+/// Returns whether a lower layer has something under the name of an entry of the directory `parent`.
 pub(crate) fn is_in_lower(
     instance: &Instance,
     c: &Override<'_>,
@@ -251,7 +251,7 @@ pub(crate) fn is_in_lower(
 ///
 /// # Errors
 ///
-/// `ENOENT`: no layer has it. What a layer gives. After a message, in either case.
+/// `ENOENT`: no layer has it. The errors of a layer. Either comes after a message.
 pub(crate) fn find_lazy_data(instance: &Instance, c: &Override<'_>, object: &Object) -> Result {
     let Some(path) = object.lazy_path() else {
         return Ok(());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! How it is done: finding an object in the layers, making its inode, merging a directory's names.
+//! The engine does what the operations ask for: it finds an object in the layers, makes its inode, merges the names of
+//! a directory, copies up and changes.
 
 #![forbid(unsafe_code)]
 

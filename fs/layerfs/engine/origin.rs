@@ -29,11 +29,12 @@ use vfs::PinnedDentry;
 
 /// Finds the origin of an object in upper.
 ///
-/// `None`: it has none, or it can't be found.
+/// The result is `None` if it has none, or it can't be found.
 ///
 /// # Errors
 ///
-/// `ENOMEM`, `EINTR`: not now. That a layer can't look for it is none, as it is needed for a number alone.
+/// `ENOMEM`, `EINTR`: it can't be looked for now. That a layer can't look for it is no error, as it is needed for a
+/// number alone.
 pub(crate) fn find(
     instance: &Instance,
     c: &Override<'_>,
@@ -82,7 +83,7 @@ pub(crate) fn find(
 /// Room for an origin as it is written.
 pub(crate) type OriginBuf = [u8; format::handle::MAX_LEN];
 
-/// The origin as it is written on a copy of `lower`; empty where lower objects can't be found by handles, or
+/// Returns the origin as it is written on a copy of `lower`; empty where lower objects can't be found by handles, or
 /// none can be made of this one.
 pub(crate) fn encode<'b>(instance: &Instance, lower: &Real, room: &'b mut OriginBuf) -> &'b [u8] {
     let sb = lower.super_block();
@@ -108,7 +109,7 @@ pub(crate) fn encode<'b>(instance: &Instance, lower: &Real, room: &'b mut Origin
 const PADDING: usize = 3;
 
 /// Writes what identifies an object: the handle of the lower object that it stands for or was made of, else of what is
-/// in upper; so it stays when the object is copied up, as its number does. Gives the length, a multiple of four.
+/// in upper; so it stays when the object is copied up, as its number does. Returns the length, a multiple of four.
 pub(crate) fn identify(inode: &Inode, room: &mut [u8]) -> Option<usize> {
     let instance = inode.super_block().data();
     let object = inode.held();
@@ -139,13 +140,13 @@ pub(crate) fn identify(inode: &Inode, room: &mut [u8]) -> Option<usize> {
     Some(len.saturating_add(PADDING))
 }
 
-/// Whether [`find`] finds `lower` by the origin `value`.
+/// Returns whether [`find`] finds `lower` by the origin `value`.
 pub(crate) fn is_found(instance: &Instance, lower: &PinnedDentry, value: &[u8]) -> bool {
     let layer = instance.lower_of(lower);
     !value.is_empty() && layer.is_ok_and(|layer| is_told_apart(instance, layer))
 }
 
-/// Whether [`find`] finds what an object in upper was copied up from by the origin that is written on it.
+/// Returns whether [`find`] finds what an object in upper was copied up from by the origin that is written on it.
 ///
 /// # Errors
 ///
@@ -161,7 +162,7 @@ pub(super) fn leads_to_lower(
     Ok(found.is_some_and(|pin| Some(pin.inode().key()) == lower))
 }
 
-/// Whether the UUID says which filesystem a layer is on.
+/// Returns whether the UUID says which filesystem a layer is on.
 fn is_told_apart(instance: &Instance, layer: &Layer) -> bool {
     let filesystem = instance.filesystems.get(layer.fsid as usize);
     layer.fsid == 0 || filesystem.is_none_or(|fs| !fs.ambiguous)
@@ -194,7 +195,7 @@ pub(crate) fn add_missing(
     let mut room = [0; format::handle::MAX_LEN];
     let value = encode(instance, lower, &mut room);
     let Some(writing) = mount.try_write() else {
-        // Upper has become read-only, or is frozen: nothing is lost without.
+        // Upper has become read-only, or is frozen: nothing is lost without the mark.
         return;
     };
     let marked = Marked {

@@ -69,7 +69,7 @@ impl Stale {
         }
     }
 
-    /// Says why `name` can't be dealt with, and is the error for it.
+    /// Says why `name` can't be dealt with, and returns the error for it.
     #[cold]
     pub(crate) fn refuse(self, name: &Dentry) -> Error {
         if is_news(self as u32, name.name_hash()) {
@@ -78,7 +78,7 @@ impl Stale {
         ESTALE
     }
 
-    /// The same, where it is not about a name of the stack.
+    /// Does the same where it is not about a name of the stack.
     #[cold]
     pub(crate) fn refuse_in_work(self) -> Error {
         if is_news(self as u32, 0) {
@@ -91,14 +91,14 @@ impl Stale {
 /// An object whose inode is cached, and has other places than a lookup has found: two directories lead to one of
 /// a lower layer, or layers were changed.
 pub(crate) struct Disagreement {
-    /// What the inode is found by,
+    /// The dentry by which the inode is found.
     pub(crate) real: ARef<Real>,
-    /// and its layer.
+    /// The layer of that dentry.
     pub(crate) layer: LayerIndex,
 }
 
 impl Disagreement {
-    /// Says why `name` can't be had, and is the error for it.
+    /// Says why `name` can't be had, and returns the error for it.
     #[cold]
     pub(crate) fn refuse(&self, instance: &Instance, name: &Dentry) -> Error {
         if !is_news(u32::MAX, name.name_hash()) {
@@ -129,13 +129,13 @@ impl Disagreement {
 /// What was said last: the reason, and the hash of the name and its directory.
 static LAST: AtomicU64 = AtomicU64::new(0);
 
-/// Whether this was not what was said last. The VFS does again what answers `ESTALE`, and so do its users.
+/// Returns whether this was not what was said last. The VFS does again what answers `ESTALE`, and so do its users.
 fn is_news(reason: u32, name: u32) -> bool {
     let this = (u64::from(reason) + 1) << 32 | u64::from(name);
     LAST.swap(this, Ordering::Relaxed) != this
 }
 
-/// Another mount: what is said again of it is news.
+/// Forgets what was said last, for another mount: what is said again of that is news.
 pub(crate) fn forget() {
     LAST.store(0, Ordering::Relaxed);
 }

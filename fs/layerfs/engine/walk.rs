@@ -2,9 +2,9 @@
 
 //! Looking for an object in one layer after the other.
 //!
-//! In each layer it is looked for by its name, or by the path that a redirect met further up says. What is
-//! found decides whether the walk goes on: a whiteout, an opaque directory and whatever is not a directory
-//! end it (but for a metacopy file, whose data is further down); a directory is merged with those below.
+//! In each layer it is looked for by its name, or by the path of a redirect that was met further up. What is found
+//! decides whether the walk goes on: a whiteout, an opaque directory and whatever is not a directory end it (but for a
+//! metacopy file, whose data is further down); a directory is merged with those below.
 
 #![forbid(unsafe_code)]
 
@@ -30,11 +30,12 @@ use vfs::Path;
 /// What a name is looked up for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To know what it names.
+    /// The caller wants to know what it names.
     Know,
-    /// The same, and if it names nothing, to make something of that name, which looks it up in upper again.
+    /// The caller wants the same, and if it names nothing, to make something of that name, which looks it up in upper
+    /// again.
     Create,
-    /// For the number that a listing shows, which writes nothing.
+    /// The caller is a listing that shows the number, and writes nothing.
     Number,
 }
 
@@ -63,7 +64,7 @@ pub(super) enum End {
 
 /// The layer in which is looked.
 pub(super) struct Within<'a> {
-    /// Which one; `None`: upper.
+    /// Which one it is; `None` for upper.
     pub(super) layer: Option<&'a Layer>,
     pub(super) mount: &'a Mount,
     /// There is no layer below this one, so marks that speak of those need not be read.
@@ -71,7 +72,7 @@ pub(super) struct Within<'a> {
 }
 
 impl Within<'_> {
-    /// How messages call the layer.
+    /// Returns how messages call the layer.
     fn name(&self) -> &CStr {
         self.layer.map_or(c"upperdir", |layer| &*layer.name)
     }
@@ -114,8 +115,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Following redirects and metacopy files gives access past the permissions on the way there, so
-    /// it is done only where the mounter trusts the layers.
+    /// Refuses to follow what the mount does not follow. Following redirects and metacopy files gives access past the
+    /// permissions on the way there, so it is done only where the mounter trusts the layers.
     ///
     /// # Errors
     ///
@@ -139,14 +140,14 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Whether the path to look for begins at the roots of the layers.
+    /// Returns whether the path to look for begins at the roots of the layers.
     pub(super) fn begins_at_root(&self) -> bool {
         self.redirect
             .as_ref()
             .is_some_and(|path| path.first() == Some(&b'/'))
     }
 
-    /// The path where a metacopy file that was met last says that its data is, if that is an absolute one: the
+    /// Returns the path where a metacopy file that was met last says that its data is, if that is an absolute one: the
     /// data-only layers are followed into by such ones alone.
     pub(super) fn data_path(&self) -> Option<&[u8]> {
         let path = self.redirect.as_ref()?;
@@ -170,7 +171,7 @@ impl<'a> Walk<'a> {
         found
     }
 
-    /// How messages call what was found in a layer, and why the walk ends or goes on.
+    /// Returns how messages call what was found in a layer, and why the walk ends or goes on.
     #[cold]
     fn verdict(&self, found: &Result<Option<ARef<Real>>>) -> &'static str {
         match (found, self.end, self.met) {
@@ -224,8 +225,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Looks up one name. `around`: the parts of the path before and after it, where it is one of
-    /// several names of a path.
+    /// Looks up one name. `around` has the parts of the path before and after it, where it is one of several names of a
+    /// path.
     fn step(
         &mut self,
         at: &Within<'_>,
@@ -261,7 +262,8 @@ impl<'a> Walk<'a> {
         Ok(Some(found))
     }
 
-    /// The entry of a directory of a layer, if there is one, and it is something that can be stood on.
+    /// Returns the entry of a directory of a layer, if there is one, and it is something that can be stood on (not a
+    /// mount point, not casefolded).
     fn entry(&self, at: &Within<'_>, dir: &Real, name: &[u8]) -> Result<Option<ARef<Real>>> {
         if dir.inode().is_casefolded() {
             return Err(self.unfit(at, name, "its directory ignores case", ESTALE));
@@ -270,7 +272,7 @@ impl<'a> Walk<'a> {
             Some(_) => dir.lookup_killable(self.c, at.mount, name),
             // Whoever makes something there finds upper's dentry by its name, and needs no other.
             None if self.purpose == Purpose::Create => dir.lookup(self.c, at.mount, name),
-            // Our own dentry keeps that upper has nothing.
+            // That upper has nothing is kept by our own dentry.
             None => dir.lookup_once(self.c, at.mount, name),
         };
         let found = match found {
@@ -288,7 +290,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A directory was met: what was looked for (`is_object`), or one on the way there.
+    /// Takes note of a directory that was met: what was looked for (`is_object`), or one on the way there.
     fn meet_directory(
         &mut self,
         at: &Within<'_>,
@@ -326,7 +328,7 @@ impl<'a> Walk<'a> {
         Ok(Next::Redirect)
     }
 
-    /// Something else was met.
+    /// Takes note of something else that was met.
     fn meet_file(&mut self, at: &Within<'_>, path: Path<'_>, is_object: bool) -> Result<Next> {
         let is_data = path.dentry().is_regular();
         if self.met == Met::Directory || !is_object || self.met == Met::Metacopy && !is_data {
@@ -392,7 +394,7 @@ impl<'a> Walk<'a> {
 enum Next {
     /// It is not what is looked for.
     Nothing,
-    /// It is, and what it says of layers further down is of no interest.
+    /// It is what is looked for, and what it says of layers further down is of no interest.
     Object,
     /// It may have a redirect.
     Redirect,

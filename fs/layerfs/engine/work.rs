@@ -56,7 +56,7 @@ pub(crate) struct TempName {
 }
 
 impl TempName {
-    /// A name that nothing else in the work directory has.
+    /// Makes a name that nothing else in the work directory has.
     pub(crate) fn new(upper: &Upper) -> Self {
         let mut n = upper
             .last_temp
@@ -83,7 +83,7 @@ impl TempName {
         name
     }
 
-    /// Its bytes.
+    /// Returns its bytes.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(self.start..).unwrap_or(&self.bytes)
     }
@@ -99,7 +99,7 @@ pub(crate) struct Temp<'a> {
     published: bool,
 }
 
-/// With what right to write a [`Temp`] is removed.
+/// The right to write with which a [`Temp`] is removed.
 pub(crate) enum CleanupRight<'a> {
     /// It lives no longer than this.
     Held(&'a WantWrite<'a>),
@@ -118,7 +118,7 @@ impl CleanupRight<'_> {
 }
 
 impl<'a> Temp<'a> {
-    /// Makes one.
+    /// Makes an object under a temporary name, which is removed when this is dropped.
     ///
     /// # Errors
     ///
@@ -139,12 +139,12 @@ impl<'a> Temp<'a> {
         })
     }
 
-    /// The object, which is removed as said.
+    /// Returns the object, which is removed all the same when this is dropped.
     pub(crate) fn object(&self) -> ARef<Real> {
         self.object.clone()
     }
 
-    /// It is in its place now, and not in the work directory any more.
+    /// Says that it is in its place now, and not in the work directory any more; returns it.
     pub(crate) fn published(mut self) -> ARef<Real> {
         self.published = true;
         self.object.clone()
@@ -197,7 +197,7 @@ pub(crate) fn cleanup(c: &Override<'_>, writing: &WantWrite<'_>, dir: &Real, vic
     }
 }
 
-/// A whiteout in the work directory: where it can be, a link to one that is shared by all.
+/// Makes a whiteout in the work directory: where it can be, a link to one that is shared by all.
 ///
 /// # Errors
 ///
@@ -229,7 +229,7 @@ fn whiteout<'a>(
         }
         // It has as many names as it can have: the next one is shared instead.
         Err(e) if e == EMLINK => Ok(temp(shared)),
-        // Somebody has a delegation of it or of the work directory: this is begun again.
+        // Somebody (nfsd, a lease) has a delegation of it or of the work directory: this is begun again.
         Err(e) if e == EAGAIN => {
             cache.shared = Some(shared);
             Err(e)
@@ -286,7 +286,7 @@ pub(crate) fn put_whiteout<'a>(
 ///
 /// # Errors
 ///
-/// `EPERM`: it is not his. What the filesystem gives.
+/// `EPERM`: it is not his. The errors of the filesystem.
 pub(crate) fn open_up(c: &Override<'_>, writing: &WantWrite<'_>, dir: &Real) -> Result {
     const OWNER: u16 = 0o700;
 
@@ -301,15 +301,15 @@ pub(crate) fn open_up(c: &Override<'_>, writing: &WantWrite<'_>, dir: &Real) -> 
     }
 }
 
-/// How deep the work directory is cleaned: what we leave there is not deeper.
+/// The depth down to which the work directory is cleaned: what we leave there is not deeper.
 const DEPTH: u32 = 2;
 
 /// Removes what an earlier mount left: `victim` in `dir`, and what is in it.
 ///
 /// # Errors
 ///
-/// `EINVAL`: it was left by a feature this version does not know, or by a mount that never synced.
-/// `EINTR`: the task is being killed. What the filesystem gives.
+/// `EINVAL`: it was left by a feature this version does not know, or by a mount that never synced. `EINTR`: the task is
+/// being killed. The errors of the filesystem.
 pub(crate) fn cleanup_leftover(
     c: &Override<'_>,
     writing: &WantWrite<'_>,
@@ -325,7 +325,7 @@ pub(crate) fn cleanup_leftover(
     // A name that says "incompat" is a promise that whoever does not know what is in it stops.
     let incompatible = level == 1 && victim.name_copy()?.as_slice() == b"incompat";
     let path = Path::new(writing.mount(), victim)?;
-    // It may be one that its owner has no right to.
+    // It may be a directory that its owner has no right to.
     let _ = open_up(c, writing, victim);
     loop {
         let removed = cleanup_leftovers_in(c, writing, path, level, incompatible)?;
@@ -337,11 +337,11 @@ pub(crate) fn cleanup_leftover(
     }
 }
 
-/// How many bytes of names of leftovers are looked at before the first of them is removed: what was left
-/// may be without number.
+/// The bytes of names of leftovers that are looked at before the first of them is removed: what was left may be without
+/// number.
 const BATCH: u32 = 64 << 10;
 
-/// Removes what is in a directory that an earlier mount left; whether there was anything.
+/// Removes what is in a directory that an earlier mount left; returns whether there was anything.
 fn cleanup_leftovers_in(
     c: &Override<'_>,
     writing: &WantWrite<'_>,
@@ -383,8 +383,8 @@ fn cleanup_leftovers_in(
     }
 }
 
-/// Takes that mark away from a directory that was found to hold none, and holds none still if
-/// `is_unchanged` says so after that.
+/// Erases the mark [`Mark::Impure`] of a directory that was found to hold no object with an origin, and holds none
+/// still if `is_unchanged` says so after that.
 pub(crate) fn clear_impure(
     instance: &Instance,
     c: &Override<'_>,
@@ -392,7 +392,7 @@ pub(crate) fn clear_impure(
     upper: Path<'_>,
     is_unchanged: impl FnOnce() -> bool,
 ) {
-    // It is as well to leave it.
+    // If nothing can be written now, the mark may as well stay.
     let Some(writing) = upper.mount().try_write() else {
         return;
     };
@@ -405,7 +405,10 @@ pub(crate) fn clear_impure(
     };
     let erased = marked.erase(Mark::Impure);
     if erased.is_err() || Now::of(object).has(Trait::IMPURE) || !is_unchanged() {
-        // Whoever set the trait meanwhile may have written the mark before it was erased.
+        // Another task that copies up something in the directory, or looks it up and adds an origin, calls
+        // `set_impure()`. The lock of the directory (`i_rwsem`), which the reader holds shared here, does not keep it
+        // out: it may have set the trait meanwhile, and written the mark before it was erased. So the mark is written
+        // again.
         object.set_impure(false);
         set_impure(marked, object);
     }
@@ -417,11 +420,12 @@ pub(crate) fn set_impure(marked: Marked<'_>, object: &Object) {
     if Now::of(object).has(Trait::IMPURE) {
         return;
     }
-    // Before the mark: `clear_impure` erases the mark, and looks at the trait after that.
+    // The trait is set before the mark is written: `clear_impure()` in a reader of the directory, which no lock keeps
+    // out of a copy-up or a lookup, erases the mark, and looks at the trait after that.
     object.set_impure(true);
     marked.note(Mark::Impure, format::opaque::IMPURE);
     if let Some(listing) = object.listing() {
-        // One that was made before did not look for numbers of lower objects.
+        // A listing that was made before did not look for numbers of lower objects.
         listing.outdate();
     }
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! The marks of `format` on the objects of layers, in the extended attributes that hold them: read, and in upper
-//! written. How a mark that can't be read is taken is overlayfs's rule, and said at each.
+//! written. All marks are in one file because they share the reading of attributes and the one type that writes them,
+//! and have fewer than 400 lines together; the codecs are a file each in `fs/format`. How a mark that can't be read is
+//! taken is overlayfs's rule, and said at each.
 
 #![forbid(unsafe_code)]
 
@@ -36,15 +38,15 @@ pub(crate) fn dir_mark(config: &Config, c: &Override<'_>, path: Path<'_>) -> Dir
     }
 }
 
-/// Whether whiteouts in the form of extended attributes are to be expected in a lower layer. Its root is asked when
-/// that is first of interest.
+/// Returns whether whiteouts in the form of extended attributes are to be expected in a lower layer. Its root is asked
+/// when that is first of interest.
 pub(crate) fn expects_xattr_whiteouts(config: &Config, c: &Override<'_>, layer: &Layer) -> bool {
     layer.expects_xattr_whiteouts(|| {
         dir_mark(config, c, layer.mount.get().root_path()) == DirMark::HasWhiteouts
     })
 }
 
-/// Whether an object is a whiteout: a character device 0/0, or an empty regular file with a mark.
+/// Returns whether an object is a whiteout: a character device 0/0, or an empty regular file with a mark.
 pub(crate) fn is_whiteout(config: &Config, c: &Override<'_>, path: Path<'_>) -> bool {
     let inode = path.dentry().inode();
     let object = match inode.mode().file_type() {
@@ -59,22 +61,21 @@ pub(crate) fn is_whiteout(config: &Config, c: &Override<'_>, path: Path<'_>) -> 
     }
 }
 
-/// Whether a mark is there, whatever it says.
+/// Returns whether a mark is there, whatever it says.
 fn has(config: &Config, c: &Override<'_>, path: Path<'_>, mark: Mark) -> bool {
     xattr::get(c, path, config.xattr(mark), &mut []).is_ok()
 }
 
-/// Whether an object says that it was copied from a lower layer (of which a directory may have
-/// whiteouts left).
+/// Returns whether an object says that it was copied from a lower layer (of which a directory may have whiteouts left).
 pub(crate) fn has_origin(config: &Config, c: &Override<'_>, path: Path<'_>) -> bool {
     has(config, c, path, Mark::Origin)
 }
 
-/// Whether a regular file has only the metadata of one that is further down.
+/// Returns whether a regular file has only the metadata of one that is further down.
 ///
 /// # Errors
 ///
-/// `EIO`: the mark is too short to be one. What the filesystem gives.
+/// `EIO`: the mark is too short to be one. The errors of the filesystem.
 pub(crate) fn is_metacopy(config: &Config, c: &Override<'_>, path: Path<'_>) -> Result<bool> {
     if !path.dentry().inode().is_regular() {
         return Ok(false);
@@ -105,7 +106,7 @@ pub(crate) fn is_metacopy(config: &Config, c: &Override<'_>, path: Path<'_>) -> 
 ///
 /// # Errors
 ///
-/// `EINVAL`: it is not valid. `ENOMEM`. What the filesystem gives.
+/// `EINVAL`: it is not valid. `ENOMEM`. The errors of the filesystem.
 pub(crate) fn redirect(
     config: &Config,
     c: &Override<'_>,
@@ -158,7 +159,7 @@ impl MetacopyValue {
 ///
 /// # Errors
 ///
-/// `ENOMEM`; what the filesystem gives.
+/// `ENOMEM`; the errors of the filesystem.
 pub(crate) fn metacopy_value(
     config: &Config,
     c: &Override<'_>,
@@ -168,7 +169,7 @@ pub(crate) fn metacopy_value(
     Ok(MetacopyValue(value.unwrap_or_default()))
 }
 
-/// Whether a directory in upper may hold objects with an origin.
+/// Returns whether a directory in upper may hold objects with an origin.
 pub(crate) fn is_impure(config: &Config, c: &Override<'_>, path: Path<'_>) -> bool {
     let mut value = [0u8; 1];
     match xattr::get(c, path, config.xattr(Mark::Impure), &mut value) {
@@ -179,7 +180,7 @@ pub(crate) fn is_impure(config: &Config, c: &Override<'_>, path: Path<'_>) -> bo
 
 /// Reads what an object in upper was copied up from, as it is written on it.
 ///
-/// `None`: it was not, or it is not known from what, or this can't be read.
+/// The result is `None` if it was not copied up, or it is not known from what, or this can't be read.
 pub(crate) fn origin(config: &Config, c: &Override<'_>, path: Path<'_>) -> Option<KVVec<u8>> {
     let value = match xattr::get_whole(c, path, config.xattr(Mark::Origin)) {
         Ok(value) => value?,
@@ -222,7 +223,7 @@ pub(crate) fn protection(config: &Config, c: &Override<'_>, path: Path<'_>) -> P
     }
 }
 
-/// An object in upper whose marks are written: with these credentials, and this right to write.
+/// An object in upper whose marks are written, with these credentials and this right to write.
 #[derive(Clone, Copy)]
 pub(crate) struct Marked<'a> {
     pub(crate) instance: &'a Instance,
@@ -251,8 +252,8 @@ impl Marked<'_> {
         }
     }
 
-    /// Writes a mark that only improves something: a number that stays, a listing that is right after the next
-    /// mount. Nothing fails for want of it, so what comes is no error, but whether it is there now.
+    /// Writes a mark that only improves something: a number that stays, a listing that is right after the next mount.
+    /// Nothing fails for want of it, so the result is no error, but whether it is there now.
     pub(crate) fn note(self, mark: Mark, value: &[u8]) -> bool {
         let Some(upper) = &self.instance.upper else {
             return false;
@@ -267,7 +268,7 @@ impl Marked<'_> {
             // is not for: nobody can do anything about it.
             Err(e) if e == EPERM || e == EACCES => false,
             Err(e) if e == EOPNOTSUPP => {
-                // If not on these, then on nothing.
+                // If these can't keep marks, nothing there can.
                 if (dentry.is_dir() || dentry.is_regular()) && upper.forget_notes() {
                     self.warn_not_kept(mark);
                 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Which filesystems the layers are on, and which parts of them: that tells how objects are numbered, and whether an
-//! origin can be told to be of one of them.
+//! Finding which filesystems the layers are on, and which parts of them. That tells how objects are numbered, and
+//! whether an origin can be told to be of one of them.
 
 #![forbid(unsafe_code)]
 
@@ -17,7 +17,7 @@ use vfs::sys::anon_dev::AnonDev;
 use vfs::Override;
 use vfs::Path;
 
-/// The filesystem with number 0: that of upper, whose root is at `path`, or nobody's.
+/// Makes the filesystem with number 0: that of upper, whose root is at `path`, or nobody's.
 pub(super) fn first_filesystem(c: &Override<'_>, path: Option<Path<'_>>) -> Result<Filesystem> {
     Ok(match path {
         Some(path) => Filesystem::new(path.dentry().super_block(), part_at(c, path))?,
@@ -34,7 +34,7 @@ pub(super) fn first_filesystem(c: &Override<'_>, path: Option<Path<'_>>) -> Resu
     })
 }
 
-/// Which part of its filesystem the root of a layer is in.
+/// Returns which part of its filesystem the root of a layer is in.
 pub(super) fn part_at(c: &Override<'_>, path: Path<'_>) -> Part {
     let sb = path.dentry().super_block();
     if sb.is_of_one_part() {
@@ -46,7 +46,8 @@ pub(super) fn part_at(c: &Override<'_>, path: Path<'_>) -> Part {
     part.unwrap_or_else(|_| sb.main_part())
 }
 
-/// The index in inode numbers of the filesystem, or part of one, that the root of a layer is in; 0 is upper's.
+/// Returns the index in inode numbers of the filesystem, or part of one, that the root of a layer is in; 0 is upper's.
+/// The filesystem is added if it is new.
 pub(super) fn fsid_of(
     filesystems: &mut KVec<Filesystem>,
     c: &Override<'_>,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! From the layers as they were given to a stack: each is looked at for itself, gets a private mount and
-//! the number of its filesystem; then they are checked against each other, and the root is made of theirs.
+//! Making a stack of the layers as they were given: each is looked at for itself, and gets a private mount and the
+//! number of its filesystem; then they are checked against each other, and the root is made of theirs.
 
 #![forbid(unsafe_code)]
 
@@ -69,11 +69,11 @@ pub(super) struct Facts {
     pub(super) has_handles: bool,
 }
 
-/// Checks each layer for itplan.
+/// Checks each layer for itself.
 ///
 /// # Errors
 ///
-/// `EINVAL`, after a message; those of `statfs(2)`.
+/// `EINVAL`, after a message; the errors of `statfs(2)`.
 pub(super) fn check(fc: &FsContext<'_>, plan: &Plan) -> Result<Facts> {
     match plan.lowers.len() {
         0 => return Err(fc.invalid(fmt!("missing 'lowerdir'"))),
@@ -130,7 +130,7 @@ pub(super) fn check(fc: &FsContext<'_>, plan: &Plan) -> Result<Facts> {
 ///
 /// # Errors
 ///
-/// `EINVAL`, `ELOOP`, after a message; those of mounting.
+/// `EINVAL`, `ELOOP`, after a message; the errors of mounting.
 pub(super) fn build(
     fc: &FsContext<'_>,
     c: &Override<'_>,
@@ -188,7 +188,7 @@ pub(super) fn build(
     })
 }
 
-/// The lower layers: each with a mount of ours, and the number of its filesystem.
+/// Makes the lower layers, each with a mount of ours and the number of its filesystem.
 fn mount_lowers(
     fc: &FsContext<'_>,
     c: &Override<'_>,
@@ -200,7 +200,7 @@ fn mount_lowers(
         let path = lower.path.as_path();
         let root = path.dentry().inode().key();
         if path.dentry().inode().is_in_use_as_upper() {
-            // By another mount: our own was just looked at.
+            // It is in use by another mount, as our own upper layer was just looked at.
             warn_in_use(fc, &lower.name);
         }
         // Nothing that can be seen has its number from a data-only layer.
@@ -222,7 +222,7 @@ fn mount_lowers(
     Ok(layers)
 }
 
-/// How inode numbers are made.
+/// Chooses how inode numbers are made.
 fn choose_xino(
     fc: &FsContext<'_>,
     plan: &Plan,
@@ -253,7 +253,7 @@ fn choose_xino(
     xino
 }
 
-/// What is shown of the settings, and asked of them.
+/// Makes the configuration: what is shown of the settings, and asked of them.
 fn config(
     plan: &mut Plan,
     layers: &Layers,

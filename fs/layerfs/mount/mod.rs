@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! From mount options to a mounted stack.
+//! Making a mounted stack of mount options (`struct fs_context`).
 //!
 //! Options are taken one by one ([`Setup::parse`](ContextOps::parse)), layers resolved as they come, and make a
 //! plan (`plan.rs`). Then the layers are made into a stack (`layers.rs`), upper with what it takes to write
@@ -60,7 +60,7 @@ use vfs::Override;
 /// The loaded module: as long as it lives, the type can be mounted.
 pub(crate) struct Module {
     _registration: Registration<LayerFs>,
-    /// Of the tests (`tests/misuse`).
+    /// The registration of a filesystem of the tests (`tests/misuse`).
     #[cfg(vfs_pause)]
     _misuse: Registration<crate::misuse::Misuse>,
 }
@@ -105,16 +105,17 @@ const OVERLAY: &CStr = c"overlay";
 
 /// A mount that is being configured.
 pub(crate) struct Setup {
-    /// What options mean if they are not given.
+    /// The settings for options that are not given.
     defaults: Defaults,
     plan: Plan,
-    /// Whose credentials to use, if not those of whoever makes the super block.
+    /// The credentials to use, if not those of whoever makes the super block.
     mounter: Option<ARef<Credential>>,
 }
 
 /// A stack that is ready to be mounted: the layers were asked for all that has to be known of them.
 pub(crate) struct Stack {
-    /// Before the mounts that its dentries are of.
+    /// What the root is made of; it comes before `parts`, as it must be dropped before the mounts that its dentries are
+    /// of.
     root: RootParts,
     parts: SuperParts<LayerFs>,
 }
@@ -246,7 +247,7 @@ impl ContextOps<LayerFs> for Setup {
     }
 }
 
-/// The credentials with which layers are accessed: the current task's, but never beyond quotas.
+/// Returns the credentials with which layers are accessed: the current task's, but never beyond quotas.
 fn mounter_credentials() -> Result<ARef<Credential>> {
     let mut cred = cred::PreparedCred::from_current()?;
     cred.lower(Capability::SysResource);
@@ -319,16 +320,16 @@ impl Setup {
         })
     }
 
-    /// Programs made for overlayfs expect `mount(8)` to print the error number's text alone, but for an
-    /// option that can't be taken, and nothing at all on success: what there is to say is in the
-    /// kernel's log.
+    /// Chooses where messages go. Programs made for overlayfs expect `mount(8)` to print the error number's text alone,
+    /// but for an option that can't be taken, and nothing at all on success: what there is to say is in the kernel's
+    /// log.
     fn choose_log(&self, fc: &FsContext<'_>) {
         if self.plan.as_overlay {
             fc.use_kernel_log(LayerFs::NAME);
         }
     }
 
-    /// A setting.
+    /// Takes a setting.
     fn set(&mut self, fc: &FsContext<'_>, key: Key, word: Option<&[u8]>) -> Result {
         match self.plan.features.apply(key, word, &self.defaults) {
             Ok(Applied::Set) => Ok(()),
@@ -339,7 +340,7 @@ impl Setup {
         }
     }
 
-    /// `lowerdir=`: replaces all layers that were given before.
+    /// Takes `lowerdir=`, which replaces all layers that were given before.
     fn set_list(&mut self, fc: &FsContext<'_>, list: &CStr) -> Result {
         self.plan.lowers = KVec::new();
         self.plan.list = None;
@@ -363,7 +364,7 @@ impl Setup {
         Ok(())
     }
 
-    /// `upperdir=` and `workdir=`
+    /// Takes `upperdir=` or `workdir=`.
     fn set_upper(
         &mut self,
         fc: &FsContext<'_>,
@@ -397,7 +398,7 @@ impl Setup {
         Ok(())
     }
 
-    /// `lowerdir+=` and `datadir+=`
+    /// Takes `lowerdir+=` or `datadir+=`.
     fn add_one(&mut self, fc: &FsContext<'_>, key: Key, path: OwnedPath, name: CString) -> Result {
         if self.plan.list.is_some() {
             return Err(fc.refuse(fmt!(

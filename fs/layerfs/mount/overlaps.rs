@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Layers that are within each other, or that another mount writes to.
+//! Finding layers that are within each other, or that another mount writes to.
 
 #![forbid(unsafe_code)]
 
@@ -13,7 +13,7 @@ use vfs::object::inode_cache::InodeKey;
 use vfs::ops::fs_context::FsContext;
 use vfs::sys::errno::ELOOP;
 
-/// The roots of the layers in order; an error where two are the same.
+/// Returns the roots of the layers in order. It is an error if two are the same.
 pub(super) fn sorted_roots(
     fc: &FsContext<'_>,
     upper: Option<&Upper>,
@@ -21,7 +21,7 @@ pub(super) fn sorted_roots(
 ) -> Result<KVec<InodeKey>> {
     let mut roots: KVec<InodeKey> =
         KVec::with_capacity(layers.len().saturating_add(3), GFP_KERNEL)?;
-    // Inserted in order rather than sorted in the end: there are at most some hundreds.
+    // They are inserted in order rather than sorted in the end, as there are at most some hundreds.
     for key in upper.map_or(&[][..], |upper| upper.keys()) {
         // Without a work directory upper names the one it would be in twice.
         if let Err(place) = roots.binary_search(key) {

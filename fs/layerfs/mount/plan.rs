@@ -44,7 +44,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// One without a layer.
+    /// Makes a plan without a layer.
     pub(super) fn new(as_overlay: bool, features: Features) -> Self {
         Self {
             as_overlay,
@@ -58,7 +58,7 @@ impl Plan {
         }
     }
 
-    /// Whether the last of the layers only have data.
+    /// Returns whether the last of the layers only have data.
     pub(super) fn has_data_layers(&self) -> bool {
         self.lowers.last().is_some_and(|lower| lower.data)
     }

@@ -19,7 +19,7 @@ use vfs::object::path::OwnedPath;
 use vfs::ops::fs_context::FsContext;
 use vfs::ops::fs_context::Value;
 
-/// Whether an option says what is so already.
+/// Returns whether an option says what is so already.
 ///
 /// # Errors
 ///
@@ -61,7 +61,8 @@ pub(super) fn is_as_mounted(
     })
 }
 
-/// Whether one of the layers that such an option gives is it: those that are merged, or those that only have data.
+/// Returns whether one of the layers that such an option gives is it: those that are merged, or those that only have
+/// data.
 fn any_of_kind(instance: &Instance, key: Key, is_it: impl Fn(&Layer) -> bool) -> bool {
     if key == Key::DatadirAdd {
         instance.layers.data().any(|(_, layer)| is_it(layer))
@@ -74,13 +75,13 @@ fn is_root(layer: &Layer, path: &OwnedPath) -> bool {
     path.as_path().dentry().inode().key() == layer.root
 }
 
-/// Whether this name is that of the layer: as it was given, or by another way there.
+/// Returns whether this name is that of the layer: as it was given, or by another way there.
 fn is_layer(fc: &FsContext<'_>, layer: &Layer, name: &CStr) -> bool {
     layer.name.to_bytes() == name.to_bytes()
         || !name.is_empty() && fc.resolve(name).is_ok_and(|path| is_root(layer, &path))
 }
 
-/// Whether these are all lower layers, in order.
+/// Returns whether these are all lower layers, in order.
 fn is_list(fc: &FsContext<'_>, instance: &Instance, list: &CStr) -> Result<bool> {
     if let Lowerdirs::List(given) = &instance.config.lowerdirs {
         if given.to_bytes() == list.to_bytes() {
@@ -112,7 +113,7 @@ fn is_upper(instance: &Instance, key: Key, path: &OwnedPath) -> bool {
     upper.is_some_and(|upper| upper.is_given_as(key == Key::Workdir, dir.dentry()))
 }
 
-/// Whether a setting has this value: as it came out, or as it was asked for.
+/// Returns whether a setting has this value: as it came out, or as it was asked for.
 fn is_set(config: &Config, key: Key, word: Option<&[u8]>) -> bool {
     let defaults = config::defaults(config.as_overlay);
     let stays = |before: &Features| {

@@ -268,7 +268,7 @@ fn find_out(
     })
 }
 
-/// The UUID of the stack: kept on the root of upper from its first mount on.
+/// Returns the UUID of the stack, which is kept on the root of upper from its first mount on.
 pub(super) fn uuid(
     fc: &FsContext<'_>,
     c: &Override<'_>,
@@ -332,7 +332,7 @@ fn load_or_make_uuid(
     Ok(Some(uuid))
 }
 
-/// What can't be kept without extended attributes is not done.
+/// Switches off what can't be kept without extended attributes.
 fn without_xattrs(fc: &FsContext<'_>, features: &mut Features, error: Error) {
     fc.warn(fmt!("failed to set xattr on upper: {:?}", error));
     if features.redirect_dir.follows() {
@@ -356,7 +356,7 @@ fn without_xattrs(fc: &FsContext<'_>, features: &mut Features, error: Error) {
     }
 }
 
-/// The directory `name` in `base`, empty and with nothing inherited.
+/// Makes the directory `name` in `base`, empty and with nothing inherited.
 fn make_work(
     c: &Override<'_>,
     writing: &WantWrite<'_>,
@@ -388,20 +388,20 @@ fn make_work(
     Ok(work)
 }
 
-/// Whether the filesystem tells the types of entries.
+/// Returns whether the filesystem tells the types of entries.
 fn has_entry_types(c: &Override<'_>, dir: Path<'_>) -> Result<bool> {
     let mut has = false;
     let mut open = OwnedFile::open_dir(c, dir)?;
     dir_iter::read_on(c, &mut open, |entry| {
         let is_dots = matches!(entry.name, b"." | b"..");
         has |= !is_dots && entry.kind != dir_iter::Type::UNKNOWN;
-        // One will do.
+        // One entry is enough to tell.
         Ok(if has { Next::Stop } else { Next::Continue })
     })?;
     Ok(has)
 }
 
-/// Whether the filesystem can leave a whiteout where something is renamed away.
+/// Returns whether the filesystem can leave a whiteout where something is renamed away (`RENAME_WHITEOUT`).
 fn can_leave_whiteout(c: &Override<'_>, writing: &WantWrite<'_>, work: &Real) -> Result<bool> {
     const FROM: &[u8] = b"#whiteout-from";
     const TO: &[u8] = b"#whiteout-to";

@@ -2,8 +2,8 @@
 
 //! Permissions, attributes and access control lists of every kind of object.
 //!
-//! Permissions are checked twice: the caller's on our inode, the mounter's on the real one. Inode and
-//! device numbers: the table in "Inode properties" of `Documentation/filesystems/overlayfs.rst`.
+//! Permissions are checked twice: the caller's on our inode, the mounter's on the real one. Inode and device numbers
+//! follow the table in "Inode properties" of `Documentation/filesystems/overlayfs.rst`.
 
 #![forbid(unsafe_code)]
 
@@ -183,7 +183,7 @@ impl AttrOps<LayerFs> for Attr {
             marked.write_protection(protection)?;
             attr.clear_protection();
             attr.set_on(c, &writing, path).inspect_err(|_| {
-                // All or nothing: upper may not know a flag that the lower filesystem has.
+                // All is done or nothing: upper may not know a flag that the lower filesystem has.
                 let _ = marked.write_protection(before);
             })
         })?;
@@ -275,7 +275,7 @@ fn show_blocks_of_data(
             room.fill(c, data, Query::blocks(query))
                 .map(|data| data.blocks())
         })?,
-        // Not worth looking for: a guess by the size.
+        // The data is not worth looking for; this guesses by the size.
         None => {
             let unit = u64::from(stat.block_size().max(512));
             stat.size().div_ceil(unit).saturating_mul(unit) / 512
@@ -342,8 +342,8 @@ fn map_dev_ino(
     Ok(())
 }
 
-/// The inode number of what an object was copied up from, how many names that has, and the part of its filesystem that
-/// it is in.
+/// Returns the inode number of what an object was copied up from, how many names that has, and the part of its
+/// filesystem that it is in.
 #[inline]
 fn ask_origin(
     instance: &Instance,
@@ -369,8 +369,8 @@ fn ask_origin(
     Ok(asked.unwrap_or(known))
 }
 
-/// The same for an object in another part of the layer's filesystem than the layer begins in: that has inode numbers
-/// of its own. So the object keeps its number, on a device that is the part's.
+/// Does the same for an object in another part of the layer's filesystem than the layer begins in: that has inode
+/// numbers of its own. So the object keeps its number, on a device that is the part's.
 #[cold]
 fn map_dev_ino_in_part(
     instance: &Instance,

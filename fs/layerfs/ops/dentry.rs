@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Whether a cached name is still true: asked of the layers that want to be asked (NFS, FUSE, …).
+//! Revalidating dentries (`->d_revalidate()`): the layers that want to be asked (NFS, FUSE, …) are asked whether a
+//! cached name is still true.
 
 #![forbid(unsafe_code)]
 
@@ -26,7 +27,7 @@ impl DentryOps<LayerFs> for Dentry {
         let now = Now::of(inode.held());
         for (pin, _) in now.places().zip(0..now.needed()) {
             if !question.ask(pin.dentry())? {
-                // Somebody may have the inode still when the name is looked up again.
+                // Another task may still have the inode (an open file, another name) when the name is looked up again.
                 inode.data().set_outdated();
                 return Ok(false);
             }
@@ -38,7 +39,7 @@ impl DentryOps<LayerFs> for Dentry {
         let now = Now::of(inode.data());
         for (pin, _) in now.places().zip(0..now.needed()) {
             if !question.ask(pin)? {
-                // Somebody must drop it, which can't be done here.
+                // The dentry has to be dropped, which can't be done in RCU-walk.
                 return None;
             }
         }

@@ -67,10 +67,10 @@ pub(crate) struct Dir;
 
 /// An open directory.
 pub(crate) struct OpenDir {
-    /// By which filesystem's number entries of the directory that was opened first are numbered; else they keep the
-    /// numbers they have.
+    /// The number of the filesystem by which entries of the directory that was opened first are numbered; `None` if
+    /// they keep the numbers they have.
     numbers: Option<u32>,
-    /// The one in upper, if it was copied up since.
+    /// The directory in upper, if it was copied up since.
     upper: LateFile,
 }
 
@@ -81,7 +81,7 @@ pub(crate) type Open = WithLock<OpenDir, Reading>;
 pub(crate) struct Reading {
     /// The directory of the top layer, as it was when this was opened.
     real: OwnedFile,
-    /// Through the real one, although that may end.
+    /// It is read through the real one, although that may end.
     directly: bool,
     /// It was read from its beginning, and no whiteout was met.
     is_clean: bool,
@@ -111,7 +111,8 @@ impl DirOps<LayerFs> for Dir {
             .cloned();
         let spliced = dentry.splice(inode);
         if let Some(inode) = lazy {
-            // Another task may find the data between the question above and the splice; it does not see this name yet.
+            // Another task may find the data, under the lock of the object, between the question above and the splice;
+            // that task does not see this name yet.
             engine::data::revalidate_names(&inode);
         }
         spliced
@@ -172,8 +173,8 @@ impl DirOps<LayerFs> for Dir {
     }
 
     fn seek(file: &File, dir: &Pin<KBox<Open>>, offset: i64, whence: Whence) -> Result<i64> {
-        // It keeps a reader of this open directory from seeing the position move; others, and the listing,
-        // have nothing to do with it.
+        // The lock of this open directory keeps another task that reads it from seeing the position move; readers of
+        // other open directories, and the listing, have nothing to do with it.
         let mut reading = dir.lock()?;
         if file.position() == 0 {
             reading.restart(file.inode());
@@ -191,7 +192,7 @@ impl DirOps<LayerFs> for Dir {
     }
 
     fn release(inode: &Inode, dir: Pin<KBox<Open>>) {
-        // Nobody else has it any more.
+        // Nobody else has the open directory any more, so nobody holds its lock.
         if let Some(mut reading) = dir.try_lock() {
             reading.leave(inode);
         }
@@ -256,7 +257,8 @@ impl DirOps<LayerFs> for Dir {
 /// How often a lookup asks again whether it found what is there.
 const MOST_TRIES: u32 = 16;
 
-/// The inode of what has this name in the layers, all of it from before a copy-up of the object, or from after it.
+/// Returns the inode of what has this name in the layers, all of it from before a copy-up of the object, or from after
+/// it.
 ///
 /// A copy-up that publishes meanwhile is mostly one of another name that shares the slot. So what is asked again is
 /// only whether upper has under this name what was found there: that takes little time, however long a lower layer
@@ -264,7 +266,7 @@ const MOST_TRIES: u32 = 16;
 ///
 /// # Errors
 ///
-/// `ESTALE`: the answer was another each time. Those of [`find`].
+/// `ESTALE`: the answer was another each time. The errors of [`find`].
 fn find_undisturbed(
     instance: &Instance,
     dentry: &Unhashed<'_, LayerFs>,
@@ -284,14 +286,14 @@ fn find_undisturbed(
             found = find(instance, dentry);
         }
     }
-    // A disagreement that is left is none of a moment.
+    // A disagreement that is left does not come from a copy-up that another task published meanwhile.
     found?
         .transpose()
         .map_err(|other| other.refuse(instance, dentry.dentry()))
 }
 
-/// Whether upper has under this name what was found there. A name without an object stays without one, as copying up
-/// makes none.
+/// Returns whether upper has under this name what was found there. A name without an object stays without one, as
+/// copying up makes none.
 fn is_in_upper_as(
     instance: &Instance,
     dentry: &Unhashed<'_, LayerFs>,
@@ -312,7 +314,7 @@ fn is_in_upper_as(
     in_upper.is_ok_and(|real| real.map(|real| real.inode().key()) == known)
 }
 
-/// The inode of what has this name in the layers.
+/// Returns the inode of what has this name in the layers.
 fn find(
     instance: &Instance,
     dentry: &Unhashed<'_, LayerFs>,
@@ -342,7 +344,8 @@ fn find(
     })
 }
 
-/// Whether a layer wants to be asked about what was found under a name; if that is nothing, about the directory.
+/// Returns whether a layer wants to be asked about what was found under a name; if that is nothing, about the
+/// directory.
 fn is_revalidated(dentry: &Unhashed<'_, LayerFs>, found: Option<&Inode>) -> bool {
     let weak = |pin: Held<'_, PinnedDentry>| pin.dentry().needs_revalidation();
     match found {
@@ -360,13 +363,13 @@ fn is_revalidated(dentry: &Unhashed<'_, LayerFs>, found: Option<&Inode>) -> bool
     }
 }
 
-/// Whether the names of a directory can be passed on as the real one has them.
+/// Returns whether the names of a directory can be passed on as the real one has them.
 fn is_read_directly(now: Now<&Object>) -> bool {
     !now.has(Trait::MAY_HAVE_WHITEOUTS) && !now.has(Trait::IMPURE)
 }
 
 impl Reading {
-    /// At its beginning a directory is read as it is now.
+    /// Begins anew, as a directory is read at its beginning as it is now.
     fn restart(&mut self, inode: &Inode) {
         let object = inode.data();
         if !is_read_directly(Now::of(object)) {
@@ -382,7 +385,7 @@ impl Reading {
         }
     }
 
-    /// Takes part in the directory's listing no more.
+    /// Ends taking part in the directory's listing.
     fn leave(&mut self, inode: &Inode) {
         if let (Some(_), Some(shared)) = (self.listing.take(), inode.data().listing()) {
             shared.leave();
@@ -403,8 +406,8 @@ fn join_listing(
     shared.join(|room| instance.as_mounter(|c| engine::listing::read(instance, c, dir, open, room)))
 }
 
-/// A directory of upper alone that is marked to hold objects with an origin, but was found to hold none
-/// in the given version, can be passed on as it is again.
+/// Has the names of a directory passed on as they are again: one of upper alone that is marked to hold objects with an
+/// origin, but was found to hold none in the given version.
 fn make_pure(instance: &Instance, inode: &Inode, version: usize) {
     let now = Now::of(inode.held());
     if !now.has(Trait::IMPURE) || now.has(Trait::MAY_HAVE_WHITEOUTS) {
@@ -422,7 +425,7 @@ fn make_pure(instance: &Instance, inode: &Inode, version: usize) {
     });
 }
 
-/// Gives the user the entries of a listing from the emitter's position on; whether it has room for more.
+/// Gives the user the entries of a listing from the emitter's position on; returns whether it has room for more.
 /// Numbers that have to be asked for are asked for as they are shown.
 ///
 /// # Errors
@@ -554,7 +557,7 @@ fn pass_on(
     Ok(())
 }
 
-/// Whether a directory may be changed by others than us at any time.
+/// Returns whether a directory may be changed by others than us at any time.
 fn is_revalidated_dir(now: Now<Held<'_, Object>>) -> bool {
     now.places().any(|pin| pin.dentry().needs_revalidation())
 }
@@ -562,11 +565,11 @@ fn is_revalidated_dir(now: Now<Held<'_, Object>>) -> bool {
 /// How often another name may be held at one position of a directory.
 const MOST_HELD: u32 = 16;
 
-/// Types of entries for which [`whiteout::must_look`] where files are no whiteouts.
+/// The types of entries for which [`whiteout::must_look`] says so where files are no whiteouts.
 const MAY_BE_WHITEOUTS: Types = Types::of(&[Type::CHAR_DEVICE, Type::UNKNOWN]);
 
-/// Passes on entries as they are, up to the first that may be a whiteout, which comes first the next time; gives how many
-/// there were, and whether one may be. Few directories have such: they alone pay for what [`sift`] keeps in mind.
+/// Passes on entries as they are, up to the first that may be a whiteout, which comes first the next time; returns how
+/// many there were, and whether one may be. Few directories have such: they alone pay for what [`sift`] keeps in mind.
 fn pass_on_until_suspect(
     c: &Override<'_>,
     reading: &mut Reading,
@@ -580,8 +583,9 @@ fn pass_on_until_suspect(
     Ok((seen, is_held))
 }
 
-/// Passes on the entries that are no whiteouts, those of the types `asked` numbered by `number`; gives how many entries there were. One that may
-/// be a whiteout is held until it was looked at, which can't be done while the directory is read.
+/// Passes on the entries that are no whiteouts, those of the types `asked` numbered by `number`; returns how many
+/// entries there were. One that may be a whiteout is held until it was looked at, which can't be done while the
+/// directory is read.
 #[inline(never)]
 fn sift(
     instance: &Instance,
@@ -644,7 +648,8 @@ fn copy_of(name: &[u8]) -> Result<KVec<u8>> {
     Ok(copy)
 }
 
-/// Whether a name in the real directory is that of a whiteout. One that can't be looked at is shown, as it is there.
+/// Returns whether a name in the real directory is that of a whiteout. A name that can't be looked at is shown, as it
+/// is there.
 fn is_whiteout_in(
     instance: &Instance,
     c: &Override<'_>,

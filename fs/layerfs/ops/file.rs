@@ -47,12 +47,12 @@ pub(crate) struct Regular;
 pub(crate) struct OpenFile(BackingPair);
 
 impl OpenFile {
-    /// An open file whose real one is `first`.
+    /// Makes an open file whose real one is `first`.
     pub(crate) fn new(first: BackingFile) -> Self {
         Self(BackingPair::new(first))
     }
 
-    /// The real file for what is at `path`, with the flags the user's has now.
+    /// Opens the real file for what is at `path`, with the flags that the user's has now.
     #[inline]
     fn at(&self, instance: &Instance, file: &File, path: Path<'_>) -> Result<&Backing> {
         let mut real = self.0.first();
@@ -63,7 +63,7 @@ impl OpenFile {
         Ok(real)
     }
 
-    /// The same, for what was copied up since the file was opened.
+    /// Does the same for what was copied up since the file was opened.
     #[cold]
     fn second(&self, instance: &Instance, file: &File, path: Path<'_>) -> Result<&Backing> {
         let real = self
@@ -75,7 +75,7 @@ impl OpenFile {
         Ok(real)
     }
 
-    /// The real file that has the data now.
+    /// Returns the real file that has the data now.
     #[inline]
     fn data(&self, instance: &Instance, file: &File) -> Result<&Backing> {
         let path = engine::data::path(instance, file.inode())?;
@@ -153,9 +153,9 @@ impl FileOps<LayerFs> for Regular {
     }
 
     fn mmap(file: &File, open: &OpenFile, map: MapRequest<'_>) -> Result {
-        // What the file is now; what was mapped before does not change when it is copied up. The lock of the address
-        // space is held: whoever holds one that is taken here must not wait for that. Nothing has to be found or
-        // checked any more that takes the lock of the object, as the file is open.
+        // What the file is now is mapped; what was mapped before does not change when it is copied up. The lock of the
+        // address space (`mmap_lock`) is held: a task that holds a lock which is taken here must not wait for that one.
+        // Nothing has to be found or checked any more that takes the lock of the object, as the file is open.
         let instance = instance_of(file);
         let real = open.data(instance, file)?;
         let result = map.forward(real, &instance.mounter);
@@ -172,8 +172,8 @@ impl FileOps<LayerFs> for Regular {
         }
         let instance = instance_of(file);
         let real = open.data(instance, file)?;
-        // The user's position is the one that counts; only the real filesystem knows of holes. The real file
-        // is of this open file alone, whose position lock the VFS holds; a copy-up has files of its own.
+        // The user's position is the one that counts; only the real filesystem knows of holes. The real file is of this
+        // open file alone, whose position lock (`f_pos_lock`) the VFS holds; a copy-up has files of its own.
         real.take_position_of(file);
         instance.as_mounter(|_| real.seek(offset, whence))
     }

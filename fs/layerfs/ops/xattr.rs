@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Extended attributes: our own marks can't be seen; what a user calls like one is kept under an
-//! escaped name, so that a stack can be a layer of another ("Nesting overlayfs mounts" in
-//! `Documentation/filesystems/overlayfs.rst`).
+//! Extended attributes. Our own marks can't be seen; what a user calls like one is kept under an escaped name, so that
+//! a stack can be a layer of another ("Nesting overlayfs mounts" in `Documentation/filesystems/overlayfs.rst`).
 
 #![forbid(unsafe_code)]
 
@@ -62,7 +61,7 @@ impl XattrOps<LayerFs> for Xattr {
     }
 }
 
-/// The name under which an attribute is kept.
+/// Returns the name under which an attribute is kept.
 fn stored_name<'a>(
     instance: &Instance,
     name: &'a CStr,

@@ -13,13 +13,13 @@ use kernel::str::CString;
 
 /// How the lower layers were given, to be shown in `/proc/mounts` in the same way.
 pub(crate) enum Lowerdirs {
-    /// All in one option `lowerdir=`.
+    /// All were given in one option `lowerdir=`.
     List(CString),
-    /// One by one as `lowerdir+=` and `datadir+=`; the latter come last.
+    /// They were given one by one as `lowerdir+=` and `datadir+=`; the latter come last.
     Each(KVec<CString>),
 }
 
-/// The value of an option, of bytes other than NUL.
+/// Makes the value of an option, of bytes other than NUL.
 ///
 /// # Errors
 ///
@@ -45,13 +45,13 @@ pub(crate) struct Config {
     pub(crate) override_creds: bool,
     /// The lower layers as they were spelled.
     pub(crate) lowerdirs: Lowerdirs,
-    /// And so upperdir and workdir.
+    /// The upperdir as it was spelled; `workdir` likewise.
     pub(crate) upperdir: Option<CString>,
     pub(crate) workdir: Option<CString>,
 }
 
 impl Config {
-    /// Which extended attributes hold the marks.
+    /// Returns which extended attributes hold the marks.
     #[inline]
     pub(crate) fn namespace(&self) -> Namespace {
         if self.features.userxattr {
@@ -61,14 +61,14 @@ impl Config {
         }
     }
 
-    /// The name of the extended attribute that holds `mark`.
+    /// Returns the name of the extended attribute that holds `mark`.
     #[inline]
     pub(crate) fn xattr(&self, mark: Mark) -> &'static CStr {
         self.namespace().name(mark)
     }
 }
 
-/// Gives the settings for options that are not given.
+/// Returns the settings for options that are not given.
 pub(crate) fn defaults(as_overlay: bool) -> Defaults {
     let now = ::defaults::Defaults::now(as_overlay);
     Defaults {
@@ -81,7 +81,7 @@ pub(crate) fn defaults(as_overlay: bool) -> Defaults {
     }
 }
 
-/// The longest absolute redirect that is written, in bytes.
+/// Returns the longest absolute redirect that is written, in bytes.
 pub(crate) fn redirect_max(as_overlay: bool) -> usize {
     ::defaults::Defaults::now(as_overlay).redirect_max()
 }

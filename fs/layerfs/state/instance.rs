@@ -61,13 +61,14 @@ pub(crate) struct Instance {
     pub(crate) has_plain_numbers: bool,
     /// The longest name, in bytes.
     pub(crate) name_max: u64,
-    /// With what credentials the layers are accessed.
+    /// The credentials with which the layers are accessed.
     pub(crate) mounter: ARef<Credential>,
     /// No layer's mount maps ids.
     pub(crate) no_idmaps: bool,
-    /// Who can make names can't choose them so that all fall into one place of a hash table.
+    /// The key of the hashes of names: who can make names can't choose them so that all fall into one place of a hash
+    /// table.
     pub(crate) name_key: HashKey,
-    /// Which names get a copy in upper.
+    /// The names that are getting a copy in upper.
     pub(crate) publications: Publications,
     /// The last inode number that was made up.
     pub(crate) last_made_up: AtomicU64,
@@ -89,8 +90,8 @@ impl Instance {
         self.mounter.override_current(f)
     }
 
-    /// What a path walk under RCU may use of it; the mounts as [`mount_index`](super::layer::mount_index)
-    /// numbers them.
+    /// Returns what a path walk under RCU (`LOOKUP_RCU`) may use of it, with the mounts as
+    /// [`mount_index`](super::layer::mount_index) numbers them.
     ///
     /// # Errors
     ///
@@ -102,7 +103,7 @@ impl Instance {
         InWalk::new(self.mounter.clone(), mounts)
     }
 
-    /// The layer that is written to.
+    /// Returns the layer that is written to.
     ///
     /// # Errors
     ///
@@ -111,13 +112,13 @@ impl Instance {
         self.upper.as_ref().ok_or(EROFS)
     }
 
-    /// The lower layer a pin is in.
+    /// Returns the lower layer a pin is in.
     #[inline]
     pub(crate) fn lower_of(&self, pin: &PinnedDentry) -> Result<&Layer> {
         self.layers.of(pin)
     }
 
-    /// The mount of the layer a pin is in.
+    /// Returns the mount of the layer a pin is in.
     #[inline]
     pub(crate) fn mount_of(&self, pin: &PinnedDentry) -> Result<&Mount> {
         Ok(match LayerIndex::of(pin) {
@@ -126,7 +127,7 @@ impl Instance {
         })
     }
 
-    /// The number of the filesystem a pin is on.
+    /// Returns the number of the filesystem a pin is on.
     #[inline]
     pub(crate) fn fsid_of(&self, pin: &PinnedDentry) -> Result<u32> {
         Ok(match LayerIndex::of(pin) {
@@ -135,7 +136,7 @@ impl Instance {
         })
     }
 
-    /// How messages call the layer a pin is in.
+    /// Returns how messages call the layer a pin is in.
     pub(crate) fn name_of(&self, pin: &PinnedDentry) -> &CStr {
         match self.lower_of(pin) {
             Ok(layer) => &layer.name,
@@ -143,7 +144,7 @@ impl Instance {
         }
     }
 
-    /// How messages call the layer that a place is in.
+    /// Returns how messages call the layer that a place is in.
     #[cold]
     pub(crate) fn layer_name(&self, path: Path<'_>) -> &CStr {
         let layer = self
@@ -153,7 +154,7 @@ impl Instance {
         layer.map_or(c"upperdir", |layer| &*layer.name)
     }
 
-    /// The id mapping of the layer a pin is in.
+    /// Returns the id mapping of the layer a pin is in.
     #[inline]
     pub(crate) fn idmap_of(&self, pin: &PinnedDentry) -> Result<&Idmap> {
         if self.no_idmaps {
@@ -163,17 +164,17 @@ impl Instance {
         }
     }
 
-    /// Whether `dir` is the root of a layer: layers contain each other where that is met.
+    /// Returns whether `dir` is the root of a layer: layers contain each other where that is met.
     pub(crate) fn is_layer_root(&self, dir: &Real) -> bool {
         self.roots.binary_search(&dir.inode().key()).is_ok()
     }
 
-    /// Whether nothing is ever synced.
+    /// Returns whether nothing is ever synced.
     pub(crate) fn is_volatile(&self) -> bool {
         self.config.features.fsync == format::options::Fsync::Volatile
     }
 
-    /// Whether upper could write all that was written to it since a volatile mount was made.
+    /// Returns whether upper could write all that was written to it since a volatile mount was made.
     ///
     /// # Errors
     ///
@@ -188,7 +189,8 @@ impl Instance {
         }
     }
 
-    /// The device number of objects of filesystem `fsid` that are in another part of it than its layers begin in.
+    /// Returns the device number of objects of filesystem `fsid` that are in another part of it than its layers begin
+    /// in.
     ///
     /// # Errors
     ///
@@ -216,10 +218,10 @@ impl Instance {
         Ok(made)
     }
 
-    /// Whether there may be objects on filesystem `fsid` that [`Instance::is_numbered_by`] is not true of.
+    /// Returns whether there may be objects on filesystem `fsid` that [`Instance::is_numbered_by`] is not true of.
     #[inline]
     pub(crate) fn may_keep_ino(&self, fsid: u32) -> bool {
-        // Else its own number is what it has anyway.
+        // Otherwise an object has its own number anyway.
         let makes_another = matches!(self.xino, XinoBits::High(_));
         makes_another
             && self
@@ -228,8 +230,8 @@ impl Instance {
                 .is_some_and(|fs| fs.has_parts)
     }
 
-    /// Whether what is at `path`, on filesystem `fsid`, is numbered as the rest of that. What is in another part of
-    /// it has its own number on a device of that part.
+    /// Returns whether what is at `path`, on filesystem `fsid`, is numbered as the rest of that. What is in another
+    /// part of it has its own number on a device of that part.
     pub(crate) fn is_numbered_by(&self, c: &Override<'_>, path: Path<'_>, fsid: u32) -> bool {
         let Some(fs) = self
             .filesystems
@@ -244,7 +246,7 @@ impl Instance {
         stat.map_or(true, |part| part == fs.part)
     }
 
-    /// The inode number that stands for number `real` of filesystem `fsid`.
+    /// Returns the inode number that stands for number `real` of filesystem `fsid`.
     pub(crate) fn map_ino(&self, real: u64, fsid: u32, is_dir: bool) -> u64 {
         match ino::compose(real, fsid, self.xino) {
             Some(number) => number,
@@ -258,8 +260,8 @@ impl Instance {
         ino::non_persistent(n.wrapping_add(1).max(1), self.xino)
     }
 
-    /// Whether lower layers may have been changed while the stack was not mounted: nothing is kept
-    /// on upper that would be wrong then.
+    /// Returns whether lower layers may have been changed while the stack was not mounted: nothing is kept on upper
+    /// that would be wrong then.
     pub(crate) fn allows_offline_changes(&self) -> bool {
         let features = &self.config.features;
         !features.index

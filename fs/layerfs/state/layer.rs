@@ -21,7 +21,7 @@ use vfs::object::super_block::ErrorMark;
 use vfs::sys::anon_dev::AnonDev;
 use vfs::PinnedDentry;
 
-/// Which layer something is in: what the tag of a pin stands for.
+/// The layer that something is in, which is what the tag of a pin stands for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LayerIndex {
     Upper,
@@ -33,7 +33,7 @@ impl LayerIndex {
     /// The tag that stands for upper. There are far fewer lower layers.
     const UPPER_TAG: u32 = u32::MAX;
 
-    /// The layer that a pin is in.
+    /// Returns the layer that a pin is in.
     #[inline]
     pub(crate) fn of(pin: &PinnedDentry) -> Self {
         match pin.tag() {
@@ -42,7 +42,7 @@ impl LayerIndex {
         }
     }
 
-    /// A pin of an object in this layer.
+    /// Makes a pin of an object in this layer.
     #[inline]
     pub(crate) fn pin(self, dentry: ARef<Real>) -> PinnedDentry {
         let tag = match self {
@@ -53,8 +53,8 @@ impl LayerIndex {
     }
 }
 
-/// Which of the mounts that [`InWalk`](vfs::object::super_block::InWalk) was made with a pin is on: upper's is the
-/// first.
+/// Returns which of the mounts that [`InWalk`](vfs::object::super_block::InWalk) was made with a pin is on: upper's is
+/// the first.
 #[inline]
 pub(crate) fn mount_index(pin: &PinnedDentry) -> usize {
     // UPPER_TAG and one is 0.
@@ -64,7 +64,7 @@ pub(crate) fn mount_index(pin: &PinnedDentry) -> usize {
 /// A filesystem that one or more layers are on: where it has several parts that number their objects on their own
 /// (subvolumes), the part that the roots of these layers are in.
 pub(crate) struct Filesystem {
-    /// Which part.
+    /// The part.
     pub(crate) part: Part,
     /// Objects within these layers may be in other parts.
     pub(crate) has_parts: bool,
@@ -77,14 +77,14 @@ pub(crate) struct Filesystem {
     pub(crate) is_lower: bool,
     /// Nothing tells that a file handle is of this filesystem.
     pub(crate) ambiguous: bool,
-    /// Which super block (see [`vfs::SuperBlock::id`]).
+    /// The super block (see [`vfs::SuperBlock::id`]).
     pub(crate) id: usize,
     /// The device number of its objects where inode numbers of layers may collide.
     pub(crate) dev: AnonDev,
 }
 
 impl Filesystem {
-    /// One whose part `part` layers begin in.
+    /// Makes a filesystem whose part `part` layers begin in.
     ///
     /// # Errors
     ///
@@ -105,9 +105,9 @@ impl Filesystem {
 
 /// A part of a filesystem that objects of a layer are in, but not its root.
 pub(crate) struct OtherPart {
-    /// Which filesystem.
+    /// The filesystem.
     pub(crate) id: usize,
-    /// Which part of it.
+    /// The part of it.
     pub(crate) part: Part,
     /// The device number of its objects.
     pub(crate) dev: AnonDev,
@@ -126,15 +126,15 @@ pub(crate) struct Upper {
     keys: [InodeKey; 3],
     /// How the mounter calls it.
     pub(crate) name: CString,
-    /// Files can be made without a name.
+    /// Files can be made without a name (`O_TMPFILE`).
     pub(crate) has_nameless: bool,
-    /// No extended attributes can be kept: found out when it was mounted.
+    /// No extended attributes can be kept, as was found out when it was mounted.
     pub(crate) no_xattrs: bool,
-    /// That was learned later, so that only what must be marked is tried.
+    /// The same was learned after it was mounted: so marks that only improve something are not tried.
     no_notes: AtomicBool,
     /// A whiteout in the work directory that others are made of by link.
     pub(crate) whiteout: Locked<Whiteout>,
-    /// Errors of writing that were there before, for a mount that never syncs.
+    /// The errors of writing (`errseq_t`) that were there before, for a mount that never syncs.
     pub(crate) errors: ErrorMark,
     /// The number of the last temporary name.
     pub(crate) last_temp: AtomicU32,
@@ -196,7 +196,7 @@ impl Upper {
         })
     }
 
-    /// Whether `dir` is what was given as upperdir, or (`work`) as workdir.
+    /// Returns whether `dir` is what was given as upperdir, or (`work`) as workdir.
     pub(crate) fn is_given_as(&self, work: bool, dir: &Real) -> bool {
         self.keys.get(usize::from(work)) == Some(&dir.inode().key())
     }
@@ -206,7 +206,7 @@ impl Upper {
         &self.keys
     }
 
-    /// The directory where objects are prepared.
+    /// Returns the directory where objects are prepared.
     ///
     /// # Errors
     ///
@@ -215,17 +215,17 @@ impl Upper {
         self.work.as_deref().ok_or(EROFS)
     }
 
-    /// Whether marks that only improve something need not be tried.
+    /// Returns whether marks that only improve something need not be tried.
     pub(crate) fn keeps_no_notes(&self) -> bool {
         self.no_notes.load(Ordering::Relaxed)
     }
 
-    /// Such marks need not be tried any more; gives whether that is new.
+    /// Remembers that such marks need not be tried any more; returns whether that is new.
     pub(crate) fn forget_notes(&self) -> bool {
         !self.no_notes.swap(true, Ordering::Relaxed)
     }
 
-    /// Whether nothing can be written, for want of a place to prepare it.
+    /// Returns whether nothing can be written, for want of a place to prepare it.
     pub(crate) fn is_read_only(&self) -> bool {
         self.work.is_none()
     }
@@ -246,7 +246,7 @@ pub(crate) struct Layer {
     xattr_whiteouts: AtomicU8,
 }
 
-/// Nothing: the mark of its root was not read.
+/// Nothing is known: the mark of its root was not read.
 const UNASKED: u8 = 0;
 /// Its root has no mark, and no directory with a mark was met.
 const NONE_KNOWN: u8 = 1;
@@ -254,7 +254,7 @@ const NONE_KNOWN: u8 = 1;
 const EXPECTED: u8 = 2;
 
 impl Layer {
-    /// A layer nothing is known of yet.
+    /// Makes a layer of whose whiteouts nothing is known yet.
     pub(crate) fn new(mount: PrivateMount, root: InodeKey, name: CString, fsid: u32) -> Self {
         Self {
             mount,
@@ -270,19 +270,20 @@ impl Layer {
         self.xattr_whiteouts.store(EXPECTED, Ordering::Relaxed);
     }
 
-    /// Whether that was asked, and they are not.
+    /// Returns whether that was asked, and they are not.
     #[inline]
     pub(crate) fn is_known_without_xattr_whiteouts(&self) -> bool {
         self.xattr_whiteouts.load(Ordering::Relaxed) == NONE_KNOWN
     }
 
-    /// Whether whiteouts in the form of extended attributes are to be expected. `root_says`, whether the root is marked
-    /// to have some, is asked the first time only: what a layer says is not changed while it is one.
+    /// Returns whether whiteouts in the form of extended attributes are to be expected. `root_says`, whether the root
+    /// is marked to have some, is asked the first time only, as what a layer says is not changed while it is one.
     pub(crate) fn expects_xattr_whiteouts(&self, root_says: impl FnOnce() -> bool) -> bool {
         match self.xattr_whiteouts.load(Ordering::Relaxed) {
             UNASKED => {
                 let known = if root_says() { EXPECTED } else { NONE_KNOWN };
-                // Somebody may have met a directory with a mark meanwhile, and that stays: the larger is known.
+                // A lookup in another task, which no lock keeps out, may have met a directory with a mark meanwhile
+                // (`expect_xattr_whiteouts()`). That stays, as the larger value is kept.
                 self.xattr_whiteouts
                     .fetch_max(known, Ordering::Relaxed)
                     .max(known)

@@ -21,55 +21,55 @@ pub(crate) struct Layers {
 }
 
 impl Layers {
-    /// `merged`: so many of them, from the top, are merged.
+    /// Makes the table of `all` layers, of which the first `merged` are merged.
     pub(crate) fn new(all: KVec<Layer>, merged: usize) -> Self {
         Self { all, merged }
     }
 
-    /// The layer that a pin is in, if that is not upper.
+    /// Returns the layer that a pin is in, if that is not upper.
     ///
     /// # Errors
     ///
     /// `EIO`: there is none.
     #[inline]
     pub(crate) fn of(&self, pin: &PinnedDentry) -> Result<&Layer> {
-        // Tags are made of numbers of layers, so there always is one; that of upper is greater than any.
+        // Tags are made of numbers of layers, so there always is one; the tag of upper is greater than any.
         self.all.get(pin.tag() as usize).ok_or(EIO)
     }
 
-    /// The layer with this number, counted from the top.
+    /// Returns the layer with this number, counted from the top.
     pub(crate) fn get(&self, number: usize) -> Option<&Layer> {
         self.all.get(number)
     }
 
-    /// How many there are.
+    /// Returns how many there are.
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// How many are merged, and don't only have data.
+    /// Returns how many are merged, and don't only have data.
     #[inline]
     pub(crate) fn merged_len(&self) -> usize {
         self.merged
     }
 
-    /// Whether some only have data.
+    /// Returns whether some only have data.
     #[inline]
     pub(crate) fn has_data_layers(&self) -> bool {
         self.merged < self.all.len()
     }
 
-    /// All of them, from the top.
+    /// Returns all of them, from the top.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Layer> + Clone {
         self.all.iter()
     }
 
-    /// Those that are merged, from the top.
+    /// Returns those that are merged, from the top.
     pub(crate) fn merged(&self) -> impl Iterator<Item = (LayerIndex, &Layer)> {
         self.numbered().take(self.merged)
     }
 
-    /// Those that only have data, from the top.
+    /// Returns those that only have data, from the top.
     pub(crate) fn data(&self) -> impl Iterator<Item = (LayerIndex, &Layer)> {
         self.numbered().skip(self.merged)
     }

@@ -28,12 +28,12 @@ const HEADER: usize = 11;
 pub(crate) struct Listing {
     arena: Arena,
     order: KVVec<u32>,
-    /// The inode number of each name in `order`, 0 where it was not asked for yet. Nothing at all where
-    /// every name has the one that is in its record.
+    /// The inode number of each name in `order`, 0 where it was not asked for yet. It is empty where every name has the
+    /// number that is in its record.
     numbers: KVVec<AtomicU64>,
-    /// How many of them were not asked for yet.
+    /// The number of them that were not asked for yet.
     unasked: AtomicUsize,
-    /// A name has another number than in its layer, or one was not asked for that might.
+    /// A name has another number than in its layer, or a name that might was not asked for.
     renumbered: AtomicBool,
     room: SizeHint,
 }
@@ -51,7 +51,7 @@ pub(crate) struct SizeHint {
 }
 
 impl Default for SizeHint {
-    /// The hint for a small directory.
+    /// Returns the hint for a small directory.
     fn default() -> Self {
         Self {
             records: 1024,
@@ -65,16 +65,16 @@ impl Default for SizeHint {
 /// their layer says.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ask {
-    /// None: those of the layers are shown.
+    /// No number is asked for: those of the layers are shown.
     Nothing,
-    /// The numbers of directories that a lower layer has too.
+    /// The numbers of directories that a lower layer has too are asked for.
     Merged,
-    /// All up to this offset, where the records of upper end.
+    /// All numbers are asked for up to this offset, where the records of upper end.
     Upper(u32),
 }
 
 impl Listing {
-    /// Packs them. `remembered`: names that had to be remembered to make it.
+    /// Packs the names. `remembered` is the number of names that had to be remembered to make the listing.
     ///
     /// # Errors
     ///
@@ -120,13 +120,13 @@ impl Listing {
         })
     }
 
-    /// Whether every entry of a directory whose numbers all had to be asked for is known to have the number
+    /// Returns whether every entry of a directory whose numbers all had to be asked for is known to have the number
     /// that it has in its layer.
     pub(crate) fn keeps_inos(&self) -> bool {
         self.unasked.load(Ordering::Acquire) == 0 && !self.renumbered.load(Ordering::Relaxed)
     }
 
-    /// The names from a position on, each with its position.
+    /// Returns the names from a position on, each with its position.
     #[inline]
     pub(crate) fn iter_from(&self, position: usize) -> impl Iterator<Item = (Entry<'_>, usize)> {
         let order = self.order.get(position..).unwrap_or(&[]);
@@ -135,7 +135,7 @@ impl Listing {
         entries.zip(position..)
     }
 
-    /// The number of the entry at a position, if it need not be asked for.
+    /// Returns the number of the entry at a position, if it need not be asked for.
     #[inline]
     pub(crate) fn ino(&self, position: usize, entry: &Entry<'_>) -> Option<u64> {
         match self.numbers.get(position) {
@@ -157,8 +157,9 @@ impl Listing {
         if number != Some(entry.ino) {
             self.renumbered.store(true, Ordering::Relaxed);
         }
-        // Of several who asked at the same time one is counted. The order: who sees that nothing is unasked
-        // sees what was said of the numbers.
+        // Of several tasks that asked at the same time (no lock keeps readers of the directory apart) one is counted.
+        // Who sees in `keeps_inos()` that nothing is unasked sees what was said of the numbers, as that was stored
+        // before.
         let first = place.compare_exchange(0, shown, Ordering::Relaxed, Ordering::Relaxed);
         if shown != 0 && first.is_ok() {
             self.unasked.fetch_sub(1, Ordering::Release);
@@ -204,7 +205,7 @@ const MERGED: u8 = 1 << 5;
 pub(crate) struct Arena(ByteVec);
 
 impl Arena {
-    /// An empty one, with room for so many bytes of records.
+    /// Makes an empty arena, with room for so many bytes of records.
     ///
     /// # Errors
     ///
@@ -213,12 +214,12 @@ impl Arena {
         Ok(Self(ByteVec::with_capacity(bytes as usize)?))
     }
 
-    /// The offset behind the last record.
+    /// Returns the offset behind the last record.
     pub(crate) fn end(&self) -> u32 {
         self.0.len() as u32
     }
 
-    /// The record at an offset, its fate, and the offset of the next.
+    /// Returns the record at an offset, its fate, and the offset of the next.
     #[inline]
     pub(crate) fn get_with_next(&self, at: u32) -> Option<(Entry<'_>, Fate, u32)> {
         let record = self.0.get(at as usize..)?;
@@ -246,7 +247,7 @@ impl Arena {
         }
     }
 
-    /// Whether [`Arena::set_merged`] was called for the record at an offset.
+    /// Returns whether [`Arena::set_merged`] was called for the record at an offset.
     pub(crate) fn is_merged(&self, at: u32) -> bool {
         let kind = self.0.get(at as usize + KIND);
         kind.is_some_and(|kind| kind & MERGED != 0)
@@ -259,14 +260,14 @@ impl Arena {
         }
     }
 
-    /// Gives the place in the order at which the record at an offset is shown.
+    /// Returns the place in the order at which the record at an offset is shown.
     pub(crate) fn fate(&self, at: u32) -> Fate {
         self.0
             .get(at as usize + KIND)
             .map_or(Fate::Hidden, |kind| Fate::of(*kind))
     }
 
-    /// Adds a record; gives its offset.
+    /// Adds a record; returns its offset.
     ///
     /// # Errors
     ///
@@ -290,13 +291,13 @@ impl Arena {
         Ok(at as u32)
     }
 
-    /// The record at an offset that [`Arena::push`] gave.
+    /// Returns the record at an offset that [`Arena::push`] gave.
     #[inline]
     pub(crate) fn get(&self, at: u32) -> Option<Entry<'_>> {
         self.get_with_next(at).map(|(entry, _, _)| entry)
     }
 
-    /// Every record with its offset and fate, in the order in which they were added.
+    /// Returns every record with its offset and fate, in the order in which they were added.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, Entry<'_>, Fate)> {
         let mut at = 0u32;
         core::iter::from_fn(move || {
@@ -306,15 +307,15 @@ impl Arena {
     }
 }
 
-/// A listing that all who have the directory open share, as long as the directory stays as it is; it
-/// goes with the last of them.
+/// A listing that all who have the directory open share, as long as the directory stays as it is; it is dropped when
+/// the last of them leaves.
 pub(crate) struct SharedListing {
-    /// Counts the changes of the directory. Outside the lock: who changes a directory, or copies up
-    /// something in it, has the right to write, and must not wait for a listing, which may wait for
-    /// others who want that right.
+    /// Counts the changes of the directory. It is outside the lock of `made`: a task that changes a directory, or
+    /// copies up something in it, has the right to write, and must not wait for a task that makes a listing under that
+    /// lock, which may wait for others who want the right.
     version: AtomicUsize,
-    /// Who takes part, or waits to. Outside the lock: who closes a directory does not wait for a listing
-    /// that another makes.
+    /// Counts those who take part, or wait to. It is outside the lock of `made`: a task that closes a directory does
+    /// not wait for one that makes a listing under that lock.
     users: AtomicUsize,
     made: Locked<Made>,
 }
@@ -328,7 +329,7 @@ struct Made {
 }
 
 impl SharedListing {
-    /// Nothing is listed yet.
+    /// Makes a listing in which nothing is listed yet.
     ///
     /// # Errors
     ///
@@ -341,18 +342,17 @@ impl SharedListing {
         })
     }
 
-    /// Takes part in the listing, which is made first if there is none that is true; gives the
-    /// version of the directory that it was made of.
+    /// Takes part in the listing, which is made first if there is none that is true; returns it, and the version of the
+    /// directory that it was made of.
     ///
     /// # Errors
     ///
-    /// `EINTR`: the task is being killed, while it waits for another who makes the listing. Those of
-    /// `make`.
+    /// `EINTR`: the task is being killed, while it waits for another that makes the listing. The errors of `make`.
     pub(crate) fn join(
         &self,
         make: impl FnOnce(SizeHint) -> Result<Arc<Listing>>,
     ) -> Result<(Arc<Listing>, usize)> {
-        // Before the lock is taken: see `tidy`.
+        // This task is counted before it takes the lock, as `tidy()` in another task relies on.
         self.users.fetch_add(1, Ordering::SeqCst);
         let joined = self.get_or_make(make);
         if joined.is_err() {
@@ -366,7 +366,8 @@ impl SharedListing {
         make: impl FnOnce(SizeHint) -> Result<Arc<Listing>>,
     ) -> Result<(Arc<Listing>, usize)> {
         let mut made = self.made.lock()?;
-        // Before anything is read: what changes meanwhile may have been seen or not.
+        // The version is read before the directory: what other tasks change meanwhile, whom the lock does not keep out,
+        // may have been seen or not.
         let version = self.version();
         let listing = match &made.listing {
             Some(listing) if made.of == version => listing.clone(),
@@ -382,7 +383,7 @@ impl SharedListing {
         Ok((listing, version))
     }
 
-    /// Takes part no more. Does not wait.
+    /// Ends taking part. This does not wait for the lock.
     pub(crate) fn leave(&self) {
         if self.users.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.tidy();
@@ -392,14 +393,14 @@ impl SharedListing {
     /// Drops the listing if nobody takes part.
     fn tidy(&self) {
         loop {
-            // Of one who leaves and then finds the lock held, and one who gives the lock back and then looks at
-            // the users, one sees the other: a lock that can't be had at once is in no order by itself.
+            // One task leaves and then finds the lock held; another gives the lock back and then looks at the users.
+            // The fence makes one of both see the other, as a lock that can't be had at once orders nothing by itself.
             fence(Ordering::SeqCst);
             if self.users.load(Ordering::SeqCst) != 0 {
                 return;
             }
-            // Whoever has the lock drops it in our place: one who joins was counted before it took the lock
-            // and will leave; one who tidies looks again when it has given the lock back.
+            // The task that has the lock drops the listing in our place: one that joins was counted before it took the
+            // lock, and will leave; one that tidies looks again when it has given the lock back.
             let Some(mut made) = self.made.try_lock() else {
                 return;
             };
@@ -412,12 +413,12 @@ impl SharedListing {
         }
     }
 
-    /// The directory has changed.
+    /// Notes that the directory has changed.
     pub(crate) fn outdate(&self) {
         self.version.fetch_add(1, Ordering::Release);
     }
 
-    /// Counts the changes of the directory.
+    /// Returns how often the directory has changed.
     pub(crate) fn version(&self) -> usize {
         self.version.load(Ordering::Acquire)
     }

@@ -18,7 +18,7 @@ pub(crate) enum LayerFs {}
 
 impl vfs::Owner for LayerFs {}
 
-/// Inodes, dentries and so on of ours.
+/// An inode of ours.
 pub(crate) type Inode = vfs::Inode<LayerFs>;
 pub(crate) type RcuInode = vfs::RcuInode<LayerFs>;
 pub(crate) type Dentry = vfs::Dentry<LayerFs>;

@@ -43,20 +43,20 @@ pub(crate) struct Object {
 /// in the lower layers, which of a file in upper is what it was copied up from; the rest.
 pub(crate) type Pins = (SetOnce<PinnedDentry>, Option<PinnedDentry>, LateBox<More>);
 
-/// What few objects have: the lower layers below the top one, in order, which are those that a directory is
-/// merged of, or the one that has the data of a metacopy file; the data of a metacopy file that is in
-/// the data-only layers; the merged names of a directory, while somebody has it open.
+/// What only few objects have, and so is beside them: the lower layers below the top one, in order, which are those
+/// that a directory is merged of, or the one that has the data of a metacopy file; the data of a metacopy file that is
+/// in the data-only layers; the merged names of a directory, while somebody has it open.
 pub(crate) type More = (
     BelowPins,
     Option<KBox<LazyData>>,
     Other<LateBox<SharedListing>>,
 );
 
-/// The first place below the top one, and the others. Most have but one.
+/// The first place below the top one, and the others. Most objects have but one.
 type BelowPins = (Option<PinnedDentry>, KVec<PinnedDentry>);
 
-/// Data that nobody looks for before it is needed: where to look, in each data-only layer; where it was
-/// found. (The path ends with a NUL.)
+/// Data that nobody looks for before it is needed: the path to look for in each data-only layer, and the place where it
+/// was found. (The path ends with a NUL.)
 pub(crate) type LazyData = (Other<KVec<u8>>, SetOnce<PinnedDentry>);
 
 /// The longest path that can be looked up, in bytes, with the NUL at its end.
@@ -71,7 +71,7 @@ pub(crate) struct Lowers {
 }
 
 impl Lowers {
-    /// It was found in one more, below the others.
+    /// Adds the place in one more layer, below the others.
     ///
     /// # Errors
     ///
@@ -88,7 +88,7 @@ impl Lowers {
         Ok(())
     }
 
-    /// Its data is at `path` in the data-only layers, where nobody has looked yet.
+    /// Adds that the data is at `path` in the data-only layers, where nobody has looked yet.
     ///
     /// # Errors
     ///
@@ -109,26 +109,26 @@ impl Lowers {
         Ok(())
     }
 
-    /// Whether it was found in none.
+    /// Returns whether it was found in none.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.top.is_none()
     }
 
-    /// Whether it was found in several, or has data in the data-only layers.
+    /// Returns whether it was found in several, or has data in the data-only layers.
     #[inline]
     pub(crate) fn has_more(&self) -> bool {
         self.below.0.is_some() || self.lazy.is_some()
     }
 }
 
-/// How many places there are below the top one.
+/// Returns how many places there are below the top one.
 #[inline]
 fn count((first, rest): &BelowPins) -> usize {
     rest.len().saturating_add(usize::from(first.is_some()))
 }
 
-/// The `i`th place below the top one.
+/// Returns the `i`th place below the top one.
 #[inline]
 fn nth((first, rest): &BelowPins, i: usize) -> Option<&PinnedDentry> {
     match i.checked_sub(1) {
@@ -169,12 +169,12 @@ impl Trait {
 pub(crate) struct Traits(usize);
 
 impl Traits {
-    /// With `one` if `wanted`.
+    /// Adds `one` if `wanted`.
     pub(crate) fn with(self, one: Trait, wanted: bool) -> Self {
         Self(if wanted { self.0 | one.0 } else { self.0 })
     }
 
-    /// Whether `one` is among them.
+    /// Returns whether `one` is among them.
     #[inline]
     pub(crate) fn has(self, one: Trait) -> bool {
         self.0 & one.0 != 0
@@ -190,7 +190,8 @@ impl vfs::object::inode_cache::InodeData for Object {
 }
 
 impl Object {
-    /// An object that was found in these places. `is_metacopy`: what is topmost is a file with its metadata alone.
+    /// Makes an object that was found in these places. `is_metacopy` says that what is topmost is a file with its
+    /// metadata alone.
     ///
     /// # Errors
     ///
@@ -229,7 +230,7 @@ impl Object {
         self.word.set(traits.0);
     }
 
-    /// From now on it is a directory in upper that may hold objects with an origin, or no more.
+    /// Remembers that it is a directory in upper that may hold objects with an origin, or no longer may.
     pub(crate) fn set_impure(&self, is_impure: bool) {
         if is_impure {
             self.word.set(Trait::IMPURE.0);
@@ -238,14 +239,14 @@ impl Object {
         }
     }
 
-    /// The data that it has as a metacopy file was checked. (One that has got its data in upper meanwhile is none
-    /// any more, and nobody asks.)
+    /// Remembers that the data that it has as a metacopy file was checked. (If another task has copied its data up
+    /// meanwhile, it is a metacopy file no longer, and nobody asks.)
     pub(crate) fn set_verified(&self) {
         self.word.set(Trait::VERIFIED.0);
     }
 
-    /// A directory whose names could be passed on as they are was found to have whiteouts in it, or (`by_xattr`) to be
-    /// marked to have them in the form of extended attributes: it is read as one that may have them.
+    /// Remembers that a directory whose names could be passed on as they are was found to have whiteouts in it, or
+    /// (`by_xattr`) to be marked to have them in the form of extended attributes: it is read as one that may have them.
     pub(crate) fn set_has_whiteouts(&self, by_xattr: bool) {
         let form = if by_xattr {
             Trait::XATTR_WHITEOUTS.0
@@ -255,18 +256,19 @@ impl Object {
         self.word.set(Trait::MAY_HAVE_WHITEOUTS.0 | form);
     }
 
-    /// It was found to have none.
+    /// Remembers that it was found to have no whiteouts.
     pub(crate) fn set_no_whiteouts(&self) {
         self.word.set(Trait::NO_WHITEOUTS.0);
     }
 
-    /// A layer says that a place of it is not what it was: it is not for those who look it up anew.
+    /// Remembers that a layer says of a place of it that it is not what it was: the object is not for those who look it
+    /// up anew.
     pub(crate) fn set_outdated(&self) {
         self.word.set(Trait::OUTDATED.0);
     }
 
-    /// Keeps others from copying it up, or waits until they have. (`depth`: the stacking depth of its
-    /// super block.)
+    /// Takes the lock of the object, which keeps other tasks from copying it up, adding its data or removing it, or
+    /// waits until they have. (`depth` is the stacking depth of its super block.)
     ///
     /// # Errors
     ///
@@ -278,25 +280,25 @@ impl Object {
         })
     }
 
-    /// Where it is in the lower layers first; of a file in upper: its origin.
+    /// Returns the first place in the lower layers, which of a file in upper is its origin.
     #[inline]
     pub(crate) fn lower(&self) -> Option<&PinnedDentry> {
         self.pins.1.as_ref()
     }
 
-    /// What few objects have.
+    /// Returns what only few objects have.
     #[inline]
     fn more(&self) -> Option<&More> {
         self.pins.2.get()
     }
 
-    /// The places in the lower layers below the top one.
+    /// Returns the places in the lower layers below the top one.
     #[inline]
     fn below(&self) -> Option<&BelowPins> {
         Some(&self.more()?.0)
     }
 
-    /// Where its data is in the lower layers, if that is known.
+    /// Returns where its data is in the lower layers, if that is known.
     #[inline]
     fn lower_data(&self) -> Option<&PinnedDentry> {
         match self.more() {
@@ -306,30 +308,31 @@ impl Object {
         }
     }
 
-    /// The data in data-only layers.
+    /// Returns the data in data-only layers.
     pub(crate) fn lazy(&self) -> Option<&LazyData> {
         self.more()?.1.as_deref()
     }
 
-    /// Where to look for the data in the data-only layers, if it is there.
+    /// Returns where to look for the data in the data-only layers, if it is there.
     pub(crate) fn lazy_path(&self) -> Option<&CStr> {
         CStr::from_bytes_with_nul(&self.lazy()?.0 .0).ok()
     }
 
-    /// Says where the data is. Whoever comes second has found the same.
+    /// Remembers where the data is, unless that is known. The caller holds the lock of the object, so that one task
+    /// looks for it.
     pub(crate) fn set_lazy_data(&self, found: PinnedDentry) {
         if let Some(lazy) = self.lazy() {
             lazy.1.populate(found);
         }
     }
 
-    /// Its data in data-only layers, once that was found.
+    /// Returns its data in data-only layers, once that was found.
     pub(crate) fn found_lazily(&self) -> Option<&PinnedDentry> {
         self.lazy()?.1.as_ref()
     }
 
-    /// Every place it is in the lower layers, topmost first, and its data in data-only layers last, once that was
-    /// found.
+    /// Returns every place it is in the lower layers, topmost first, and its data in data-only layers last, once that
+    /// was found.
     fn lower_places(&self) -> impl Iterator<Item = &PinnedDentry> {
         let below = self
             .below()
@@ -349,18 +352,19 @@ impl Object {
         }
     }
 
-    /// The number of lower layers it is in.
+    /// Returns the number of lower layers it is in.
     pub(crate) fn lower_depth(&self) -> usize {
         let below = self.below().map_or(0, count);
         below.saturating_add(usize::from(self.lower().is_some()))
     }
 
-    /// The merged names of a directory, if anybody asked for them yet.
+    /// Returns the merged names of a directory, if anybody asked for them yet.
     pub(crate) fn listing(&self) -> Option<&SharedListing> {
         self.more()?.2 .0.get()
     }
 
-    /// The merged names of a directory.
+    /// Returns the merged names of a directory, a new listing if there is none. If two tasks make one at the same time,
+    /// which no lock keeps them from, one of both is dropped.
     ///
     /// # Errors
     ///
@@ -379,12 +383,13 @@ pub(crate) struct Claim<'a> {
 }
 
 impl<'a> Claim<'a> {
-    /// What the object is; where it is and whether its data is there stays so until this is used to change it.
+    /// Returns what the object is; where it is and whether its data is there stays so until this is used to change it.
     pub(crate) fn now(&self) -> Now<&'a Object> {
         Now::of(self.object)
     }
 
-    /// From now on it is in upper as well. Readers see place and traits at once.
+    /// Adds the place in upper. Readers, who take no lock, see place and traits at once: the place is there before the
+    /// trait that they go by.
     pub(crate) fn show_in_upper(&self, upper: PinnedDentry, shown: Shown) {
         self.object.pins.0.populate(upper);
         let more = match shown {
@@ -398,7 +403,7 @@ impl<'a> Claim<'a> {
             .change(Trait::IN_UPPER.0 | more, Trait::VERIFIED.0);
     }
 
-    /// From now on its data is in upper as well.
+    /// Shows that its data is in upper as well.
     pub(crate) fn show_data_in_upper(&self) {
         self.object
             .word
@@ -406,7 +411,7 @@ impl<'a> Claim<'a> {
     }
 }
 
-/// What of an object gets to upper.
+/// The part of an object that gets to upper.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shown {
     /// A directory, merged with the lower ones, of which there may be whiteouts in it.
@@ -427,26 +432,26 @@ pub(crate) struct Now<R> {
 }
 
 impl<R: Deref<Target = Object>> Now<R> {
-    /// What `object` is now.
+    /// Returns what `object` is now.
     #[inline]
     pub(crate) fn of(object: R) -> Self {
         let word = Traits(object.word.bits());
         Self { object, word }
     }
 
-    /// Whether it is in upper.
+    /// Returns whether it is in upper.
     #[inline]
     pub(crate) fn in_upper(&self) -> bool {
         self.has(Trait::IN_UPPER)
     }
 
-    /// Whether `one` is known of it.
+    /// Returns whether `one` is known of it.
     #[inline]
     pub(crate) fn has(&self, one: Trait) -> bool {
         self.word.has(one)
     }
 
-    /// Whether only its metadata is where its attributes are.
+    /// Returns whether only its metadata is where its attributes are.
     #[inline]
     pub(crate) fn is_metacopy(&self) -> bool {
         if self.in_upper() {
@@ -456,7 +461,7 @@ impl<R: Deref<Target = Object>> Now<R> {
         }
     }
 
-    /// Whether it is a directory merged of several.
+    /// Returns whether it is a directory merged of several.
     #[inline]
     pub(crate) fn is_merged(&self) -> bool {
         if self.in_upper() {
@@ -467,20 +472,21 @@ impl<R: Deref<Target = Object>> Now<R> {
         }
     }
 
-    /// Whether it keeps the number that a lower object has.
+    /// Returns whether it keeps the number that a lower object has.
     #[inline]
     pub(crate) fn has_origin(&self) -> bool {
         self.in_upper() && self.object.lower().is_some() && self.has(Trait::LOWER_INO)
     }
 
-    /// Whether a layer has said that a place of it is not what it was.
+    /// Returns whether a layer has said that a place of it is not what it was.
     #[inline]
     pub(crate) fn is_outdated(&self) -> bool {
         self.has(Trait::OUTDATED)
     }
 
-    /// How many of its places, from the top, it needs. A file in upper that has its data there does not end with
-    /// what it was copied up from. (For `zip()`: `take()` counts down, and the compiler does not see that it stops at 0.)
+    /// Returns how many of its places, from the top, it needs. A file in upper that has its data there does not end
+    /// with what it was copied up from. (For `zip()`: `take()` counts down, and the compiler does not see that it stops
+    /// at 0.)
     #[inline]
     pub(crate) fn needed(&self) -> usize {
         let upper = self.object.pins.0.as_ref().filter(|_| self.in_upper());
@@ -490,7 +496,7 @@ impl<R: Deref<Target = Object>> Now<R> {
         }
     }
 
-    /// The number of layers it is in.
+    /// Returns the number of layers it is in.
     pub(crate) fn depth(&self) -> usize {
         let lower = self.object.lower_depth();
         lower.saturating_add(usize::from(self.in_upper()))
@@ -498,7 +504,7 @@ impl<R: Deref<Target = Object>> Now<R> {
 }
 
 impl<'a> Now<&'a Object> {
-    /// Where it is in the upper layer.
+    /// Returns where it is in the upper layer.
     #[inline]
     pub(crate) fn upper(self) -> Option<&'a PinnedDentry> {
         if self.in_upper() {
@@ -508,11 +514,11 @@ impl<'a> Now<&'a Object> {
         }
     }
 
-    /// Where its attributes are.
+    /// Returns where its attributes are.
     ///
     /// # Errors
     ///
-    /// `EIO`: nowhere, which is not so of an object in use.
+    /// `EIO`: it is nowhere, which is not so of an object in use.
     #[inline]
     pub(crate) fn real(self) -> Result<&'a PinnedDentry> {
         let place = if self.in_upper() {
@@ -523,7 +529,7 @@ impl<'a> Now<&'a Object> {
         place.ok_or(EIO)
     }
 
-    /// Where its data is, if that is known.
+    /// Returns where its data is, if that is known.
     #[inline]
     fn data(self) -> Option<&'a PinnedDentry> {
         if self.in_upper() && self.has(Trait::UPPER_DATA) {
@@ -533,14 +539,14 @@ impl<'a> Now<&'a Object> {
         }
     }
 
-    /// Every place it is in, upper first, and data that was found lazily last.
+    /// Returns every place it is in, upper first, and data that was found lazily last.
     pub(crate) fn places(self) -> impl Iterator<Item = &'a PinnedDentry> {
         Iterator::chain(self.upper().into_iter(), self.object.lower_places())
     }
 }
 
 impl<'a> Now<Held<'a, Object>> {
-    /// The same, where no dentry is needed.
+    /// Returns the same value for where no dentry is needed.
     #[inline]
     pub(crate) fn get(self) -> Now<&'a Object> {
         Now {
@@ -549,25 +555,25 @@ impl<'a> Now<Held<'a, Object>> {
         }
     }
 
-    /// The object that it is about.
+    /// Returns the object that it is about.
     #[inline]
     pub(crate) fn object(self) -> Held<'a, Object> {
         self.object
     }
 
-    /// Where it is in the upper layer.
+    /// Returns where it is in the upper layer.
     #[inline]
     pub(crate) fn upper(self) -> Option<Held<'a, PinnedDentry>> {
         let word = self.word;
         self.object.and_then(|object| Now { object, word }.upper())
     }
 
-    /// Every place it is in, upper first, and data that was found lazily last.
+    /// Returns every place it is in, upper first, and data that was found lazily last.
     pub(crate) fn places(self) -> impl Iterator<Item = Held<'a, PinnedDentry>> {
         Iterator::chain(self.upper().into_iter(), lower_places(self.object))
     }
 
-    /// The place of its attributes, as a path.
+    /// Returns the place of its attributes, as a path.
     ///
     /// # Errors
     ///
@@ -582,13 +588,13 @@ impl<'a> Now<Held<'a, Object>> {
         path(instance, real)
     }
 
-    /// The place in the upper layer, as a path.
+    /// Returns the place in the upper layer, as a path.
     #[inline]
     pub(crate) fn upper_path(self, instance: &'a Instance) -> Option<Path<'a>> {
         path(instance, self.upper()?).ok()
     }
 
-    /// The place of its data, as a path; `None` if nobody has looked for it yet.
+    /// Returns the place of its data, as a path; `None` if nobody has looked for it yet.
     #[inline]
     pub(crate) fn data_path(self, instance: &'a Instance) -> Option<Path<'a>> {
         let word = self.word;
@@ -597,13 +603,13 @@ impl<'a> Now<Held<'a, Object>> {
     }
 }
 
-/// The first place in the lower layers, as a path.
+/// Returns the first place in the lower layers, as a path.
 #[inline]
 pub(crate) fn lower_path<'a>(instance: &'a Instance, object: Held<'a, Object>) -> Option<Path<'a>> {
     path(instance, object.and_then(|o| o.lower())?).ok()
 }
 
-/// The place of its data in the lower layers, as a path; `None` if nobody has looked for it yet.
+/// Returns the place of its data in the lower layers, as a path; `None` if nobody has looked for it yet.
 pub(crate) fn lower_data_path<'a>(
     instance: &'a Instance,
     object: Held<'a, Object>,
@@ -611,20 +617,20 @@ pub(crate) fn lower_data_path<'a>(
     path(instance, object.and_then(|o| o.lower_data())?).ok()
 }
 
-/// A pin as a path.
+/// Returns a pin as a path.
 #[inline]
 pub(crate) fn path<'a>(instance: &'a Instance, pin: Held<'a, PinnedDentry>) -> Result<Path<'a>> {
     Path::new(instance.mount_of(pin.get())?, pin.dentry())
 }
 
-/// Every place an object is in the lower layers, topmost first, and data that was found lazily last.
+/// Returns every place an object is in the lower layers, topmost first, and data that was found lazily last.
 pub(crate) fn lower_places<'a>(
     object: Held<'a, Object>,
 ) -> impl Iterator<Item = Held<'a, PinnedDentry>> {
     (0..).map_while(move |i| lower_place(object, i))
 }
 
-/// A place an object is in the lower layers, by number from the top.
+/// Returns a place an object is in the lower layers, by number from the top.
 #[inline]
 pub(crate) fn lower_place<'a>(
     object: Held<'a, Object>,

@@ -24,7 +24,7 @@ const SLOTS: usize = 32;
 
 /// The publications of a stack, by name.
 pub(crate) struct Publications {
-    /// Made for the first of them: a mount that copies nothing up does without.
+    /// The slots are made for the first publication: a mount that copies nothing up does without.
     slots: LateBox<KVec<Slot>>,
     /// The stacking depth, for the locks.
     depth: u32,
@@ -37,7 +37,8 @@ struct Slot {
     lock: Locked<()>,
 }
 
-/// A copy gets its name: until this is dropped, who looks up the name waits or starts over.
+/// A copy gets its name: until this is dropped, other tasks that look up the name wait for the lock of its slot, or
+/// start over.
 #[must_use = "the publication ends when this is dropped"]
 pub(crate) struct Publication<'a> {
     slot: &'a Slot,
@@ -58,7 +59,7 @@ pub(crate) struct Watch<'a> {
 }
 
 impl Publications {
-    /// Those of a stack of that depth.
+    /// Makes the publications of a stack of that depth.
     pub(crate) fn new(depth: u32) -> Self {
         Self {
             slots: LateBox::default(),
@@ -79,14 +80,14 @@ impl Publications {
         Ok(slots)
     }
 
-    /// The slot at that place, if anything was ever published.
+    /// Returns the slot at that place, if anything was ever published.
     #[inline]
     fn slot(&self, place: usize) -> Option<&Slot> {
         self.slots.get()?.get(place)
     }
 
-    /// The copy of what has this name is about to get its name in upper. The caller has locked the directory in
-    /// upper.
+    /// Begins a publication: the copy of what has this name is about to get its name in upper. The caller has locked
+    /// the directory in upper (`i_rwsem`).
     ///
     /// # Errors
     ///
@@ -95,7 +96,8 @@ impl Publications {
         let slots = self.slots.get_or_make(|| Self::make_slots(self.depth))?;
         let slot = slots.get(place_of(name)).ok_or(EIO)?;
         let guard = slot.lock.lock()?;
-        // Before anything of it can be seen.
+        // It is counted before a lookup in another task, which does not take the lock of the slot if it began before,
+        // can see anything of the change.
         slot.begun.fetch_add(1, Ordering::Release);
         Ok(Publication {
             slot,
@@ -103,7 +105,8 @@ impl Publications {
         })
     }
 
-    /// A lookup begins. It waits for a copy of the name that is being published.
+    /// Begins to watch a name for a lookup. If another task is publishing a copy of the name, this waits for the lock
+    /// of its slot.
     ///
     /// # Errors
     ///
@@ -133,12 +136,12 @@ fn place_of(name: &Dentry) -> usize {
 }
 
 impl Watch<'_> {
-    /// Whether the name, or one of the few others of the slot, was published since: what was found may be of two
-    /// states.
+    /// Returns whether the name, or one of the few others of the slot, was published since: what was found may be of
+    /// two states.
     ///
-    /// Who publishes makes the slots, if there are none, and counts, before he changes anything; and whatever this
-    /// task has seen of the change (a dentry of upper that has an inode, a chain of the inode cache without one) was
-    /// made visible after that.
+    /// No lock is held here. The task that publishes makes the slots, if there are none, and counts, before it changes
+    /// anything; and whatever this task has seen of the change (a dentry of upper that has an inode, a chain of the
+    /// inode cache without one) was made visible after that.
     #[inline]
     pub(crate) fn was_disturbed(&self) -> bool {
         self.publications

@@ -43,19 +43,19 @@ use vfs::sys::errno::ENOTEMPTY;
 use vfs::Path;
 use vfs::PinnedDentry;
 
-/// Whether an object can be renamed: a directory tree is not copied up to be moved.
+/// Returns whether an object can be renamed: a directory tree is not copied up to be moved.
 fn can_move(instance: &Instance, dentry: &Positive) -> bool {
     instance.config.features.redirect_dir == RedirectDir::On
         || !dentry.inode().is_dir()
         || !is_merged_or_lower(dentry.inode())
 }
 
-/// Renames.
+/// Renames an object, or exchanges two (`RENAME_EXCHANGE`).
 ///
 /// # Errors
 ///
-/// `EXDEV`: a directory of the lower layers, and no redirects are made. `EINVAL`: flags. `ENOTEMPTY`,
-/// `EROFS`, `ESTALE`, `ENOSPC`, …
+/// `EXDEV`: a directory of the lower layers is moved, and no redirects are made. `EINVAL`: a flag is not known.
+/// `ENOTEMPTY`, `EROFS`, `ESTALE`, `ENOSPC`, …
 pub(crate) fn rename(
     instance: &Instance,
     old: Named<'_, LayerFs>,
@@ -88,7 +88,7 @@ pub(crate) fn rename(
     let mut clean_whiteout = false;
     if overwrites {
         if is_lower_positive(instance, old) {
-            // A whiteout has to be left; one that is at the new name can come here.
+            // A whiteout has to be left (`RENAME_WHITEOUT`); one that is at the new name can come here.
             flags = flags.union(if name::is_whiteout(&new) {
                 RenameFlags::EXCHANGE
             } else {
@@ -105,7 +105,8 @@ pub(crate) fn rename(
     if let (false, Some(new_inode)) = (overwrites, new_inode) {
         copy_up::copy_up(instance, new_inode, Need::Metadata)?;
     }
-    // What is replaced is not copied up meanwhile.
+    // A copy-up in another task takes the lock of the object too: so what is replaced is not copied up meanwhile, and
+    // its copy does not get the name.
     let depth = old.super_block().stack_depth();
     let object = replaced.map(|replaced| replaced.dentry().inode().data());
     let _lock = object.map(|object| object.lock(depth)).transpose()?;
@@ -136,7 +137,7 @@ struct Rename<'a> {
 }
 
 impl Rename<'_> {
-    /// Renames in upper; `hidden`: what is hidden in a directory that is replaced.
+    /// Renames in upper; `hidden` is what is hidden in a directory that is replaced.
     fn carry_out(&self, instance: &Instance, mut hidden: Hidden) -> Result {
         let renamed = with_change(instance, |job| job.rename(*self, &mut hidden));
         let replaced = self.new.dentry().positive().map(|dentry| dentry.inode());
@@ -267,8 +268,8 @@ impl DirChange<'_> {
         Ok(())
     }
 
-    /// Keeps where the lower part of an object is: by name, if it stays in its directory, else by the
-    /// path from the root.
+    /// Writes where the lower part of an object is: by name, if it stays in its directory, else by the path from the
+    /// root.
     pub(super) fn set_redirect(&self, dentry: &Positive, real: &Real, same_dir: bool) -> Result {
         let object = dentry.inode().data();
         // Hard links may be in different directories.
@@ -298,17 +299,19 @@ impl DirChange<'_> {
         marks::redirect(&self.instance.config, self.c, path)
     }
 
-    /// The path in the lower layers: names as they are, or as they were where a redirect says so.
+    /// Returns the path of an object in the lower layers, made of names as they are, or as they were where a redirect
+    /// says so.
     ///
-    /// Ancestors may be renamed meanwhile: one whose parent is not locked by this operation, within its directory,
-    /// and for a link or a rename within a directory anywhere, as only moves between directories exclude each
-    /// other (`s_vfs_rename_mutex`). The redirect of a directory is written before its name changes for the first
-    /// time. So parent and name are taken down first and the redirect is read after that: if there is none even
-    /// then, they are those that it always had. An absolute redirect makes them needless, and with a relative one
-    /// it has never left its parent.
+    /// Another task may rename ancestors meanwhile. It may do so within their directory, as this operation has locked
+    /// (`i_rwsem`) no directories but those of the names it changes; and if this operation is a link, or a rename
+    /// within a directory, it may move them anywhere, as only moves between directories exclude each other
+    /// (`s_vfs_rename_mutex`). The redirect of a directory is written before its name changes for the first time. So
+    /// parent and name are taken down first and the redirect is read after that: if there is none even then, they are
+    /// those that it always had. An absolute redirect makes them needless, and with a relative one it has never left
+    /// its parent.
     fn path_from_root(&self, dentry: &Positive) -> Result<KVVec<u8>> {
         let max = config::redirect_max(self.instance.config.as_overlay);
-        // From the end to the beginning, as long as a redirect may be: trees may be deeper.
+        // It is made from the end to the beginning, and no longer than a redirect may be, as trees may be deeper.
         let mut path = KVVec::new();
         let mut at = ARef::from(dentry);
         while !at.is_root() {
@@ -334,7 +337,7 @@ impl DirChange<'_> {
                 path.push(b'/', charged())?;
             }
             if path.len() > max {
-                // Then it has to be copied.
+                // Then the user has to copy it.
                 return Err(EXDEV);
             }
             if ends {
