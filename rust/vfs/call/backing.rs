@@ -53,7 +53,8 @@ fn has_flag(inode: &RcuInode<Foreign>, flag: u32) -> bool {
 }
 
 /// Checks that a real file may be opened so. `open(2)` asked that of the user's inode, which need not show what the
-/// real one has by now: somebody may have protected it on the layer.
+/// real one has by now: another task may have protected that (`FS_IOC_SETFLAGS`) where it is, which no lock of ours
+/// keeps it from.
 ///
 /// # Errors
 ///

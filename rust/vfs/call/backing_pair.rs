@@ -109,7 +109,7 @@ impl BackingPair {
         match exchanged {
             Ok(_) => NonNull::new(new).ok_or(EIO),
             Err(other) => {
-                // Somebody was faster.
+                // Another task has added a file meanwhile, as there is no lock; ours is closed again.
                 // SAFETY: Nobody has seen this pair; dropping it leaves the first file alone.
                 drop(unsafe { KBox::from_raw(new) });
                 Self::pair_of(other).ok_or(EIO)

@@ -159,10 +159,9 @@ impl Change {
 }
 
 impl Creating<'_> {
-    /// Does the same as [`Creating::create`], but the directory has the times afterwards that it had before:
-    /// its user did not
-    /// change it. The lock of the directory keeps others from changing it in between, so none of their
-    /// changes is lost.
+    /// Does the same as [`Creating::create`], but the directory has the times afterwards that it had before: its user
+    /// did not change it. The lock of the directory (`i_rwsem`) keeps other tasks from changing it in between, so none
+    /// of their changes is lost.
     ///
     /// # Errors
     ///

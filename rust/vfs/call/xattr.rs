@@ -113,7 +113,8 @@ pub fn get_whole(c: &Override<'_>, path: Path<'_>, name: &CStr) -> Result<Option
     loop {
         let mut value = KVVec::from_elem(0u8, room.clamp(1, VALUE_MAX), charged())?;
         match get(c, path, name, &mut value) {
-            // It grew in between: once more, with room for any value.
+            // Another task has set a longer one in between, as no lock is held: it is read once more, with room for any
+            // value.
             Err(e) if e == ERANGE && room < VALUE_MAX => room = VALUE_MAX,
             result => {
                 return Ok(none_is_fine(result)?.map(|len| {

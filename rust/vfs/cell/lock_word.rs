@@ -64,7 +64,8 @@ impl LockWord {
         self.0.fetch_and(!bits | 1 << Self::LOCK, Ordering::Release);
     }
 
-    /// Sets some bits and clears others, at once: nobody sees one without the other.
+    /// Sets some bits and clears others, at once: another task, which may read them without the lock, sees both or
+    /// none.
     pub fn change(&self, set: usize, clear: usize) {
         let lock = 1 << Self::LOCK;
         let change = |bits| Some(bits & (!clear | lock) | set & !lock);

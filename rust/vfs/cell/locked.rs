@@ -78,7 +78,7 @@ impl<T> Locked<T> {
         }?))
     }
 
-    /// Locks it (wraps `mutex_lock_killable()`): who has it may be waiting for a filesystem that never
+    /// Locks it (wraps `mutex_lock_killable()`): the task that has it may be waiting for a filesystem that never
     /// answers.
     ///
     /// # Errors

@@ -61,7 +61,8 @@ impl<T> SetOnce<T> {
         }
     }
 
-    /// Sets the value; false, and the value is dropped, if it was set before or is being set.
+    /// Sets the value; returns false, and drops the value, if it was set before, or another task is setting it (there
+    /// is no lock to wait for).
     pub fn populate(&self, value: T) -> bool {
         let begun = self
             .state
@@ -71,7 +72,7 @@ impl<T> SetOnce<T> {
         }
         // SAFETY: By the exchange we are the only one to write.
         unsafe { (*self.value.get()).write(value) };
-        // INVARIANT: It is whole, and whoever sees the state sees that.
+        // INVARIANT: It is whole, and a task that sees the state in `as_ref()`, without a lock, sees that.
         self.state.store(2, Ordering::Release);
         true
     }
@@ -118,7 +119,8 @@ impl<T> LateBox<T> {
         unsafe { self.0.load(Ordering::Acquire).as_ref() }
     }
 
-    /// The value, made if it was not; of two who make it at the same time one has it dropped.
+    /// Returns the value, made if it was not. Of two tasks that make it at the same time (there is no lock) one puts
+    /// its value there; the other has its own dropped, and gets that one.
     ///
     /// # Errors
     ///

@@ -26,7 +26,8 @@ use kernel::sync::aref::ARef;
 pub struct InUse(ARef<Positive<Foreign>>);
 
 impl InUse {
-    /// Marks a directory; `None` if somebody has marked it already.
+    /// Marks a directory (`I_OVL_INUSE`, tested and set under `i_lock`); returns `None` if another mount, of this
+    /// filesystem or of overlayfs, has marked it already.
     pub fn mark(dir: &Positive<Foreign>) -> Option<Self> {
         // SAFETY: The inode is valid.
         let marked = unsafe { bindings::vfs_helper_inode_mark_in_use(dir.inode().as_ptr()) };

@@ -36,12 +36,12 @@ use kernel::types::NotThreadSafe;
 /// `mnt_get_write_access()` succeeded for it, and was not undone.
 pub struct WriteAccess<'a> {
     mount: &'a Mount,
-    /// Of what somebody has a delegation that kept an operation from being done.
+    /// Notes what somebody (a client of nfsd) has a delegation of that kept an operation from being done.
     delegated: Delegated,
 }
 
-/// The filesystem of a mount is not frozen, and the mount not read-only, while this lives. What
-/// changes the filesystem asks for a reference to it. Whoever freezes the filesystem waits for its end: so no other
+/// The filesystem of a mount is not frozen, and the mount not read-only, while this lives. What changes the filesystem
+/// asks for a reference to it. A task that freezes the filesystem (`freeze_super()`) waits for its end: so no other
 /// filesystem may be asked anything meanwhile, and a kernel with lockdep warns of that.
 ///
 /// # Invariants

@@ -111,7 +111,7 @@ impl<F: Owner> Dentry<F> {
 
     #[inline]
     pub(crate) fn flags(&self) -> u32 {
-        // SAFETY: The flags word may be read at any time; others change it atomically.
+        // SAFETY: The flags word may be read at any time; other tasks change it under `d_lock`.
         unsafe { AtomicU32::from_ptr(&raw mut (*self.as_ptr()).d_flags).load(Ordering::Acquire) }
     }
 
@@ -536,7 +536,8 @@ impl<F: Ours> Dentry<F> {
 }
 
 impl<F: Owner> Dentry<F> {
-    /// Shows `f` the name as it is now (wraps `take_dentry_name_snapshot()`).
+    /// Shows `f` the name as it is now (wraps `take_dentry_name_snapshot()`); a rename in another task may change it
+    /// meanwhile, as no lock is held while `f` runs.
     pub fn with_name<R>(&self, f: impl FnOnce(&[u8]) -> R) -> R {
         let mut snapshot = core::mem::MaybeUninit::<bindings::name_snapshot>::uninit();
         // SAFETY: The dentry is valid. The snapshot stays where it is and keeps the name until it

@@ -401,7 +401,7 @@ impl LateFile {
                     core::mem::forget(new);
                     file
                 }
-                // Somebody was faster.
+                // Another task has opened it meanwhile, as there is no lock; ours is closed again.
                 Err(other) => other,
             };
         }

@@ -40,14 +40,15 @@ use kernel::types::Opaque;
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("the size of a file is read as one word: `i_size_read()` is needed on 32 bits");
 
-/// A field of an inode that others may write meanwhile.
+/// Reads a field of an inode as a whole, as another task may write it meanwhile: that has `i_rwsem` or `i_lock`, we
+/// need not.
 macro_rules! get {
     ($inode:ident.$field:ident) => {
         (&raw const (*$inode).$field).read_volatile()
     };
 }
 
-/// Sets a field of an inode that others may read meanwhile.
+/// Sets a field of an inode as a whole, as another task may read it meanwhile without a lock.
 macro_rules! set {
     ($inode:ident.$field:ident, $value:expr) => {
         (&raw mut (*$inode).$field).write_volatile($value)
@@ -442,9 +443,9 @@ impl Inode<Foreign> {
 impl<F: Ours> Inode<F> {
     /// Shows what the real inode shows now: mode, owner, times and size.
     ///
-    /// All of it is read under the spin lock: of two who do this at once (a change of the owner under the inode's
-    /// lock, and the end of an asynchronous write, which holds none) the later reads what the earlier has read, or
-    /// what came after that.
+    /// All of it is read under `i_lock` of our inode: of two tasks that do this at once (a change of the owner under
+    /// `i_rwsem`, and the end of an asynchronous write, which does not hold that) the later reads what the earlier has
+    /// read, or what came after that.
     pub fn refresh(&self, real: &RcuInode<Foreign>, idmap: &Idmap) {
         let (to, from) = (self.as_ptr(), real.as_ptr());
         pause::at(c"refreshing");

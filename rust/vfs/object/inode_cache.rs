@@ -55,13 +55,13 @@ impl RcuInode<Foreign> {
 }
 
 impl<F: Ours> Inode<F> {
-    /// Makes it found by `key` from now on, and no more by another, if there was one (wraps
-    /// `remove_inode_hash()` and `__insert_inode_hash()`). Whoever looks for the old key meanwhile finds
+    /// Makes it found by `key` from now on, and no more by another, if there was one (wraps `remove_inode_hash()` and
+    /// `__insert_inode_hash()`). A task that looks for the old key meanwhile, under `inode_hash_lock` or without, finds
     /// either this inode or none.
     ///
     /// # Context
     ///
-    /// Any; does not sleep. Callers take turns.
+    /// Any; does not sleep. Tasks that call this at the same time take turns by a spin lock of its own.
     pub fn hash_by(&self, key: InodeKey) {
         // SAFETY: The inode is valid and counted, so that nobody else takes it out of the cache. Who looks
         // for an inode without a lock (`find_inode()`) compares the key with either value, and if he is led
@@ -72,8 +72,8 @@ impl<F: Ours> Inode<F> {
         }
     }
 
-    /// From now on it is found by no key: who looks for its object makes a new inode. Whoever has this one keeps it
-    /// (wraps `remove_inode_hash()`).
+    /// Makes it found by no key from now on (wraps `remove_inode_hash()`): a task that looks for its object makes a new
+    /// inode, and those that have this one keep it.
     ///
     /// # Context
     ///
@@ -187,7 +187,8 @@ impl<F: Ours> RcuInode<F> {
 
 /// An inode of ours that nobody else sees yet.
 ///
-/// Dropped before [`NewInode::init`], it is taken out of the cache, and whoever waits for it starts over.
+/// Dropped before [`NewInode::init`], it is taken out of the cache, and another task that waits for it (`I_NEW`) in
+/// [`SuperBlock::get_or_new`] starts over.
 ///
 /// # Invariants
 ///

@@ -28,7 +28,8 @@ use core::ptr::NonNull;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 
-/// A dentry whose name can't change for now: its parent is locked by the VFS for an operation.
+/// A dentry whose name can't change for now: the VFS has locked its parent (`i_rwsem`) for an operation, so a rename in
+/// another task waits.
 ///
 /// # Invariants
 ///

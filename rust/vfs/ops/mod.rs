@@ -239,7 +239,7 @@ pub trait AttrOps<F: FileSystem> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Sets file attributes. The inode is locked.
+    /// Sets file attributes. The inode is locked (`i_rwsem`).
     ///
     /// # Errors
     ///
@@ -248,15 +248,15 @@ pub trait AttrOps<F: FileSystem> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Changes attributes. The inode is locked.
+    /// Changes attributes. The inode is locked (`i_rwsem`).
     ///
     /// # Errors
     ///
     /// The errors are those of what is below.
     fn setattr(dentry: VfsLocked<'_, F>, request: ChangeRequest<'_>) -> Result;
 
-    /// Sets an access control list, or removes it. The inode is locked. The ids in the list are those of the
-    /// inode already; who asks is still to be asked about what he sees. That he owns the inode, and that a default
+    /// Sets an access control list, or removes it. The inode is locked (`i_rwsem`). The ids in the list are those of
+    /// the inode already; who asks is still to be asked about what he sees. That he owns the inode, and that a default
     /// list is for a directory, was checked by `set_posix_acl()`, through which all callers come.
     ///
     /// # Errors
@@ -281,7 +281,7 @@ pub trait DirOps<F: FileSystem> {
     /// The data that is kept per open directory: it is not larger than a pointer.
     type Data: Send + Sync;
 
-    /// Looks up a name. The directory is locked, at least shared.
+    /// Looks up a name. The directory is locked (`i_rwsem`), at least shared.
     ///
     /// # Errors
     ///
@@ -295,7 +295,7 @@ pub trait DirOps<F: FileSystem> {
     /// The errors are those of what is below.
     fn open(file: &File<F>) -> Result<Self::Data>;
 
-    /// Gives entries from the emitter's position on. The directory is locked, shared.
+    /// Gives entries from the emitter's position on. The directory is locked (`i_rwsem`), shared.
     ///
     /// # Errors
     ///
@@ -341,7 +341,7 @@ pub trait DirOps<F: FileSystem> {
     /// `ENOTEMPTY`. Those of what is below.
     fn remove(name: Named<'_, F>, object: VfsLocked<'_, F>, is_dir: bool) -> Result;
 
-    /// Renames. Both directories are locked, and what is replaced, if anything is.
+    /// Renames. Both directories are locked (`i_rwsem`), and what is replaced, if anything is.
     ///
     /// # Errors
     ///
@@ -594,7 +594,7 @@ pub trait XattrOps<F: FileSystem> {
     /// `ENODATA`: there is none. `ERANGE`: `buf` is too small.
     fn get(inode: &Inode<F>, name: &CStr, buf: &mut [u8]) -> Result<usize>;
 
-    /// Sets `name` to `value`, or removes it. The inode is locked.
+    /// Sets `name` to `value`, or removes it. The inode is locked (`i_rwsem`).
     ///
     /// # Errors
     ///
