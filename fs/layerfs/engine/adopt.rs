@@ -6,18 +6,18 @@
 //! nobody. So it is given to the mounter, as if he had copied the object himself, where nobody gains by that what he
 //! could not have had before:
 //!
-//! * Only in a mount of a user namespace, by a mounter of that namespace. There is nothing that root of the initial
-//!   namespace does not know, but what an id-mapped mount says to be nobody's, and that stays nobody's.
+//! * It is done only in a mount of a user namespace, by a mounter of that namespace. There is nothing that root of the
+//!   initial namespace does not know, but what an id-mapped mount says to be nobody's, and that stays nobody's.
 //! * Who becomes the owner is who asked: another user could else make root trust in what a third one wrote, as the
 //!   kernel does with links and files in sticky directories that are root's own. (Where one id is mapped, all are the
 //!   mounter.) A file that keeps its owner, and only has another group, is for anybody who may write to it.
 //! * Where the group is another, the group and all others get what both had. Who was in the old group is one of the
 //!   others now, who is in the new one was one of them, and neither gets more.
-//! * No set-id file, since it would act as the mounter with what somebody else wrote; none with capabilities or ACLs,
-//!   which say more of owners than the mode does. What the layer's owner adds of these while the file is copied is
-//!   left behind. Directories lose the set-group-ID bit with their group.
-//! * No file that the mounter can't read: he would own what he must not know. Of a directory that he can't read the
-//!   names stay hidden, as each layer is read with his rights.
+//! * A set-id file is not copied up so, since it would act as the mounter with what somebody else wrote; nor is one
+//!   with capabilities or ACLs, which say more of owners than the mode does. What the layer's owner adds of these while
+//!   the file is copied is left behind. Directories lose the set-group-ID bit with their group.
+//! * A file that the mounter can't read is not copied up so: he would own what he must not know. Of a directory that he
+//!   can't read the names stay hidden, as each layer is read with his rights.
 //!
 //! What is left is that the mounter's user owns the copy, and may change it and its mode. In upper, which is his, he
 //! could always have put one in its place.

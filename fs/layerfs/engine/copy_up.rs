@@ -234,8 +234,8 @@ fn copy_up_by(
         instance.layer_name(lower),
         need.name()
     );
-    // A rename in another task copies the object up first, and waits for its lock, which is held here: so the name does
-    // not change meanwhile.
+    // A rename in another task copies an object up first that is not in upper, and waits for its lock, which is held
+    // here: so the name that the copy gets does not change meanwhile.
     dentry.with_name(|name| {
         let place = parent.zip(upper_dir).map(|(parent, upper_dir)| Place {
             parent,

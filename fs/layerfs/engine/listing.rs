@@ -232,7 +232,7 @@ impl<'a> Merge<'a> {
     /// Takes an entry of the layer that is being read.
     #[inline]
     fn add(&mut self, entry: Entry<'_>, layer: &LayerDir<'_>) -> Result {
-        // Of the lowest layer nothing need be remembered: its names are all different. So those that can't be among
+        // Nothing need be remembered of the lowest layer, as its names are all different. So those that can't be among
         // the names that were met need no hash.
         let remembers = !layer.is_lowest;
         let (hash, met) = if remembers || self.met.may_have(entry.name) {

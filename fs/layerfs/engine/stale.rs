@@ -28,11 +28,11 @@ pub(crate) enum Stale {
     WhiteoutIsOther,
     /// What was a directory is something else.
     NoDirectory,
-    /// Under the name of what is being removed is another object, or none.
+    /// Another object, or none, has the name of what is being removed.
     RemovedIsOther,
-    /// Under the name of what is being renamed is another object, or none.
+    /// Another object, or none, has the name of what is being renamed.
     RenamedIsOther,
-    /// Under the new name of what is being renamed is another object, or one where none was.
+    /// Another object has the new name of what is being renamed, or an object where none was.
     TargetIsOther,
     /// Both names of a rename are of one object.
     OneObject,

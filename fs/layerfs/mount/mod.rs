@@ -2,12 +2,11 @@
 
 //! Making a mounted stack of mount options (`struct fs_context`).
 //!
-//! Options are taken one by one ([`Setup::parse`](ContextOps::parse)), layers resolved as they come, and make a
-//! plan (`plan.rs`). Then the layers are made into a stack (`layers.rs`), upper with what it takes to write
-//! (`upper.rs`); the filesystems that they are on are numbered (`filesystems.rs`), and layers within each other
-//! refused (`overlaps.rs`).
-//! Whatever is wrong is said in the log of the mount itself, with the layer and the remedy; where the
-//! type is `overlay`, in the kernel's log, but for options that can't be taken.
+//! Options are taken one by one ([`Setup::parse`](ContextOps::parse)), layers resolved as they come, and make a plan
+//! (`plan.rs`). Then the layers are made into a stack (`layers.rs`), upper with what it takes to write (`upper.rs`);
+//! the filesystems that they are on are numbered (`filesystems.rs`), and layers within each other refused
+//! (`overlaps.rs`). Whatever is wrong is said in the log of the mount itself (`struct fc_log`), with the layer and the
+//! remedy; where the type is `overlay`, it is said in the kernel's log, but for options that can't be taken.
 
 #![forbid(unsafe_code)]
 
@@ -191,7 +190,7 @@ impl ContextOps<LayerFs> for Setup {
         value: Value<'_>,
     ) -> Result {
         self.choose_log(fc);
-        // The old interface takes any, as it always has.
+        // The old interface (`mount(2)`) takes any, as it always has.
         if fc.is_old_api() {
             return Ok(());
         }

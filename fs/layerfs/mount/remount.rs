@@ -61,8 +61,8 @@ pub(super) fn is_as_mounted(
     })
 }
 
-/// Returns whether one of the layers that such an option gives is it: those that are merged, or those that only have
-/// data.
+/// Returns whether `is_it` is true of one of the layers that such an option gives: those that are merged, or those that
+/// only have data.
 fn any_of_kind(instance: &Instance, key: Key, is_it: impl Fn(&Layer) -> bool) -> bool {
     if key == Key::DatadirAdd {
         instance.layers.data().any(|(_, layer)| is_it(layer))

@@ -49,7 +49,7 @@ use vfs::sys::mode::FileType;
 use vfs::Override;
 use vfs::Path;
 
-/// Prepares `upperdir` and `workdir`; features that upper can't have are taken back.
+/// Prepares `upperdir` and `workdir`; switches off the features that upper can't have.
 ///
 /// # Errors
 ///
@@ -212,7 +212,7 @@ fn prepare_work(
     Ok(())
 }
 
-/// What not every upper can do.
+/// The abilities that not every upper has.
 struct Abilities {
     has_nameless: bool,
     no_xattrs: bool,

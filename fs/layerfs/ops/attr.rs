@@ -95,7 +95,7 @@ impl AttrOps<LayerFs> for Attr {
             map_dev_ino(instance, inode, now, stat, query)?;
         }
         if name::was_removed(dentry) && (inode.is_dir() || !now.in_upper()) {
-            // The layer has the name still. (Of what is in upper it is upper that counts.)
+            // The layer still has the name. (The names of what is in upper are counted there.)
             stat.set_nlink(0);
         } else if inode.is_dir() && now.is_merged() {
             // Counting the directories within takes reading them; 1 says that nobody counted.
@@ -132,7 +132,7 @@ impl AttrOps<LayerFs> for Attr {
         }
         let idmap = inode.super_block().in_walk().idmap(mount_index(top))?;
         if !idmap.is_identity() {
-            // The ids must be mapped, which takes a copy.
+            // The ids must be mapped, which takes a copy, and that can't be made in RCU-walk.
             return Err(ECHILD);
         }
         acl::Acl::cached(top.inode(), kind)

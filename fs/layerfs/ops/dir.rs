@@ -254,7 +254,7 @@ impl DirOps<LayerFs> for Dir {
     }
 }
 
-/// How often a lookup asks again whether it found what is there.
+/// The number of times that a lookup asks again whether it found what is there.
 const MOST_TRIES: u32 = 16;
 
 /// Returns the inode of what has this name in the layers, all of it from before a copy-up of the object, or from after
@@ -562,7 +562,7 @@ fn is_revalidated_dir(now: Now<Held<'_, Object>>) -> bool {
     now.places().any(|pin| pin.dentry().needs_revalidation())
 }
 
-/// How often another name may be held at one position of a directory.
+/// The number of times that another name may be held at one position of a directory.
 const MOST_HELD: u32 = 16;
 
 /// The types of entries for which [`whiteout::must_look`] says so where files are no whiteouts.

@@ -58,7 +58,7 @@ impl SuperOps<LayerFs> for Super {
         engine::origin::identify(inode, room)
     }
 
-    // It is called as overlayfs calls its own.
+    // The type of a file handle of ours is that of overlayfs's (`OVL_FILEID_V1`).
     const HANDLE_KIND: u8 = 0xf8;
 
     fn show_options(sb: &SuperBlock, options: &seq::Options<'_>) {
