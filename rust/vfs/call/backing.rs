@@ -134,8 +134,9 @@ impl BackingFile {
         let mut flags = user.flags() & !(FOR_OPENING | bindings::O_NOATIME);
         inode.permits(c, idmap, access_of(flags).union(Rights::OPEN))?;
         check_protection(inode, flags)?;
-        // The mount of a lower layer has no access times anyway (`MNT_NOATIME`, which nobody takes away: it is ours).
-        if !path.mount().leaves_access_times() && inode.owned(c, idmap) {
+        // Through the mount of a lower layer reading changes no access time anyway (`MNT_NOATIME`, which nobody takes away:
+        // the mount is ours), so that the flag is nobody's right there, and only saves each read the question.
+        if path.mount().leaves_access_times() || inode.owned(c, idmap) {
             flags |= bindings::O_NOATIME;
         }
         // SAFETY: All are valid; the new file takes its own references.
