@@ -226,6 +226,8 @@ fn equal(cells: &[Cell<u8>], bytes: &[u8]) -> bool {
     cells.iter().zip(bytes).all(|(a, b)| a.get() == *b)
 }
 
+// Indexing is by what was compared with the length, and all of it happens when this is compiled.
+#[allow(clippy::indexing_slicing)]
 const _: () = {
     /// Whether the name of each mark is the prefix of its namespace and a word, and can be stored.
     const fn begins(namespace: Namespace, mark: Mark) -> bool {

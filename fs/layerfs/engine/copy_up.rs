@@ -40,6 +40,7 @@ use format::xattr::Mark;
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::aref::ARef;
+use trace::Kind;
 use vfs::call::change::Change;
 use vfs::call::copy::Copied;
 use vfs::call::fileattr::FileAttr;
@@ -257,10 +258,16 @@ fn copy_up_by(
             leads_to_lower: Cell::new(false),
         };
         if claim.now().in_upper() {
-            job.add_data()
+            job.add_data()?;
+            job.trace(Kind::Data);
         } else {
-            job.whole()
+            job.whole()?;
+            job.trace(match metacopy {
+                Some(_) => Kind::Metadata,
+                None => Kind::Whole,
+            });
         }
+        Ok(())
     })
 }
 
@@ -336,6 +343,27 @@ impl CopyUp<'_> {
         if let Some(listing) = parent.and_then(|dir| dir.data().listing()) {
             listing.outdate();
         }
+    }
+
+    /// Records that it was copied.
+    fn trace(&self, kind: Kind) {
+        if !trace::copy_up::is_on() {
+            return;
+        }
+        let inode = self.dentry.inode();
+        let dev = inode.super_block().dev().as_raw();
+        let lower = inode.data().lower().map(LayerIndex::of);
+        let Some(LayerIndex::Lower(layer)) = lower else {
+            return;
+        };
+        let bytes = if inode.is_regular() && kind != Kind::Metadata {
+            self.stat.size()
+        } else {
+            0
+        };
+        self.dentry.with_name(|name| {
+            trace::copy_up::event(dev, inode.ino(), name, layer, kind, bytes);
+        });
     }
 
     fn should_sync(&self) -> bool {

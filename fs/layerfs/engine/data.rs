@@ -51,7 +51,7 @@ fn prepare<'a>(
             // known.
             let _claim = now.object().get().lock(inode.super_block().stack_depth())?;
             if now.data_path(instance).is_none() {
-                lookup::find_lazy_data(instance, c, &now.object())?;
+                lookup::find_lazy_data(instance, c, inode)?;
                 revalidate_names(inode);
             }
         }

@@ -24,6 +24,7 @@ use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::object::Trait;
 use crate::state::object::Traits;
+use crate::state::Inode;
 use crate::state::Real;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
@@ -252,7 +253,9 @@ pub(crate) fn is_in_lower(
 /// # Errors
 ///
 /// `ENOENT`: no layer has it. The errors of a layer. Either comes after a message.
-pub(crate) fn find_lazy_data(instance: &Instance, c: &Override<'_>, object: &Object) -> Result {
+pub(crate) fn find_lazy_data(instance: &Instance, c: &Override<'_>, inode: &Inode) -> Result {
+    let object = inode.data();
+    let dev = inode.super_block().dev().as_raw();
     let Some(path) = object.lazy_path() else {
         return Ok(());
     };
@@ -267,6 +270,12 @@ pub(crate) fn find_lazy_data(instance: &Instance, c: &Override<'_>, object: &Obj
                     path,
                     &*layer.name
                 );
+                if trace::data_lookup::is_on() {
+                    let LayerIndex::Lower(layer) = index else {
+                        return Ok(());
+                    };
+                    trace::data_lookup::event(dev, path.to_bytes(), layer as i32, 0);
+                }
                 return Ok(());
             }
             Ok(_) => outcome = ENOENT,
@@ -278,5 +287,8 @@ pub(crate) fn find_lazy_data(instance: &Instance, c: &Override<'_>, object: &Obj
         path,
         outcome
     );
+    if trace::data_lookup::is_on() {
+        trace::data_lookup::event(dev, path.to_bytes(), -1, outcome.to_errno());
+    }
     Err(outcome)
 }

@@ -102,6 +102,9 @@ impl DirOps<LayerFs> for Dir {
             return Err(ENAMETOOLONG);
         }
         let inode = find_undisturbed(instance, &dentry)?;
+        if inode.is_none() && trace::lookup_negative::is_on() {
+            trace_negative(&dentry);
+        }
         if is_revalidated(&dentry, inode.as_deref()) {
             dentry.dentry().set_needs_revalidation();
         }
@@ -342,6 +345,22 @@ fn find(
         };
         engine::inode::get(sb, instance, c, found).map(Some)
     })
+}
+
+/// Records that a name was found in no layer.
+#[cold]
+fn trace_negative(dentry: &Unhashed<'_, LayerFs>) {
+    let parent = dentry.parent();
+    let dev = parent.super_block().dev().as_raw();
+    let layers = if name::hides_lower(dentry.dentry()) {
+        0
+    } else {
+        parent.inode().data().lower_depth()
+    };
+    parent.with_name(|dir| {
+        let ino = parent.inode().ino();
+        trace::lookup_negative::event(dev, ino, dir, dentry.name(), layers as u32);
+    });
 }
 
 /// Returns whether a layer wants to be asked about what was found under a name; if that is nothing, about the

@@ -66,17 +66,19 @@ impl Layers {
 
     /// Returns those that are merged, from the top.
     pub(crate) fn merged(&self) -> impl Iterator<Item = (LayerIndex, &Layer)> {
-        self.numbered().take(self.merged)
+        let merged = self.all.get(..self.merged).unwrap_or_default();
+        Self::numbered(0, merged)
     }
 
     /// Returns those that only have data, from the top.
     pub(crate) fn data(&self) -> impl Iterator<Item = (LayerIndex, &Layer)> {
-        self.numbered().skip(self.merged)
+        let data = self.all.get(self.merged..).unwrap_or_default();
+        Self::numbered(self.merged as u32, data)
     }
 
-    fn numbered(&self) -> impl Iterator<Item = (LayerIndex, &Layer)> {
-        (0u32..)
-            .zip(&self.all)
+    fn numbered(first: u32, layers: &[Layer]) -> impl Iterator<Item = (LayerIndex, &Layer)> {
+        (first..u32::MAX)
+            .zip(layers)
             .map(|(i, layer)| (LayerIndex::Lower(i), layer))
     }
 }
