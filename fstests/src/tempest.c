@@ -64,12 +64,23 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* How many of them are there after so many seconds, and so many names found, for which there is some more time. */
+/*
+ * Whether names are still to be found, of which there should be so many. There are five seconds for that after the end, and on
+ * a machine that has done little by then as many as it takes to do that, up to a minute.
+ */
+static int more_to_find(double end, unsigned long least)
+{
+	if (shared->found >= least || now() >= end + 60)
+		return 0;
+	return now() < end + 5 || shared->done < 2000;
+}
+
+/* How many of them are there after so many seconds, and so many names found. */
 static int left_after(int tasks, double seconds, unsigned long least)
 {
 	double end = now() + seconds;
 
-	while (tasks > 0 && (now() < end || (shared->found < least && now() < end + 5))) {
+	while (tasks > 0 && (now() < end || more_to_find(end, least))) {
 		int status;
 		pid_t pid = waitpid(-1, &status, WNOHANG);
 
