@@ -76,10 +76,12 @@ pub(crate) fn lookup(
     let origin = search.find_origin()?;
     let upper_is_metacopy = search.upper.is_some() && search.walk.met == Met::Metacopy;
     search.look_in_lowers(purpose)?;
-    Ok(Outcome {
-        found: search.finish(upper_is_metacopy, origin)?,
-        upper_hides,
-    })
+    let found = match search.walk.met {
+        // Most lookups end so. There is no redirect then either that might not be followed.
+        Met::Nothing => None,
+        _ => search.finish(upper_is_metacopy, origin)?,
+    };
+    Ok(Outcome { found, upper_hides })
 }
 
 /// A name that is being looked up, and where it was found so far.
@@ -184,7 +186,7 @@ impl<'a> Search<'a> {
 
     /// Makes an object of all that was found.
     fn finish(
-        mut self,
+        &mut self,
         upper_is_metacopy: bool,
         origin: Option<PinnedDentry>,
     ) -> Result<Option<Object>> {
@@ -216,8 +218,9 @@ impl<'a> Search<'a> {
         if let Some(origin) = origin.filter(|_| !is_in_lowers) {
             self.lowers.push(origin)?;
         }
-        let upper = self.upper.map(|upper| LayerIndex::Upper.pin(upper));
-        let mut object = Object::new(upper, self.lowers, is_metacopy)?;
+        let upper = self.upper.take().map(|upper| LayerIndex::Upper.pin(upper));
+        let lowers = core::mem::take(&mut self.lowers);
+        let mut object = Object::new(upper, lowers, is_metacopy)?;
         object.add(Traits::default().with(Trait::XATTR_WHITEOUTS, self.walk.xattr_whiteouts));
         Ok(Some(object))
     }
