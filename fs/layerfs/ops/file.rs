@@ -261,8 +261,8 @@ impl FileOps<LayerFs> for Regular {
         range: TransferRange,
     ) -> Result<i64> {
         let (inode, instance) = (to.0.inode(), instance_of(to.0));
-        let in_upper = |file: &File| Now::of(file.inode().data()).in_upper();
-        // Copying up to deduplicate would make one more copy.
+        let in_upper = |file: &File| Now::of(file.inode().data()).has(Trait::UPPER_DATA);
+        // Copying data up to deduplicate it would make one more copy.
         if how == Transfer::Deduplicate && !(in_upper(from.0) && in_upper(to.0)) {
             return Err(EPERM);
         }
