@@ -202,9 +202,7 @@ fn copy_up_by(
 ) -> Result {
     let upper = instance.upper()?;
     let object = dentry.inode().held();
-    let Some(lower) = object::lower_path(instance, object) else {
-        return Err(EIO);
-    };
+    let lower = object::lower_path(instance, object).ok_or(EIO)?;
     let mut stat = StatBuf::new();
     let stat = stat.fill_checked(c, lower, Query::BASIC)?;
     let is_adopted = adopt::adopt(instance, c, dentry, lower, stat)?;
@@ -257,21 +255,27 @@ fn copy_up_by(
             metacopy,
             leads_to_lower: Cell::new(false),
         };
-        if claim.now().in_upper() {
-            job.add_data()?;
-            job.trace(Kind::Data);
-        } else {
-            job.whole()?;
-            job.trace(match metacopy {
-                Some(_) => Kind::Metadata,
-                None => Kind::Whole,
-            });
-        }
-        Ok(())
+        job.run()
     })
 }
 
 impl CopyUp<'_> {
+    /// Copies what is not in upper yet.
+    fn run(&self) -> Result {
+        let kind = if self.claim.now().in_upper() {
+            self.add_data()?;
+            Kind::Data
+        } else {
+            self.whole()?;
+            match self.metacopy {
+                Some(_) => Kind::Metadata,
+                None => Kind::Whole,
+            }
+        };
+        self.trace(kind);
+        Ok(())
+    }
+
     fn whole(&self) -> Result {
         let mut room = [0; format::handle::MAX_LEN];
         let is_single = inode::stays_one(self.dentry.inode().is_dir(), self.stat.nlink());
