@@ -273,10 +273,7 @@ pub(crate) fn find_lazy_data(instance: &Instance, c: &Override<'_>, inode: &Inod
                     path,
                     &*layer.name
                 );
-                if trace::data_lookup::is_on() {
-                    let LayerIndex::Lower(layer) = index else {
-                        return Ok(());
-                    };
+                if let (true, LayerIndex::Lower(layer)) = (trace::data_lookup::is_on(), index) {
                     trace::data_lookup::event(dev, path.to_bytes(), layer as i32, 0);
                 }
                 return Ok(());

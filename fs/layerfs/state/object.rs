@@ -22,6 +22,7 @@ use vfs::cell::lock_word::LockWord;
 use vfs::cell::lock_word::WordGuard;
 use vfs::cell::set_once::LateBox;
 use vfs::cell::set_once::SetOnce;
+use vfs::object::path::PATH_MAX;
 use vfs::object::pinned::Other;
 use vfs::sys::errno::ENAMETOOLONG;
 use vfs::Held;
@@ -58,9 +59,6 @@ type BelowPins = (Option<PinnedDentry>, KVec<PinnedDentry>);
 /// Data that nobody looks for before it is needed: the path to look for in each data-only layer, and the place where it
 /// was found. (The path ends with a NUL.)
 pub(crate) type LazyData = (Other<KVec<u8>>, SetOnce<PinnedDentry>);
-
-/// The longest path that can be looked up, in bytes, with the NUL at its end.
-const PATH_MAX: usize = 4096;
 
 /// Where an object was found in the lower layers, topmost first, while it is being looked for.
 #[derive(Default)]

@@ -28,6 +28,9 @@ use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::aref::ARef;
 
+/// The longest path that can be looked up, in bytes, with the NUL at its end.
+pub const PATH_MAX: usize = bindings::PATH_MAX as usize;
+
 /// A foreign object by mount and dentry: two borrows.
 ///
 /// # Invariants
@@ -205,7 +208,7 @@ impl OwnedPath {
     ///
     /// `ENAMETOOLONG`: longer than `PATH_MAX`. `ENOMEM`.
     pub fn name(&self) -> Result<CString> {
-        let mut buf = KVec::from_elem(0u8, bindings::PATH_MAX as usize, GFP_KERNEL)?;
+        let mut buf = KVec::from_elem(0u8, PATH_MAX, GFP_KERNEL)?;
         // SAFETY: The path is valid and the buffer is as long as said.
         let name = from_err_ptr(unsafe {
             bindings::d_path(&self.0, buf.as_mut_ptr().cast(), bindings::PATH_MAX)
