@@ -27,6 +27,8 @@
 )]
 
 mod bytes;
+pub mod control;
+pub mod finalized;
 pub mod handle;
 pub mod ino;
 pub mod metacopy;

@@ -55,6 +55,8 @@ pub enum Mark {
     Protattr,
     /// On a zero-size regular file: this is a whiteout; see [`crate::whiteout`].
     Whiteout,
+    /// On a finalized directory: over which lower ones it was finalized; see [`crate::finalized`]. Of layerfs alone.
+    Finalized,
 }
 
 /// How a name met in a layer relates to the format.
@@ -92,7 +94,7 @@ impl MalformedList {
 
 impl Mark {
     /// Every mark of the format.
-    pub const ALL: [Mark; 10] = [
+    pub const ALL: [Mark; 11] = [
         Mark::Opaque,
         Mark::Redirect,
         Mark::Origin,
@@ -103,6 +105,7 @@ impl Mark {
         Mark::Metacopy,
         Mark::Protattr,
         Mark::Whiteout,
+        Mark::Finalized,
     ];
 }
 
@@ -120,6 +123,7 @@ impl Namespace {
             (Self::Trusted, Mark::Metacopy) => c"trusted.overlay.metacopy",
             (Self::Trusted, Mark::Protattr) => c"trusted.overlay.protattr",
             (Self::Trusted, Mark::Whiteout) => c"trusted.overlay.whiteout",
+            (Self::Trusted, Mark::Finalized) => c"trusted.overlay.finalized",
             (Self::User, Mark::Opaque) => c"user.overlay.opaque",
             (Self::User, Mark::Redirect) => c"user.overlay.redirect",
             (Self::User, Mark::Origin) => c"user.overlay.origin",
@@ -130,6 +134,7 @@ impl Namespace {
             (Self::User, Mark::Metacopy) => c"user.overlay.metacopy",
             (Self::User, Mark::Protattr) => c"user.overlay.protattr",
             (Self::User, Mark::Whiteout) => c"user.overlay.whiteout",
+            (Self::User, Mark::Finalized) => c"user.overlay.finalized",
         }
     }
 
@@ -247,6 +252,6 @@ const _: () = {
         assert!(begins(Namespace::User, Mark::ALL[at]));
         at += 1;
     }
-    assert!(Mark::ALL.len() == 10);
+    assert!(Mark::ALL.len() == 11);
     assert!(NAME_MAX == 255);
 };

@@ -80,6 +80,26 @@ TRACE_EVENT(layerfs_data_lookup,
 		  __get_str(path), __entry->layer, __entry->error)
 );
 
+/* A directory was finalized: because that was asked for, or (@listed) as a listing found it complete. */
+TRACE_EVENT(layerfs_finalize,
+	TP_PROTO(u32 dev, u64 ino, const char *name, u32 len, bool listed),
+	TP_ARGS(dev, ino, name, len, listed),
+	TP_STRUCT__entry(
+		__field(u64, ino)
+		__field(u32, dev)
+		__field(bool, listed)
+		__string_len(name, name, len)
+	),
+	TP_fast_assign(
+		__entry->ino = ino;
+		__entry->dev = dev;
+		__entry->listed = listed;
+		__assign_str(name);
+	),
+	TP_printk("dev %u:%u ino %llu '%s' %s", MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino,
+		  __get_str(name), __entry->listed ? "listed" : "asked for")
+);
+
 #endif /* LAYERFS_TRACE_H */
 
 #undef TRACE_INCLUDE_PATH

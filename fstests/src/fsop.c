@@ -24,13 +24,14 @@
 #include "fsop/mount.h"
 #include "fsop/system.h"
 #include "fsop/layer.h"
+#include "fsop/own.h"
 #include "fsop/write.h"
 #include "fsop/lsm.h"
 #include <sys/resource.h>
 
 static const struct command *const tables[] = {
 	make_commands, xattr_commands, look_commands, tree_commands, fdio_commands, mount_commands, system_commands,
-	layer_commands, write_commands, lsm_commands,
+	layer_commands, own_commands, write_commands, lsm_commands,
 };
 
 static const struct command *find_command(const char *name)

@@ -176,3 +176,37 @@ pub mod data_lookup {
         let _ = (dev, path, layer, error);
     }
 }
+
+/// A directory was finalized.
+pub mod finalize {
+    use super::*;
+
+    is_on!(__tracepoint_layerfs_finalize);
+
+    /// The event: the directory is called `name`, with inode number `ino` on device `dev`; a listing found it complete
+    /// (`listed`), or it was asked for.
+    ///
+    /// # Context
+    ///
+    /// Any.
+    #[cold]
+    pub fn event(dev: u32, ino: u64, name: &[u8], listed: bool) {
+        #[cfg(CONFIG_TRACEPOINTS)]
+        {
+            extern "C" {
+                fn rust_do_trace_layerfs_finalize(
+                    dev: u32,
+                    ino: u64,
+                    name: *const ffi::c_char,
+                    len: u32,
+                    listed: bool,
+                );
+            }
+            let (name, len) = cut(name);
+            // SAFETY: So many bytes may be read there; nothing is kept of them.
+            unsafe { rust_do_trace_layerfs_finalize(dev, ino, name, len, listed) };
+        }
+        #[cfg(not(CONFIG_TRACEPOINTS))]
+        let _ = (dev, ino, name, listed);
+    }
+}

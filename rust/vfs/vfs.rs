@@ -10,6 +10,7 @@
 //! | **[`ops`]**                           | the operations as traits ([`FileSystem`]), called by the C tables |
 //! | `context`, `fs_context`               | a mount that is configured; its parameters and messages |
 //! | `registration`                        | the type is known to the VFS, and no more |
+//! | `ioctl`                               | commands of a filesystem's own |
 //! | `revalidation`                        | whether a cached name is still true |
 //! | `tables`                              | the C tables, made from the traits |
 //! | **[`call`]**                          | what objects are asked and told |
@@ -40,7 +41,7 @@
 //! | `log`, `seq`, `pause`                 | messages, mount options in `/proc`, points at which tests hold a task |
 //! | `debug`                               | messages that are switched on while the module runs (dynamic debug) |
 //! | `alloc`, `hash`, `random`             | memory, hashes, random numbers |
-//! | `mode`, `anon_dev`                    | types and permission bits; device numbers |
+//! | `mode`, `anon_dev`, `clock`           | types and permission bits; device numbers; the time |
 //!
 //! This crate owns the `unsafe` of the project (but for one call in `rust/defaults`). A filesystem implements
 //! [`Ours`], [`FileSystem`] and the traits in [`ops`]; the C tables the VFS wants are made from them at compile time.

@@ -48,6 +48,7 @@ fn every_mark_has_its_name_in_both_namespaces() {
         "trusted.overlay.metacopy",
         "trusted.overlay.protattr",
         "trusted.overlay.whiteout",
+        "trusted.overlay.finalized",
     ];
     assert_eq!(names, known);
     for mark in Mark::ALL {

@@ -9,7 +9,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::value::{parse_switch, switch_name, Fsync, RedirectDir, Uuid, Verity, Xino};
+use super::value::{parse_switch, switch_name, Finalize, Fsync, RedirectDir, Uuid, Verity, Xino};
 use super::Key;
 
 /// The settings that the module's parameters give to what the user doesn't mention.
@@ -103,6 +103,8 @@ pub struct Features {
     pub verity: Verity,
     /// The moments at which data and metadata are made durable (`fsync`).
     pub fsync: Fsync,
+    /// Finalized directories end a lookup (`finalize`).
+    pub finalize: Finalize,
     /// The settings that the user mentioned.
     pub given: Given,
 }
@@ -283,6 +285,7 @@ impl Features {
             metacopy: defaults.metacopy,
             verity: Verity::Off,
             fsync: Fsync::Auto,
+            finalize: Finalize::On,
             given: Given::default(),
         }
     }
@@ -327,6 +330,7 @@ impl Features {
             Key::Verity => self.verity = Verity::parse(word).ok_or(unknown)?,
             Key::Fsync => self.fsync = Fsync::parse(word).ok_or(unknown)?,
             Key::Volatile => self.fsync = Fsync::Volatile,
+            Key::Finalize => self.finalize = Finalize::parse(word).ok_or(unknown)?,
             Key::Workdir => {
                 self.given.workdir = true;
                 return Ok(Applied::NotASetting);
@@ -522,6 +526,11 @@ impl Features {
             word(Key::Fsync, self.fsync != plain.fsync, self.fsync.name()),
             flag(Key::Userxattr, self.userxattr),
             word(Key::Verity, self.verity != plain.verity, self.verity.name()),
+            word(
+                Key::Finalize,
+                self.finalize != plain.finalize,
+                self.finalize.name(),
+            ),
         ]
         .into_iter()
         .flatten()

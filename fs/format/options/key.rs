@@ -2,7 +2,7 @@
 
 //! The names of the mount options, and what kind of value each takes.
 //!
-//! The same names as `ovl_parameter_spec` in `fs/overlayfs/params.c`.
+//! The same names as `ovl_parameter_spec` in `fs/overlayfs/params.c`, and behind them layerfs's own.
 
 #![forbid(unsafe_code)]
 
@@ -45,6 +45,8 @@ pub enum Key {
     OverrideCreds,
     /// `nooverride_creds`: take that back.
     NooverrideCreds,
+    /// `finalize=on|off|auto`; see [`super::Finalize`]. Not of overlayfs.
+    Finalize,
 }
 
 /// The kind of value that an option takes.
@@ -65,7 +67,7 @@ pub enum Takes {
 
 impl Key {
     /// Every option.
-    pub const ALL: [Key; 18] = [
+    pub const ALL: [Key; 19] = [
         Key::Lowerdir,
         Key::LowerdirAdd,
         Key::DatadirAdd,
@@ -84,6 +86,7 @@ impl Key {
         Key::Volatile,
         Key::OverrideCreds,
         Key::NooverrideCreds,
+        Key::Finalize,
     ];
 
     /// The option of this name.
@@ -114,6 +117,7 @@ impl Key {
             Self::Volatile => "volatile",
             Self::OverrideCreds => "override_creds",
             Self::NooverrideCreds => "nooverride_creds",
+            Self::Finalize => "finalize",
         }
     }
 
@@ -130,7 +134,8 @@ impl Key {
             | Self::Xino
             | Self::Metacopy
             | Self::Verity
-            | Self::Fsync => Takes::Word,
+            | Self::Fsync
+            | Self::Finalize => Takes::Word,
             Self::DefaultPermissions
             | Self::Userxattr
             | Self::Volatile

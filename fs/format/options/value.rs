@@ -114,6 +114,25 @@ words! {
     }
 }
 
+words! {
+    /// `finalize`: whether directories that are marked as finalized end a lookup; see [`crate::finalized`].
+    Finalize {
+        /// The marks are ignored, and none are made.
+        Off = "off",
+        /// The marks count; they are made where that is asked for.
+        On = "on",
+        /// The marks count, and a directory gets one when it is listed and found to be complete.
+        Auto = "auto",
+    }
+}
+
+impl Finalize {
+    /// Whether the marks count.
+    pub const fn counts(self) -> bool {
+        !matches!(self, Self::Off)
+    }
+}
+
 /// The value of an option that is `on` or `off`.
 pub fn parse_switch(word: &[u8]) -> Option<bool> {
     match word {

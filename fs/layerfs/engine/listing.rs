@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::finalize;
 use super::inode;
 use super::lookup;
 use super::walk::Purpose;
@@ -57,16 +58,73 @@ pub(crate) fn read(
     open: &mut OwnedFile,
     room: SizeHint,
 ) -> Result<Arc<Listing>> {
+    let object = dir.inode().held();
+    let over = finalize::before_listing(instance, object);
     let mut merge = Merge::new(instance, room)?;
-    merge.read_all(instance, c, dir.inode().held(), Some(open))?;
+    let now = Now::of(object);
+    merge.read_all(instance, c, now, Some(open))?;
     let ask = if !instance.xino.same_dev() {
         Ask::Nothing
-    } else if Now::of(dir.inode().data()).has(Trait::IMPURE) {
+    } else if now.has(Trait::IMPURE) || now.naming() == 1 {
+        // Which directories of a finalized one the lower layers have too was not seen.
         Ask::Upper(merge.end_of_upper)
     } else {
         Ask::Merged
     };
-    Ok(Arc::new(merge.finish(ask)?, GFP_KERNEL_ACCOUNT)?)
+    let complete = over.filter(|_| merge.missing_in_upper().next().is_none());
+    let listing = merge.finish(ask)?.complete_over(complete);
+    Ok(Arc::new(listing, GFP_KERNEL_ACCOUNT)?)
+}
+
+/// The names that are shown of a directory, as they were read.
+pub(crate) struct Names {
+    arena: Arena,
+    end_of_upper: u32,
+}
+
+impl Names {
+    /// Returns the names that upper does not have.
+    pub(crate) fn missing_in_upper(&self) -> impl Iterator<Item = &[u8]> {
+        missing_in_upper(&self.arena, self.end_of_upper)
+    }
+
+    /// Returns the next name, from a place on, of what may be a directory, and the place behind it. The first place is
+    /// 0.
+    pub(crate) fn directory_from(&self, mut at: u32) -> Option<(&[u8], u32)> {
+        loop {
+            let (entry, fate, next) = self.arena.get_with_next(at)?;
+            if fate != Fate::Hidden && matches!(entry.kind, Type::DIRECTORY | Type::UNKNOWN) {
+                return Some((entry.name, next));
+            }
+            at = next;
+        }
+    }
+}
+
+/// Returns the names that lower layers show and upper does not have.
+fn missing_in_upper(arena: &Arena, end_of_upper: u32) -> impl Iterator<Item = &[u8]> {
+    arena
+        .iter_from(end_of_upper)
+        .filter(|(_, _, fate)| *fate != Fate::Hidden)
+        .map(|(_, entry, _)| entry.name)
+}
+
+/// Reads the names of a directory.
+///
+/// # Errors
+///
+/// The errors of [`read`].
+pub(crate) fn names(
+    instance: &Instance,
+    c: &Override<'_>,
+    object: Held<'_, Object>,
+) -> Result<Names> {
+    let mut merge = Merge::new(instance, SizeHint::default())?;
+    merge.read_all(instance, c, Now::of(object), None)?;
+    Ok(Names {
+        arena: merge.arena,
+        end_of_upper: merge.end_of_upper,
+    })
 }
 
 /// The names of the whiteouts that upper has in a directory in which nothing is shown.
@@ -100,7 +158,7 @@ pub(crate) fn check_empty(
     object: Held<'_, Object>,
 ) -> Result<Whiteouts> {
     let mut merge = Merge::new(instance, SizeHint::default())?;
-    merge.read_all(instance, c, object, None)?;
+    merge.read_all(instance, c, Now::of(object), None)?;
     if merge.arena.iter().any(|(_, _, fate)| fate != Fate::Hidden) {
         return Err(ENOTEMPTY);
     }
@@ -136,12 +194,11 @@ impl<'a> Merge<'a> {
         &mut self,
         instance: &Instance,
         c: &Override<'_>,
-        object: Held<'_, Object>,
+        now: Now<Held<'_, Object>>,
         mut open: Option<&mut OwnedFile>,
     ) -> Result {
-        let now = Now::of(object);
-        let depth = now.depth();
-        for (i, pin) in now.places().enumerate() {
+        let depth = now.depth().min(now.naming());
+        for (i, pin) in (0..depth).zip(now.places()) {
             let in_upper = LayerIndex::of(&pin) == LayerIndex::Upper;
             let path = object::path(instance, pin)?;
             let key = path.dentry().inode().key();
@@ -165,6 +222,10 @@ impl<'a> Merge<'a> {
             }
         }
         Ok(())
+    }
+
+    fn missing_in_upper(&self) -> impl Iterator<Item = &[u8]> {
+        missing_in_upper(&self.arena, self.end_of_upper)
     }
 
     fn read_layer(

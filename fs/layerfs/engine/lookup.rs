@@ -8,6 +8,8 @@
 
 #![forbid(unsafe_code)]
 
+use super::finalize;
+use super::finalize::Claims;
 use super::origin;
 use super::walk::End;
 use super::walk::Escaped;
@@ -70,12 +72,15 @@ pub(crate) fn lookup(
         walk: Walk::new(instance, c, name, purpose),
         upper: None,
         lowers: Lowers::default(),
+        finalized: Claims::default(),
     };
+    // It is read before upper is looked in: then what is copied up meanwhile is found in one of both places.
+    let naming = Now::of(parent).naming();
     search.look_in_upper()?;
     let upper_hides = search.walk.end == Some(End::Hidden);
     let origin = search.find_origin()?;
     let upper_is_metacopy = search.upper.is_some() && search.walk.met == Met::Metacopy;
-    search.look_in_lowers(purpose)?;
+    search.look_in_lowers(purpose, naming)?;
     let found = match search.walk.met {
         // Most lookups end so. There is no redirect then either that might not be followed.
         Met::Nothing => None,
@@ -99,6 +104,8 @@ struct Search<'a> {
     walk: Walk<'a>,
     upper: Option<ARef<Real>>,
     lowers: Lowers,
+    /// The places of a directory that say they are finalized.
+    finalized: Claims,
 }
 
 impl<'a> Search<'a> {
@@ -112,6 +119,7 @@ impl<'a> Search<'a> {
             is_last: !self.follows && self.parent.lower_depth() == 0,
         };
         self.upper = self.walk.search(&at, dir.dentry())?;
+        self.finalized.upper = self.walk.is_finalized;
         Ok(())
     }
 
@@ -126,7 +134,9 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn look_in_lowers(&mut self, purpose: Purpose) -> Result {
+    /// Looks in the lower layers. A name that is in none of the first `naming` places of the directory is not there.
+    fn look_in_lowers(&mut self, purpose: Purpose, naming: usize) -> Result {
+        let first = usize::from(Now::of(self.parent).in_upper());
         let instance = self.instance;
         let mut dirs = self.parent;
         let mut from_root = false;
@@ -143,6 +153,9 @@ impl<'a> Search<'a> {
             let Some(dir) = dir else {
                 return Ok(());
             };
+            if self.walk.met == Met::Nothing && first.saturating_add(i) >= naming {
+                return Ok(());
+            }
             self.walk.check_allowed()?;
             i = i.saturating_add(1);
             let layer = instance.lower_of(dir.get())?;
@@ -171,6 +184,9 @@ impl<'a> Search<'a> {
     /// Keeps what was found in lower layer `index`.
     fn keep(&mut self, found: ARef<Real>, index: u32, purpose: Purpose) -> Result {
         let is_first = self.lowers.is_empty();
+        if is_first {
+            self.finalized.lower = self.walk.is_finalized;
+        }
         if is_first && purpose != Purpose::Number && self.walk.met == Met::Directory {
             if let (Some(upper), Some(dir)) = (&self.upper, Now::of(self.parent).upper()) {
                 let (instance, c, parent) = (self.instance, self.c, self.parent.get());
@@ -222,6 +238,11 @@ impl<'a> Search<'a> {
         let lowers = core::mem::take(&mut self.lowers);
         let mut object = Object::new(upper, lowers, is_metacopy)?;
         object.add(Traits::default().with(Trait::XATTR_WHITEOUTS, self.walk.xattr_whiteouts));
+        if is_dir && (self.finalized.upper || self.finalized.lower) {
+            let (instance, c) = (self.instance, self.c);
+            let traits = finalize::traits(instance, c, Held::unshared(&mut object), self.finalized);
+            object.add(traits);
+        }
         Ok(Some(object))
     }
 }

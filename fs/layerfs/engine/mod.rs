@@ -10,6 +10,7 @@ pub(crate) mod attributes;
 pub(crate) mod change;
 pub(crate) mod copy_up;
 pub(crate) mod data;
+pub(crate) mod finalize;
 pub(crate) mod inode;
 pub(crate) mod listing;
 pub(crate) mod lookup;

@@ -90,19 +90,31 @@ pub(crate) fn encode<'b>(instance: &Instance, lower: &Real, room: &'b mut Origin
     if sb.file_handles() == FileHandles::None || !cred::capable(Capability::DacReadSearch) {
         return &[];
     }
+    encode_handle(instance, lower, false, room).unwrap_or(&[])
+}
+
+/// Writes the handle of an object of a layer; `None`: its filesystem makes none of it.
+pub(super) fn encode_handle<'b>(
+    instance: &Instance,
+    real: &Real,
+    is_upper: bool,
+    room: &'b mut [u8],
+) -> Option<&'b [u8]> {
     let mut handle = FileHandle::new();
-    if handle.encode(lower.inode()).is_err() {
-        return &[];
-    }
+    handle.encode(real.inode()).ok()?;
     let with_uuid = instance.config.features.uuid != Uuid::Off;
     let handle = format::handle::OverlayHandle {
         endian: Endian::NATIVE,
-        is_upper: false,
+        is_upper,
         fid_type: handle.kind(),
-        uuid: if with_uuid { sb.uuid() } else { [0; 16] },
+        uuid: if with_uuid {
+            real.super_block().uuid()
+        } else {
+            [0; 16]
+        },
         fid: handle.bytes(),
     };
-    handle.encode(room).unwrap_or(&[])
+    handle.encode(room).ok()
 }
 
 /// Where a handle begins in what overlayfs gives users: it is aligned there as it is in memory.
@@ -122,21 +134,8 @@ pub(crate) fn identify(inode: &Inode, room: &mut [u8]) -> Option<usize> {
         Some(lower) => (lower.dentry(), false),
         None => (now.upper()?.dentry(), true),
     };
-    let mut handle = FileHandle::new();
-    handle.encode(real.inode()).ok()?;
-    let with_uuid = instance.config.features.uuid != Uuid::Off;
-    let handle = format::handle::OverlayHandle {
-        endian: Endian::NATIVE,
-        is_upper,
-        fid_type: handle.kind(),
-        uuid: if with_uuid {
-            real.super_block().uuid()
-        } else {
-            [0; 16]
-        },
-        fid: handle.bytes(),
-    };
-    let len = handle.encode(room.get_mut(PADDING..)?).ok()?.len();
+    let room = room.get_mut(PADDING..)?;
+    let len = encode_handle(instance, real, is_upper, room)?.len();
     Some(len.saturating_add(PADDING))
 }
 

@@ -93,6 +93,8 @@ pub(super) struct Walk<'a> {
     pub(super) end: Option<End>,
     /// A directory was met that is marked to have whiteouts in the form of extended attributes.
     pub(super) xattr_whiteouts: bool,
+    /// The directory that was met last says that it is finalized.
+    pub(super) is_finalized: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -112,6 +114,7 @@ impl<'a> Walk<'a> {
             met: Met::Nothing,
             end: None,
             xattr_whiteouts: false,
+            is_finalized: false,
         }
     }
 
@@ -309,6 +312,7 @@ impl<'a> Walk<'a> {
         if is_object {
             self.met = Met::Directory;
         }
+        self.is_finalized = false;
         if at.is_last {
             return Ok(Next::Object);
         }
@@ -322,6 +326,9 @@ impl<'a> Walk<'a> {
             DirMark::Opaque => {
                 self.end = Some(End::Hidden);
                 return Ok(Next::Object);
+            }
+            DirMark::Finalized => {
+                self.is_finalized = self.instance.config.features.finalize.counts();
             }
             _ => {}
         }

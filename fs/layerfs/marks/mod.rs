@@ -11,6 +11,7 @@ use crate::state::config::Config;
 use crate::state::instance::Instance;
 use crate::state::layer::Layer;
 use crate::state::Real;
+use format::finalized::Fingerprint;
 use format::metacopy::Metacopy;
 use format::opaque::DirMark;
 use format::protattr::Protattr;
@@ -36,6 +37,18 @@ pub(crate) fn dir_mark(config: &Config, c: &Override<'_>, path: Path<'_>) -> Dir
         Ok(len) => DirMark::decode(value.get(..len)),
         Err(_) => DirMark::None,
     }
+}
+
+/// Reads over which lower directories a directory was finalized. What can't be read, or is of another version, is over
+/// none.
+pub(crate) fn fingerprint(
+    config: &Config,
+    c: &Override<'_>,
+    path: Path<'_>,
+) -> Option<Fingerprint> {
+    let mut value = [0; format::finalized::LEN];
+    let len = xattr::get(c, path, config.xattr(Mark::Finalized), &mut value).ok()?;
+    Fingerprint::decode(value.get(..len)?)
 }
 
 /// Returns whether whiteouts in the form of extended attributes are to be expected in a lower layer. Its root is asked

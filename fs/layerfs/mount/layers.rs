@@ -32,6 +32,7 @@ use crate::state::object::Traits;
 use crate::state::publication::Publications;
 use crate::state::LayerFs;
 use crate::state::SuperBlock;
+use core::sync::atomic::AtomicBool;
 use core::sync::atomic::AtomicU64;
 use format::ino::XinoBits;
 use format::options;
@@ -185,6 +186,7 @@ pub(super) fn build(
         no_idmaps,
         name_key: vfs::sys::hash::HashKey::random(),
         last_made_up: AtomicU64::new(0),
+        said_not_finalized: AtomicBool::new(false),
     })
 }
 
@@ -311,6 +313,8 @@ pub(super) fn root_parts(instance: &Instance, c: &Override<'_>) -> Result<RootPa
     }
     let mut object = Object::new(upper, lowers, false)?;
     object.add(Traits::default().with(Trait::XATTR_WHITEOUTS, xattr_whiteouts));
+    let finalized = engine::finalize::root_traits(instance, c, Held::unshared(&mut object));
+    object.add(finalized);
     let marks = engine::inode::read_marks(instance, c, Held::unshared(&mut object))?;
     Ok(RootParts {
         object,

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::control;
 use crate::engine;
 use crate::engine::listing::whiteout_type;
 use crate::engine::stale::Disagreement;
@@ -53,6 +54,7 @@ use vfs::object::idmap::Viewed;
 use vfs::object::named::Named;
 use vfs::object::named::Unhashed;
 use vfs::object::named::Vacant;
+use vfs::ops::ioctl::Ioctl;
 use vfs::ops::DirOps;
 use vfs::ops::Nameless;
 use vfs::sys::errno::ENAMETOOLONG;
@@ -167,10 +169,13 @@ impl DirOps<LayerFs> for Dir {
                 reading.listing.insert(joined).clone()
             }
         };
-        if emit_listing(instance, file, &listing, emitter)? == Next::Continue
-            && listing.keeps_inos()
-        {
-            make_pure(instance, inode, version);
+        if emit_listing(instance, file, &listing, emitter)? == Next::Continue {
+            if listing.keeps_inos() {
+                make_pure(instance, inode, version);
+            }
+            if let Some(over) = listing.complete() {
+                engine::finalize::after_listing(instance, file.dentry(), over);
+            }
         }
         Ok(())
     }
@@ -221,6 +226,10 @@ impl DirOps<LayerFs> for Dir {
                 .get_or_open(|| OwnedFile::open_dir(c, path))?
                 .sync_range(c, range)
         })
+    }
+
+    fn ioctl(file: &File, _dir: &Pin<KBox<Open>>, ioctl: Ioctl<'_, LayerFs>) -> Result<u32> {
+        control::ioctl(file, &ioctl)
     }
 
     fn create(name: Vacant<'_, LayerFs>, viewed: Viewed<'_>, what: NewObject<'_>) -> Result {
@@ -355,7 +364,9 @@ fn trace_negative(dentry: &Unhashed<'_, LayerFs>) {
     let layers = if name::hides_lower(dentry.dentry()) {
         0
     } else {
-        parent.inode().data().lower_depth()
+        let now = Now::of(parent.inode().data());
+        let asked = now.depth().min(now.naming());
+        asked.saturating_sub(usize::from(now.in_upper()))
     };
     parent.with_name(|dir| {
         let ino = parent.inode().ino();
@@ -377,7 +388,9 @@ fn is_revalidated(dentry: &Unhashed<'_, LayerFs>, found: Option<&Inode>) -> bool
             let now = Now::of(dentry.parent().inode().held());
             let asked =
                 |pin: &Held<'_, PinnedDentry>| !hidden || LayerIndex::of(pin) == LayerIndex::Upper;
-            now.places().filter(asked).any(weak)
+            now.places()
+                .zip(0..now.naming())
+                .any(|(pin, _)| asked(&pin) && weak(pin))
         }
     }
 }

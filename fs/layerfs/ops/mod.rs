@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod attr;
+mod control;
 pub(crate) mod dentry;
 pub(crate) mod dir;
 pub(crate) mod file;

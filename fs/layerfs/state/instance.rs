@@ -13,6 +13,7 @@ use super::layer::Upper;
 use super::layers::Layers;
 use super::publication::Publications;
 use super::Real;
+use core::sync::atomic::AtomicBool;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering;
 use format::ino;
@@ -72,6 +73,8 @@ pub(crate) struct Instance {
     pub(crate) publications: Publications,
     /// The last inode number that was made up.
     pub(crate) last_made_up: AtomicU64,
+    /// It was said that a directory is finalized over other lower directories than it has.
+    pub(crate) said_not_finalized: AtomicBool,
 }
 
 impl vfs::object::super_block::SuperData for Instance {

@@ -13,6 +13,7 @@ use core::sync::atomic::AtomicBool;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering;
+use format::finalized::Fingerprint;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 use vfs::call::dir_iter::Entry;
@@ -36,6 +37,8 @@ pub(crate) struct Listing {
     /// A name has another number than in its layer, or a name that might was not asked for.
     renumbered: AtomicBool,
     room: SizeHint,
+    /// Upper has all of the names, over the lower directories with this fingerprint.
+    complete: Option<Fingerprint>,
 }
 
 /// The room that a listing took: the next one of the directory will take about as much, and is given that
@@ -117,7 +120,19 @@ impl Listing {
             unasked: AtomicUsize::new(unasked),
             renumbered: AtomicBool::new(!matches!(ask, Ask::Upper(_))),
             room,
+            complete: None,
         })
+    }
+
+    /// Adds that upper was found to have all of the names, over certain lower directories.
+    pub(crate) fn complete_over(self, lowers: Option<Fingerprint>) -> Self {
+        let complete = lowers;
+        Self { complete, ..self }
+    }
+
+    /// Returns the fingerprint of the lower directories over which upper was found to have all of the names.
+    pub(crate) fn complete(&self) -> Option<Fingerprint> {
+        self.complete
     }
 
     /// Returns whether every entry of a directory whose numbers all had to be asked for is known to have the number
@@ -299,7 +314,11 @@ impl Arena {
 
     /// Returns every record with its offset and fate, in the order in which they were added.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, Entry<'_>, Fate)> {
-        let mut at = 0u32;
+        self.iter_from(0)
+    }
+
+    /// Returns the records from that at an offset on, as [`Arena::iter`] does.
+    pub(crate) fn iter_from(&self, mut at: u32) -> impl Iterator<Item = (u32, Entry<'_>, Fate)> {
         core::iter::from_fn(move || {
             let (entry, fate, next) = self.get_with_next(at)?;
             Some((core::mem::replace(&mut at, next), entry, fate))

@@ -160,6 +160,10 @@ impl Trait {
     pub(crate) const NO_WHITEOUTS: Self = Self(1 << 9);
     /// A layer has said that a place of it is not what it was.
     const OUTDATED: Self = Self(1 << 8);
+    /// A directory in upper that has every name there: the lower layers need not be asked which there are.
+    pub(crate) const FINALIZED: Self = Self(1 << 10);
+    /// The same of the topmost of the lower layers it is in, and those below that one.
+    pub(crate) const LOWER_FINALIZED: Self = Self(1 << 11);
 }
 
 /// A set of traits.
@@ -252,6 +256,12 @@ impl Object {
             0
         };
         self.word.set(Trait::MAY_HAVE_WHITEOUTS.0 | form);
+    }
+
+    /// Remembers that upper has every name of the directory. That stays so: whatever takes a name away leaves a whiteout
+    /// where a lower layer has the name too.
+    pub(crate) fn set_finalized(&self) {
+        self.word.set(Trait::FINALIZED.0);
     }
 
     /// Remembers that it was found to have no whiteouts.
@@ -491,6 +501,19 @@ impl<R: Deref<Target = Object>> Now<R> {
         match upper {
             Some(upper) if !upper.inode().is_dir() && !self.is_metacopy() => 1,
             _ => usize::MAX,
+        }
+    }
+
+    /// Returns how many of its places, from the top, say which names a directory has; those below show what the names
+    /// stand for.
+    #[inline]
+    pub(crate) fn naming(&self) -> usize {
+        if self.in_upper() && self.has(Trait::FINALIZED) {
+            1
+        } else if self.has(Trait::LOWER_FINALIZED) {
+            1 + usize::from(self.in_upper())
+        } else {
+            usize::MAX
         }
     }
 

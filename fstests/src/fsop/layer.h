@@ -49,6 +49,10 @@ static void put_mark(const char *name, const char *mark, const char *value, ssiz
 		bool good = n > 21 && (unsigned char)value[1] == 0xfb && (unsigned char)value[2] == n;
 
 		printf(" %s%s%s", user ? "user:" : "", mark, n == 0 ? "(empty)" : good ? "" : "(malformed)");
+	} else if (!strcmp(mark, "finalized")) {
+		bool good = n == 16 && value[0] == 1;
+
+		printf(" %sfinalized(%d)", user ? "user:" : "", good ? value[4] : -1);
 	} else if (!strcmp(mark, "uuid")) {
 		printf(" %suuid%s", user ? "user:" : "", n == 16 ? "" : "(malformed)");
 	} else {

@@ -300,6 +300,18 @@ impl RcuInode<Foreign> {
         false
     }
 
+    /// Returns the time at which its data, or the names in it, last changed, as its filesystem has it in memory (wraps
+    /// `inode_get_mtime()`): seconds, and nanoseconds beside them.
+    pub fn modified(&self) -> (i64, u32) {
+        // SAFETY: Words that may be read at any time. While they are written, one may be older than the other.
+        unsafe {
+            (
+                (&raw const (*self.as_ptr()).i_mtime_sec).read_volatile(),
+                (&raw const (*self.as_ptr()).i_mtime_nsec).read_volatile(),
+            )
+        }
+    }
+
     /// Whether its filesystem keeps it encrypted (`IS_ENCRYPTED()`).
     pub fn is_encrypted(&self) -> bool {
         // SAFETY: A word that may be read at any time.

@@ -21,6 +21,7 @@
 
 pub(crate) mod context;
 pub mod fs_context;
+pub mod ioctl;
 pub mod registration;
 pub mod revalidation;
 pub(crate) mod tables;
@@ -68,6 +69,7 @@ use crate::object::Foreign;
 use crate::object::Ours;
 use crate::ops::fs_context::FsContext;
 use crate::ops::fs_context::Value;
+use crate::ops::ioctl::Ioctl;
 use crate::ops::revalidation::RcuRevalidation;
 use crate::ops::revalidation::Revalidation;
 use crate::sys::bindings;
@@ -318,6 +320,15 @@ pub trait DirOps<F: FileSystem> {
     ///
     /// The error says what could not be written.
     fn fsync(file: &File<F>, data: &Self::Data, range: SyncRange) -> Result;
+
+    /// Does what a command of the filesystem's own says; returns what `ioctl(2)` does. Nothing is locked.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTTY`: there is no such command.
+    fn ioctl(_file: &File<F>, _data: &Self::Data, _ioctl: Ioctl<'_, F>) -> Result<u32> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// Makes a regular file, directory, device, fifo, socket or symbolic link for a user who came by this
     /// mount. The directory is locked.

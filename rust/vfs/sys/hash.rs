@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Hashing of what users choose, so that they can't choose it to collide.
+//! Hashing: of what users choose, so that they can't choose it to collide, and of what is compared with a hash that was
+//! kept.
 //!
-//! It is not for cryptography, nor for hashes that are kept.
+//! It is not for cryptography.
 //!
 //! C header: [`include/linux/siphash.h`](srctree/include/linux/siphash.h)
 //!
@@ -35,4 +36,20 @@ impl HashKey {
         // where the processor's fault is caught.
         unsafe { bindings::__hsiphash_unaligned(bytes.as_ptr().cast(), bytes.len(), &self.0) }
     }
+}
+
+/// The key of [`digest`]: the letters of its purpose, and never another.
+const KEPT: bindings::siphash_key_t = bindings::siphash_key_t {
+    key: [
+        u64::from_le_bytes(*b"layerfs "),
+        u64::from_le_bytes(*b"kept v1\0"),
+    ],
+};
+
+/// Returns a hash of some bytes that is the same on every machine and at every time, and so can be kept and compared
+/// (does what `siphash()` does, with a key that everybody knows). Two different things have one hash by chance once in
+/// 2^64 times; who wants that can bring it about.
+pub fn digest(bytes: &[u8]) -> u64 {
+    // SAFETY: As in [`HashKey::hash`].
+    unsafe { bindings::__siphash_unaligned(bytes.as_ptr().cast(), bytes.len(), &KEPT) }
 }

@@ -5,6 +5,7 @@
 pub mod alloc;
 pub mod anon_dev;
 pub(crate) mod bindings;
+pub mod clock;
 pub mod cred;
 pub mod debug;
 pub mod errno;

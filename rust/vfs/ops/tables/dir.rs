@@ -15,6 +15,7 @@ use crate::object::inode::Inode;
 use crate::object::named::Named;
 use crate::object::named::Unhashed;
 use crate::object::named::Vacant;
+use crate::ops::ioctl::Ioctl;
 use crate::ops::DirOps;
 use crate::ops::FileSystem;
 use crate::ops::Nameless;
@@ -117,6 +118,26 @@ pub(super) unsafe extern "C" fn dir_fsync<F: FileSystem>(
         )
     };
     from_result(|| F::Dir::fsync(file, data, range).map(|()| 0))
+}
+
+pub(super) unsafe extern "C" fn dir_ioctl<F: FileSystem>(
+    file: *mut bindings::file,
+    command: u32,
+    argument: usize,
+) -> isize {
+    // SAFETY: As in `dir_iterate`.
+    let (file, data) = unsafe {
+        (
+            File::<F>::from_raw(file),
+            &*File::<F>::data_slot::<<F::Dir as DirOps<F>>::Data>(file),
+        )
+    };
+    // SAFETY: The VFS is inside `->unlocked_ioctl()`, and holds no lock then.
+    let ioctl = unsafe { Ioctl::from_raw(file, command, argument) };
+    match F::Dir::ioctl(file, data, ioctl) {
+        Ok(value) => value as isize,
+        Err(e) => e.to_errno() as isize,
+    }
 }
 
 /// # Safety

@@ -15,6 +15,7 @@ use crate::call::stat::Stat;
 use crate::object::inode_cache::Slot;
 use crate::object::Tables;
 use crate::ops::AttrOps;
+use crate::ops::DirOps;
 use crate::ops::FileOps;
 use crate::ops::FileSystem;
 use crate::sys::bindings;
@@ -127,6 +128,16 @@ impl<F: FileSystem> Tables for F {
         fsync: Some(dir_fsync::<F>),
         release: Some(dir_release::<F>),
         setlease: Some(bindings::generic_setlease),
+        unlocked_ioctl: if F::Dir::HAS_IOCTL {
+            Some(dir_ioctl::<F>)
+        } else {
+            None
+        },
+        compat_ioctl: if F::Dir::HAS_IOCTL {
+            bindings::compat_ptr_ioctl
+        } else {
+            None
+        },
         ..pin_init::zeroed()
     };
 

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The arguments of layerfs's own `ioctl(2)` commands, as bytes.
+//!
+//! They are declared for programs in `include/uapi/linux/layerfs.h`. Numbers are in the order of bytes of the machine,
+//! as a program of the same machine wrote them.
+
+#![forbid(unsafe_code)]
+
+/// The number of an `_IOWR` command: type `L`, the number `nr`, and the size of its argument in bytes.
+const fn read_write(nr: u32, size: usize) -> u32 {
+    const READ_WRITE: u32 = 3;
+    READ_WRITE << 30 | (size as u32) << 16 | (b'L' as u32) << 8 | nr
+}
+
+/// `LAYERFS_IOC_FINALIZE`.
+pub const FINALIZE: u32 = read_write(0x40, Finalize::LEN);
+
+/// What `LAYERFS_IOC_FINALIZE` is asked for (`struct layerfs_finalize`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Finalize {
+    /// Also all directories below (`LAYERFS_FINALIZE_RECURSIVE`).
+    pub recursive: bool,
+    /// The call ends after so many milliseconds, once it has finalized a directory; 0: when it is done.
+    pub time_budget_ms: u32,
+}
+
+/// What has been done of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Finalized {
+    /// The directories that are finalized now, also those that were before.
+    pub directories: u64,
+    /// The objects that were copied to upper.
+    pub copied: u64,
+}
+
+impl Finalize {
+    /// The length of the argument, in bytes.
+    pub const LEN: usize = 32;
+
+    const RECURSIVE: u32 = 1;
+
+    /// Reads the argument; `None`: it has flags or fields that this version does not know.
+    pub fn decode(argument: &[u8; Self::LEN]) -> Option<Finalize> {
+        let [f0, f1, f2, f3, t0, t1, t2, t3, rest @ ..] = *argument;
+        let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, reserved @ ..] = rest;
+        let flags = u32::from_ne_bytes([f0, f1, f2, f3]);
+        let known = flags & !Self::RECURSIVE == 0 && reserved == [0; 8];
+        known.then_some(Finalize {
+            recursive: flags & Self::RECURSIVE != 0,
+            time_budget_ms: u32::from_ne_bytes([t0, t1, t2, t3]),
+        })
+    }
+}
+
+impl Finalized {
+    /// The place of the two numbers in the argument, in bytes from its beginning.
+    pub const OFFSET: usize = 8;
+
+    /// The length of both, in bytes.
+    pub const LEN: usize = 16;
+
+    /// Both, to be written there.
+    pub fn encode(self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        let (directories, copied) = bytes.split_at_mut(8);
+        directories.copy_from_slice(&self.directories.to_ne_bytes());
+        copied.copy_from_slice(&self.copied.to_ne_bytes());
+        bytes
+    }
+}
+
+const _: () = {
+    assert!(Finalized::OFFSET + Finalized::LEN + 8 == Finalize::LEN);
+    assert!(Finalize::LEN < 1 << 14);
+    assert!(FINALIZE == 0xc020_4c40);
+};
