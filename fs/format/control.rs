@@ -10,7 +10,7 @@
 /// The number of an `_IOWR` command: type `L`, the number `nr`, and the size of its argument in bytes.
 const fn read_write(nr: u32, size: usize) -> u32 {
     const READ_WRITE: u32 = 3;
-    READ_WRITE << 30 | (size as u32) << 16 | (b'L' as u32) << 8 | nr
+    (READ_WRITE << 30) | ((size as u32) << 16) | ((b'L' as u32) << 8) | nr
 }
 
 /// `LAYERFS_IOC_FINALIZE`.

@@ -19,6 +19,7 @@
 //! | `data`                             | the data of a regular file |
 //! | `copy_up`, `attributes`, `adopt`   | copying to upper before a change; what goes along with the data; whose a copy is |
 //! | `change`, `work`                   | making, linking, removing, renaming; the work directory |
+//! | `finalized`, `finalize`            | directories of which upper has every name; making them |
 //! | `stale`                            | why an operation answers `ESTALE` |
 //! | **`marks`**                        | what is written on the layers (`format` has the codecs), read and written |
 //! | **`state`**                        | what a mounted stack is |

@@ -4,8 +4,8 @@
 
 use checks::model::features::check;
 use format::options::{
-    split_monolithic, Applied, BadOption, Conflict, Defaults, Features, Fsync, Given, Key, Note,
-    RedirectDir, Uuid, Verity, Xino,
+    split_monolithic, Applied, BadOption, Conflict, Defaults, Features, Finalize, Fsync, Given,
+    Key, Note, RedirectDir, Uuid, Verity, Xino,
 };
 
 /// Applies a string of options to Debian's defaults.

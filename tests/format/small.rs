@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The small values: link counts, file flags, UUIDs, directory marks.
+//! The small values: link counts, file flags, UUIDs, directory marks, fingerprints, arguments of commands.
 
 use crate::{bytes, config, made_of};
 use checks::properties;
+use format::control::{self, Finalize};
+use format::finalized::{Fingerprint, Place, LEN};
 use format::nlink::{self, BadNlink, Base, Nlink};
 use format::opaque::{is_impure, DirMark};
 use format::protattr::{BadProtattr, Protattr};
@@ -171,4 +173,69 @@ proptest! {
         properties::small(&pieces);
         properties::small(&value[..value.len().min(3)]);
     }
+}
+
+#[test]
+fn fingerprints_are_written_as_documented() {
+    let over = Fingerprint {
+        places: 0x0102_0304,
+        digest: 0x1112_1314_1516_1718,
+    };
+    let value = over.encode();
+    assert_eq!(
+        value,
+        [1, 0, 0, 0, 4, 3, 2, 1, 0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11]
+    );
+    assert_eq!(Fingerprint::decode(&value), Some(over));
+    for at in 0..4 {
+        let mut other = value;
+        other[at] ^= 0x80;
+        assert_eq!(Fingerprint::decode(&other), None);
+    }
+    for len in 0..LEN {
+        assert_eq!(Fingerprint::decode(&value[..len]), None);
+    }
+    assert_eq!(Fingerprint::decode(&[&value[..], b"x"].concat()), None);
+    let place = Place {
+        seconds: -2,
+        nanoseconds: 3,
+        handle_len: 0x1234,
+    };
+    assert_eq!(
+        place.encode(),
+        [254, 255, 255, 255, 255, 255, 255, 255, 3, 0, 0, 0, 0x34, 0x12, 0, 0]
+    );
+}
+
+#[test]
+fn arguments_of_commands_are_read_and_answered() {
+    let argument = |flags: u32, budget: u32, done: [u64; 2], reserved: u64| {
+        let mut bytes = Vec::new();
+        bytes.extend(flags.to_ne_bytes());
+        bytes.extend(budget.to_ne_bytes());
+        bytes.extend(done.iter().flat_map(|n| n.to_ne_bytes()));
+        bytes.extend(reserved.to_ne_bytes());
+        <[u8; Finalize::LEN]>::try_from(bytes).expect("the length of the argument")
+    };
+    for recursive in [false, true] {
+        let asked = argument(recursive.into(), 77, [5, 6], 0);
+        let wanted = Finalize {
+            recursive,
+            time_budget_ms: 77,
+        };
+        assert_eq!(Finalize::decode(&asked), Some(wanted));
+    }
+    for flag in 1..32 {
+        assert_eq!(Finalize::decode(&argument(1 << flag, 0, [0, 0], 0)), None);
+    }
+    for bit in 0..64 {
+        assert_eq!(Finalize::decode(&argument(0, 0, [0, 0], 1 << bit)), None);
+    }
+    let done = control::Finalized {
+        directories: 8,
+        copied: 9,
+    };
+    let answer = argument(1, 77, [8, 9], 0);
+    let at = control::Finalized::OFFSET;
+    assert_eq!(answer[at..at + control::Finalized::LEN], done.encode());
 }

@@ -11,7 +11,7 @@ use format::metacopy::{BadMetacopy, Metacopy};
 use format::nlink::Nlink;
 use format::opaque::DirMark;
 use format::options::{
-    split_lowerdirs, split_monolithic, unescape, Features, Fsync, Given, LowerdirError,
+    split_lowerdirs, split_monolithic, unescape, Features, Finalize, Fsync, Given, LowerdirError,
     RedirectDir, Uuid, Verity, Xino,
 };
 use format::protattr::Protattr;

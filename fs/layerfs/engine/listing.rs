@@ -10,7 +10,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::finalize;
+use super::finalized;
 use super::inode;
 use super::lookup;
 use super::walk::Purpose;
@@ -59,7 +59,7 @@ pub(crate) fn read(
     room: SizeHint,
 ) -> Result<Arc<Listing>> {
     let object = dir.inode().held();
-    let over = finalize::before_listing(instance, object);
+    let over = finalized::before_listing(instance, object);
     let mut merge = Merge::new(instance, room)?;
     let now = Now::of(object);
     merge.read_all(instance, c, now, Some(open))?;

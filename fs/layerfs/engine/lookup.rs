@@ -8,8 +8,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::finalize;
-use super::finalize::Claims;
+use super::finalized;
+use super::finalized::Claims;
 use super::origin;
 use super::walk::End;
 use super::walk::Escaped;
@@ -240,7 +240,8 @@ impl<'a> Search<'a> {
         object.add(Traits::default().with(Trait::XATTR_WHITEOUTS, self.walk.xattr_whiteouts));
         if is_dir && (self.finalized.upper || self.finalized.lower) {
             let (instance, c) = (self.instance, self.c);
-            let traits = finalize::traits(instance, c, Held::unshared(&mut object), self.finalized);
+            let traits =
+                finalized::traits(instance, c, Held::unshared(&mut object), self.finalized);
             object.add(traits);
         }
         Ok(Some(object))

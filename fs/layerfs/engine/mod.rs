@@ -11,6 +11,7 @@ pub(crate) mod change;
 pub(crate) mod copy_up;
 pub(crate) mod data;
 pub(crate) mod finalize;
+pub(crate) mod finalized;
 pub(crate) mod inode;
 pub(crate) mod listing;
 pub(crate) mod lookup;

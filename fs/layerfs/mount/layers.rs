@@ -313,7 +313,7 @@ pub(super) fn root_parts(instance: &Instance, c: &Override<'_>) -> Result<RootPa
     }
     let mut object = Object::new(upper, lowers, false)?;
     object.add(Traits::default().with(Trait::XATTR_WHITEOUTS, xattr_whiteouts));
-    let finalized = engine::finalize::root_traits(instance, c, Held::unshared(&mut object));
+    let finalized = engine::finalized::root_traits(instance, c, Held::unshared(&mut object));
     object.add(finalized);
     let marks = engine::inode::read_marks(instance, c, Held::unshared(&mut object))?;
     Ok(RootParts {

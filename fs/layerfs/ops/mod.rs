@@ -9,6 +9,7 @@ mod control;
 pub(crate) mod dentry;
 pub(crate) mod dir;
 pub(crate) mod file;
+mod lookup;
 pub(crate) mod super_block;
 pub(crate) mod symlink;
 pub(crate) mod xattr;

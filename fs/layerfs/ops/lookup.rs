@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Finding what a name stands for, for a path walk of the VFS: the search in the layers, begun again where a copy-up that
+//! was published meanwhile may have made it see two states, and what the dentry has to remember of it.
+
+#![forbid(unsafe_code)]
+
+use crate::engine;
+use crate::engine::stale::Disagreement;
+use crate::engine::stale::Stale;
+use crate::engine::walk::Purpose;
+use crate::state::instance::Instance;
+use crate::state::layer::LayerIndex;
+use crate::state::name;
+use crate::state::object::Now;
+use crate::state::Inode;
+use crate::state::LayerFs;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+use vfs::object::named::Unhashed;
+use vfs::Held;
+use vfs::PinnedDentry;
+
+/// The number of times that a lookup asks again whether it found what is there.
+const MOST_TRIES: u32 = 16;
+
+/// Returns the inode of what has this name in the layers, all of it from before a copy-up of the object, or from after
+/// it.
+///
+/// A copy-up that publishes meanwhile is mostly one of another name that shares the slot. So what is asked again is
+/// only whether upper has under this name what was found there: that takes little time, however long a lower layer
+/// takes to answer, and steady copying up does not keep a lookup from coming to an end.
+///
+/// # Errors
+///
+/// `ESTALE`: the answer was another each time. The errors of [`find`].
+pub(super) fn find_undisturbed(
+    instance: &Instance,
+    dentry: &Unhashed<'_, LayerFs>,
+) -> Result<Option<ARef<Inode>>> {
+    let mut watch = instance.publications.watch(dentry.dentry())?;
+    let mut found = find(instance, dentry);
+    vfs::pause::at(c"looked_up");
+    let mut tries = 0;
+    while watch.was_disturbed() {
+        tries += 1;
+        if tries == MOST_TRIES {
+            return Err(Stale::NoRest.refuse(dentry.dentry()));
+        }
+        watch = instance.publications.watch(dentry.dentry())?;
+        if !is_in_upper_as(instance, dentry, &found) {
+            vfs::pause::at(c"lookup_again");
+            found = find(instance, dentry);
+        }
+    }
+    // A disagreement that is left does not come from a copy-up that another task published meanwhile.
+    found?
+        .transpose()
+        .map_err(|other| other.refuse(instance, dentry.dentry()))
+}
+
+/// Returns whether upper has under this name what was found there. A name without an object stays without one, as
+/// copying up makes none.
+fn is_in_upper_as(
+    instance: &Instance,
+    dentry: &Unhashed<'_, LayerFs>,
+    found: &Result<Option<Result<ARef<Inode>, Disagreement>>>,
+) -> bool {
+    let inode = match found {
+        Ok(Some(Ok(inode))) => inode,
+        Ok(None) => return true,
+        // It may have come from seeing two states.
+        Ok(Some(Err(_))) | Err(_) => return false,
+    };
+    let known = Now::of(inode.data()).upper().map(|pin| pin.inode().key());
+    let Some(dir) = Now::of(dentry.parent().inode().held()).upper_path(instance) else {
+        return known.is_none();
+    };
+    let in_upper =
+        instance.as_mounter(|c| dir.dentry().lookup_killable(c, dir.mount(), dentry.name()));
+    in_upper.is_ok_and(|real| real.map(|real| real.inode().key()) == known)
+}
+
+/// Returns the inode of what has this name in the layers.
+fn find(
+    instance: &Instance,
+    dentry: &Unhashed<'_, LayerFs>,
+) -> Result<Option<Result<ARef<Inode>, Disagreement>>> {
+    let parent = dentry.parent();
+    let sb = parent.super_block();
+    let root = sb.root().inode().held();
+    let purpose = if dentry.is_to_be_created() {
+        Purpose::Create
+    } else {
+        Purpose::Know
+    };
+    instance.as_mounter(|c| {
+        let outcome = engine::lookup::lookup(
+            instance,
+            c,
+            parent.inode().held(),
+            root,
+            dentry.name(),
+            purpose,
+        )?;
+        name::set_hides_lower(dentry.dentry(), outcome.upper_hides);
+        let Some(found) = outcome.found else {
+            return Ok(None);
+        };
+        engine::inode::get(sb, instance, c, found).map(Some)
+    })
+}
+
+/// Records that a name was found in no layer.
+#[cold]
+pub(super) fn trace_negative(dentry: &Unhashed<'_, LayerFs>) {
+    let parent = dentry.parent();
+    let dev = parent.super_block().dev().as_raw();
+    let layers = if name::hides_lower(dentry.dentry()) {
+        0
+    } else {
+        let now = Now::of(parent.inode().data());
+        let asked = now.depth().min(now.naming());
+        asked.saturating_sub(usize::from(now.in_upper()))
+    };
+    parent.with_name(|dir| {
+        let ino = parent.inode().ino();
+        trace::lookup_negative::event(dev, ino, dir, dentry.name(), layers as u32);
+    });
+}
+
+/// Returns whether a layer wants to be asked about what was found under a name; if that is nothing, about the
+/// directory.
+pub(super) fn is_revalidated(dentry: &Unhashed<'_, LayerFs>, found: Option<&Inode>) -> bool {
+    let weak = |pin: Held<'_, PinnedDentry>| pin.dentry().needs_revalidation();
+    match found {
+        Some(inode) => {
+            let now = Now::of(inode.held());
+            now.places().zip(0..now.needed()).any(|(pin, _)| weak(pin))
+        }
+        None => {
+            let hidden = name::hides_lower(dentry.dentry());
+            let now = Now::of(dentry.parent().inode().held());
+            let asked =
+                |pin: &Held<'_, PinnedDentry>| !hidden || LayerIndex::of(pin) == LayerIndex::Upper;
+            now.places()
+                .zip(0..now.naming())
+                .any(|(pin, _)| asked(&pin) && weak(pin))
+        }
+    }
+}
