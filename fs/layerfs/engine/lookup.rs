@@ -78,13 +78,12 @@ pub(crate) fn lookup(
     let naming = Now::of(parent).naming();
     search.look_in_upper()?;
     let upper_hides = search.walk.end == Some(End::Hidden);
-    let origin = search.find_origin()?;
     let upper_is_metacopy = search.upper.is_some() && search.walk.met == Met::Metacopy;
     search.look_in_lowers(purpose, naming)?;
     let found = match search.walk.met {
         // Most lookups end so. There is no redirect then either that might not be followed.
         Met::Nothing => None,
-        _ => search.finish(upper_is_metacopy, origin)?,
+        _ => search.finish(upper_is_metacopy)?,
     };
     Ok(Outcome { found, upper_hides })
 }
@@ -201,11 +200,7 @@ impl<'a> Search<'a> {
     }
 
     /// Makes an object of all that was found.
-    fn finish(
-        &mut self,
-        upper_is_metacopy: bool,
-        origin: Option<PinnedDentry>,
-    ) -> Result<Option<Object>> {
+    fn finish(&mut self, upper_is_metacopy: bool) -> Result<Option<Object>> {
         let data = self.walk.data_path().filter(|_| self.has_data_layers);
         let is_in_lowers = !self.lowers.is_empty();
         let lacks_data = match data.filter(|_| is_in_lowers) {
@@ -231,8 +226,12 @@ impl<'a> Search<'a> {
             None if is_in_lowers => !is_dir && self.lowers.has_more(),
             None => return Ok(None),
         };
-        if let Some(origin) = origin.filter(|_| !is_in_lowers) {
-            self.lowers.push(origin)?;
+        if !is_in_lowers {
+            // A directory or a metacopy file was looked for below by its path. The handle of the origin is decoded for
+            // no more than a number, and a server may be asked for that.
+            if let Some(origin) = self.find_origin()? {
+                self.lowers.push(origin)?;
+            }
         }
         let upper = self.upper.take().map(|upper| LayerIndex::Upper.pin(upper));
         let lowers = core::mem::take(&mut self.lowers);

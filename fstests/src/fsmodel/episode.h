@@ -7,6 +7,7 @@
 #define FSMODEL_EPISODE_H
 
 #include "stream.h"
+#include "../../../include/uapi/linux/layerfs.h"
 
 struct episode {
 	struct trees trees;
@@ -222,6 +223,26 @@ static bool episode_readonly(struct episode *e)
 	return same && episode_check(e);
 }
 
+/*
+ * Finalizes a directory of the stack. It may be that this is not possible (data would have to be copied); what it must not do is
+ * change anything.
+ */
+static bool episode_finalize(struct episode *e, const char *path)
+{
+	struct layerfs_finalize f = { .flags = LAYERFS_FINALIZE_RECURSIVE };
+	int fd = open(path_of("%s/%s", e->stack.root, path).s, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return true;
+	if (ioctl(fd, LAYERFS_IOC_FINALIZE, &f) && errno != EOPNOTSUPP && errno != ENOTTY && errno != EROFS) {
+		text_add(&e->diff.text, "finalizing %s: %s", path, errno_name(errno));
+		close(fd);
+		return failed(e, "finalize");
+	}
+	close(fd);
+	return episode_check(e);
+}
+
 static bool compare_around(struct episode *e, const struct call *c)
 {
 	const char *op = c->type->name;
@@ -261,6 +282,8 @@ static bool episode_step(struct episode *e, const char *line)
 	if (c.type->run == run_nothing) {
 		if (!strcmp(c.type->name, "readonly"))
 			return episode_readonly(e);
+		if (!strcmp(c.type->name, "finalize"))
+			return episode_finalize(e, c.argv[0]);
 		if (strcmp(c.type->name, "dropcaches"))
 			return episode_remount(e, c.type->name);
 		forget_caches();

@@ -16,6 +16,7 @@ struct generator {
 	const int *fd;		/* what is open in each slot, -1: nothing */
 	bool remounts;
 	unsigned long spoil;	/* the operation before which the plain tree is spoilt; 0: none */
+	bool finalizes;		/* directories are finalized in between */
 	bool twin;		/* for the other implementation too */
 	const char *options;	/* mount options for every episode, instead of random ones */
 	bool rich;		/* operations that only some filesystems have */
@@ -362,6 +363,8 @@ static struct path gen_op(struct generator *g)
 	struct path op;
 	static const int masks[] = { 0, 077, 027 };
 
+	if (g->finalizes && chance(r, 2))
+		return path_of("finalize %s", chance(r, 50) ? "." : some_path(g).s);
 	if (g->remounts && chance(r, 1)) {
 		int n = rnd(r, 10);
 

@@ -381,6 +381,26 @@ static int mount_nested(const struct trees *t)
 	return err;
 }
 
+/* Adds mount options, but for those that overlayfs does not have if it is the type. */
+static void add_options(struct text *o, const char *options, const char *fstyp)
+{
+	static const char *const own[] = { "finalize=", "nameindex=", "lazydata=" };
+	char copy[512], *save = NULL;
+
+	snprintf(copy, sizeof(copy), "%s", options);
+	for (char *option = strtok_r(copy, ",", &save); option; option = strtok_r(NULL, ",", &save)) {
+		bool known = strcmp(fstyp, "overlay");
+
+		for (size_t i = 0; !known && i < sizeof(own) / sizeof(*own); i++)
+			if (!strncmp(option, own[i], strlen(own[i])))
+				break;
+			else if (i + 1 == sizeof(own) / sizeof(*own))
+				known = true;
+		if (known)
+			text_add(o, ",%s", option);
+	}
+}
+
 /* Mounts UPPER and the lowers at DIR; gives 0 or the errno. */
 static int mount_stack(struct trees *t, const char *fstyp, const char *dir, const char *upper, const char *work)
 {
@@ -397,8 +417,7 @@ static int mount_stack(struct trees *t, const char *fstyp, const char *dir, cons
 		if (inner)
 			break;
 	}
-	if (t->options[0])
-		text_add(&o, ",%s", t->options);
+	add_options(&o, t->options, fstyp);
 	err = mount("fsmodel", dir, fstyp, 0, text_str(&o)) ? errno : 0;
 	free(o.s);
 	return err;

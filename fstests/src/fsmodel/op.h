@@ -752,6 +752,7 @@ static const struct op_type op_types[] = {
 	{ "rotate", "", run_nothing, "the upper becomes the topmost lower, under a new, empty upper" },
 	{ "other", "", run_nothing, "mount the layers with the other implementation (layerfs, overlay), compare, mount again" },
 	{ "readonly", "", run_nothing, "remount read-only, see that nothing can be made, and remount as before" },
+	{ "finalize", "p", run_nothing, "finalize the directory, and those below, in the stack" },
 	{ "dropcaches", "", run_nothing, "forget what is cached" },
 	{ NULL, NULL, NULL, NULL },
 };
