@@ -60,12 +60,12 @@ mutants:
 	@$(MAKE) -s --no-print-directory helpers
 	@set -f; scripts/mutants $(MUTANTS)
 
-## bench: layerfs beside overlayfs and the bare filesystem, as a table of costs; BENCH="stat* create" chooses rows
+## bench: layerfs beside overlayfs and the bare filesystem, as a table of costs; BENCH="stat* create" chooses rows; NFS=1: a program's start over NFS
 bench:
 	@scripts/setup vm
 	@scripts/module
-	@$(MAKE) -s --no-print-directory build/bench-bin/layerbench
-	@set -f; scripts/bench $(BENCH)
+	@$(MAKE) -s --no-print-directory build/bench-bin/layerbench $(if $(NFS),build/fstests-bin/fsop)
+	@set -f; NFS=$(NFS) scripts/bench $(BENCH)
 
 build/bench-bin/layerbench: $(wildcard bench/*.c) bench/bench.h
 	@mkdir -p $(@D)

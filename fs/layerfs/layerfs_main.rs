@@ -16,7 +16,7 @@
 //! | `lookup`, `walk`                   | finding a name in the layers; one layer after the other |
 //! | `inode`, `origin`                  | the inode of what was found, and what that was copied from |
 //! | `listing`                          | merging the names of a directory |
-//! | `data`                             | the data of a regular file |
+//! | `data`, `lazy`                     | the data of a regular file; looking for it when it is needed |
 //! | `copy_up`, `attributes`, `adopt`   | copying to upper before a change; what goes along with the data; whose a copy is |
 //! | `change`, `work`                   | making, linking, removing, renaming; the work directory |
 //! | `finalized`, `finalize`            | directories of which upper has every name; making them |

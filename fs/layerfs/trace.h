@@ -59,7 +59,7 @@ TRACE_EVENT(layerfs_copy_up,
 );
 
 /*
- * The data of a metacopy was looked for in the data-only layers. @layer: where it was found, if @error is 0; else -1.
+ * The data of a metacopy was looked for when somebody needed it. @layer: where it was found, if @error is 0; else -1.
  */
 TRACE_EVENT(layerfs_data_lookup,
 	TP_PROTO(u32 dev, const char *path, u32 len, s32 layer, s32 error),

@@ -143,7 +143,7 @@ pub mod copy_up {
     }
 }
 
-/// The data of a metacopy was looked for in the data-only layers.
+/// The data of a metacopy was looked for when somebody needed it.
 pub mod data_lookup {
     use super::*;
 

@@ -44,6 +44,7 @@ fn a_mount_without_options_has_the_defaults() {
             metacopy: false,
             verity: Verity::Off,
             fsync: Fsync::Auto,
+            lazydata: false,
             finalize: Finalize::On,
             given: Given::default(),
         }

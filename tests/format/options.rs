@@ -218,6 +218,7 @@ fn every_option_is_known_by_its_name() {
         "volatile",
         "override_creds",
         "nooverride_creds",
+        "lazydata",
         "finalize",
     ];
     assert_eq!(names, known);

@@ -225,6 +225,7 @@ fn settings() -> u64 {
                             metacopy: bit(3),
                             verity: *verity,
                             fsync: *fsync,
+                            lazydata: false,
                             finalize: Finalize::On,
                             given: Given {
                                 redirect_dir: bit(4),

@@ -103,6 +103,8 @@ pub struct Features {
     pub verity: Verity,
     /// The moments at which data and metadata are made durable (`fsync`).
     pub fsync: Fsync,
+    /// Data of metacopy files is looked for when somebody needs it.
+    pub lazydata: bool,
     /// Finalized directories end a lookup (`finalize`).
     pub finalize: Finalize,
     /// The settings that the user mentioned.
@@ -285,6 +287,7 @@ impl Features {
             metacopy: defaults.metacopy,
             verity: Verity::Off,
             fsync: Fsync::Auto,
+            lazydata: false,
             finalize: Finalize::On,
             given: Given::default(),
         }
@@ -330,6 +333,7 @@ impl Features {
             Key::Verity => self.verity = Verity::parse(word).ok_or(unknown)?,
             Key::Fsync => self.fsync = Fsync::parse(word).ok_or(unknown)?,
             Key::Volatile => self.fsync = Fsync::Volatile,
+            Key::Lazydata => self.lazydata = parse_switch(word).ok_or(unknown)?,
             Key::Finalize => self.finalize = Finalize::parse(word).ok_or(unknown)?,
             Key::Workdir => {
                 self.given.workdir = true;
@@ -526,6 +530,11 @@ impl Features {
             word(Key::Fsync, self.fsync != plain.fsync, self.fsync.name()),
             flag(Key::Userxattr, self.userxattr),
             word(Key::Verity, self.verity != plain.verity, self.verity.name()),
+            word(
+                Key::Lazydata,
+                self.lazydata != plain.lazydata,
+                switch_name(self.lazydata),
+            ),
             word(
                 Key::Finalize,
                 self.finalize != plain.finalize,

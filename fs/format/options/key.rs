@@ -45,6 +45,8 @@ pub enum Key {
     OverrideCreds,
     /// `nooverride_creds`: take that back.
     NooverrideCreds,
+    /// `lazydata=on|off`: look for the data of a metacopy file when somebody needs it. Not of overlayfs.
+    Lazydata,
     /// `finalize=on|off|auto`; see [`super::Finalize`]. Not of overlayfs.
     Finalize,
 }
@@ -67,7 +69,7 @@ pub enum Takes {
 
 impl Key {
     /// Every option.
-    pub const ALL: [Key; 19] = [
+    pub const ALL: [Key; 20] = [
         Key::Lowerdir,
         Key::LowerdirAdd,
         Key::DatadirAdd,
@@ -86,6 +88,7 @@ impl Key {
         Key::Volatile,
         Key::OverrideCreds,
         Key::NooverrideCreds,
+        Key::Lazydata,
         Key::Finalize,
     ];
 
@@ -117,6 +120,7 @@ impl Key {
             Self::Volatile => "volatile",
             Self::OverrideCreds => "override_creds",
             Self::NooverrideCreds => "nooverride_creds",
+            Self::Lazydata => "lazydata",
             Self::Finalize => "finalize",
         }
     }
@@ -135,6 +139,7 @@ impl Key {
             | Self::Metacopy
             | Self::Verity
             | Self::Fsync
+            | Self::Lazydata
             | Self::Finalize => Takes::Word,
             Self::DefaultPermissions
             | Self::Userxattr

@@ -77,12 +77,12 @@ fn lost_name(object: VfsLocked<'_, LayerFs>) {
 fn is_merged_or_lower(inode: &Inode) -> bool {
     let object = inode.data();
     let now = Now::of(object);
-    !now.in_upper() || object.lower().is_some() && (inode.is_dir() || now.is_metacopy())
+    !now.in_upper() || object.has_lower_part() && (inode.is_dir() || now.is_metacopy())
 }
 
 fn is_pure_upper(inode: &Inode) -> bool {
     let object = inode.data();
-    object.lower().is_none() && !Now::of(object).has(Trait::MAY_HAVE_WHITEOUTS)
+    !object.has_lower_part() && !Now::of(object).has(Trait::MAY_HAVE_WHITEOUTS)
 }
 
 /// Returns whether an error of upper may be because a directory is not empty.

@@ -202,7 +202,10 @@ fn copy_up_by(
 ) -> Result {
     let upper = instance.upper()?;
     let object = dentry.inode().held();
-    let lower = object::lower_path(instance, object).ok_or(EIO)?;
+    // Of a metacopy file in upper only the data may be known.
+    let lower = object::lower_path(instance, object)
+        .or_else(|| object::lower_data_path(instance, object))
+        .ok_or(EIO)?;
     let mut stat = StatBuf::new();
     let stat = stat.fill_checked(c, lower, Query::BASIC)?;
     let is_adopted = adopt::adopt(instance, c, dentry, lower, stat)?;
@@ -535,8 +538,9 @@ impl CopyUp<'_> {
                 let lower = self.dentry.inode().data().lower();
                 let found =
                     lower.is_some_and(|lower| origin::is_found(self.instance, lower, origin));
-                // A metacopy file leads there by its name.
-                let by_name = self.metacopy.is_some();
+                // A metacopy file leads there by its name, if one looks there.
+                let looks = !self.instance.config.features.lazydata;
+                let by_name = self.metacopy.is_some() && looks;
                 self.leads_to_lower.set(kept && found || by_name);
             }
             if let Some(mark) = self.metacopy {

@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::lookup;
+use super::lazy;
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::object;
@@ -51,7 +51,7 @@ fn prepare<'a>(
             // known.
             let _claim = now.object().get().lock(inode.super_block().stack_depth())?;
             if now.data_path(instance).is_none() {
-                lookup::find_lazy_data(instance, c, inode)?;
+                lazy::find(instance, c, inode)?;
                 revalidate_names(inode);
             }
         }

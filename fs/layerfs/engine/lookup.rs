@@ -26,12 +26,12 @@ use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::object::Trait;
 use crate::state::object::Traits;
-use crate::state::Inode;
 use crate::state::Real;
+use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
+use vfs::object::path::PATH_MAX;
 use vfs::sys::errno::ENAMETOOLONG;
-use vfs::sys::errno::EREMOTE;
 use vfs::Held;
 use vfs::Override;
 use vfs::Path;
@@ -87,6 +87,10 @@ pub(crate) fn lookup(
     };
     Ok(Outcome { found, upper_hides })
 }
+
+/// The most directories that are kept to look for the data of a file later: where there are more, it is looked for at
+/// once.
+const MOST_DIRS: usize = 8;
 
 /// A name that is being looked up, and where it was found so far.
 struct Search<'a> {
@@ -156,6 +160,9 @@ impl<'a> Search<'a> {
                 return Ok(());
             }
             self.walk.check_allowed()?;
+            if self.leave_data(dirs, i)? {
+                return Ok(());
+            }
             i = i.saturating_add(1);
             let layer = instance.lower_of(dir.get())?;
             let LayerIndex::Lower(index) = LayerIndex::of(&dir) else {
@@ -178,6 +185,31 @@ impl<'a> Search<'a> {
                 self.keep(found, index, purpose)?;
             }
         }
+    }
+
+    /// Leaves the data of a metacopy file that was met to be looked for when somebody needs it: in the places of `dirs`
+    /// from the `i`th on. Returns whether that was done.
+    fn leave_data(&mut self, dirs: Held<'_, Object>, i: usize) -> Result<bool> {
+        if self.walk.met != Met::Metacopy || !self.instance.config.features.lazydata {
+            return Ok(false);
+        }
+        let path = self.walk.redirect().unwrap_or(self.name);
+        if path.len() >= PATH_MAX {
+            return Ok(false);
+        }
+        let mut rest = KVec::new();
+        if path.first() != Some(&b'/') {
+            for place in (i..).map_while(|i| object::lower_place(dirs, i)) {
+                if rest.len() == MOST_DIRS {
+                    return Ok(false);
+                }
+                let pin = LayerIndex::of(&place).pin(ARef::from(place.dentry()));
+                rest.push(pin, GFP_KERNEL_ACCOUNT)?;
+            }
+        }
+        // A place of the root is that of the layer with its number.
+        self.lowers.add_lazy_data(path, i, rest)?;
+        Ok(true)
     }
 
     /// Keeps what was found in lower layer `index`.
@@ -203,9 +235,12 @@ impl<'a> Search<'a> {
     fn finish(&mut self, upper_is_metacopy: bool) -> Result<Option<Object>> {
         let data = self.walk.data_path().filter(|_| self.has_data_layers);
         let is_in_lowers = !self.lowers.is_empty();
+        let is_left = self.lowers.has_lazy_data();
         let lacks_data = match data.filter(|_| is_in_lowers) {
+            _ if is_left => false,
             Some(path) => {
-                self.lowers.add_lazy_data(path)?;
+                let first = self.instance.layers.merged_len();
+                self.lowers.add_lazy_data(path, first, KVec::new())?;
                 false
             }
             None => {
@@ -213,7 +248,7 @@ impl<'a> Search<'a> {
                 self.walk.met == Met::Metacopy
             }
         };
-        if lacks_data || upper_is_metacopy && !is_in_lowers {
+        if lacks_data || upper_is_metacopy && !is_in_lowers && !is_left {
             vfs::warn_limited!(
                 "'{}': a metacopy file without data in the layers below; is a layer missing?\n",
                 Escaped(self.name)
@@ -270,46 +305,4 @@ pub(crate) fn is_in_lower(
         }
     }
     false
-}
-
-/// Looks for the data of a metacopy file in the data-only layers, topmost first.
-///
-/// # Errors
-///
-/// `ENOENT`: no layer has it. The errors of a layer. Either comes after a message.
-pub(crate) fn find_lazy_data(instance: &Instance, c: &Override<'_>, inode: &Inode) -> Result {
-    let object = inode.data();
-    let dev = inode.super_block().dev().as_raw();
-    let Some(path) = object.lazy_path() else {
-        return Ok(());
-    };
-    let mut outcome = ENOENT;
-    for (index, layer) in instance.layers.data() {
-        match vfs::object::path::lookup_inside(c, layer.mount.get(), path) {
-            Ok(found) if found.unsuitable().is_some() => outcome = EREMOTE,
-            Ok(found) if found.is_regular() => {
-                object.set_lazy_data(index.pin(found));
-                vfs::debug!(
-                    "lookup of the data '{}' in '{}': found\n",
-                    path,
-                    &*layer.name
-                );
-                if let (true, LayerIndex::Lower(layer)) = (trace::data_lookup::is_on(), index) {
-                    trace::data_lookup::event(dev, path.to_bytes(), layer as i32, 0);
-                }
-                return Ok(());
-            }
-            Ok(_) => outcome = ENOENT,
-            Err(e) => outcome = e,
-        }
-    }
-    vfs::warn_limited!(
-        "no data-only layer has '{}', the data of a metacopy file: {:?}\n",
-        path,
-        outcome
-    );
-    if trace::data_lookup::is_on() {
-        trace::data_lookup::event(dev, path.to_bytes(), -1, outcome.to_errno());
-    }
-    Err(outcome)
 }

@@ -13,6 +13,7 @@ pub(crate) mod data;
 pub(crate) mod finalize;
 pub(crate) mod finalized;
 pub(crate) mod inode;
+mod lazy;
 pub(crate) mod listing;
 pub(crate) mod lookup;
 pub(crate) mod origin;

@@ -61,7 +61,7 @@ pub(crate) fn find(
         } else {
             mount.super_block().uuid()
         };
-        if !is_told_apart(instance, layer) || handle.uuid != uuid {
+        if !is_asked(instance, layer) || handle.uuid != uuid {
             continue;
         }
         match real.find(c, mount) {
@@ -142,7 +142,7 @@ pub(crate) fn identify(inode: &Inode, room: &mut [u8]) -> Option<usize> {
 /// Returns whether [`find`] finds `lower` by the origin `value`.
 pub(crate) fn is_found(instance: &Instance, lower: &PinnedDentry, value: &[u8]) -> bool {
     let layer = instance.lower_of(lower);
-    !value.is_empty() && layer.is_ok_and(|layer| is_told_apart(instance, layer))
+    !value.is_empty() && layer.is_ok_and(|layer| is_asked(instance, layer))
 }
 
 /// Returns whether [`find`] finds what an object in upper was copied up from by the origin that is written on it.
@@ -159,6 +159,14 @@ pub(super) fn leads_to_lower(
     let found = find(instance, c, upper)?;
     let lower = object.lower().map(|pin| pin.inode().key());
     Ok(found.is_some_and(|pin| Some(pin.inode().key()) == lower))
+}
+
+/// Returns whether a handle is looked for in a layer: not if the UUID does not say that it may be there, nor where a
+/// server may be asked about a file whose data nobody needs.
+fn is_asked(instance: &Instance, layer: &Layer) -> bool {
+    let is_lazy =
+        || instance.config.features.lazydata && layer.mount.get().root().needs_revalidation();
+    is_told_apart(instance, layer) && !is_lazy()
 }
 
 /// Returns whether the UUID says which filesystem a layer is on.

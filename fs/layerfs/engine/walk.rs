@@ -118,6 +118,27 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Begins anew in the middle: a metacopy file was met, whose data is at the absolute path `redirect`, or else has the
+    /// name `name`.
+    pub(super) fn to_data(
+        instance: &'a Instance,
+        c: &'a Override<'a>,
+        name: &'a [u8],
+        redirect: Option<KVVec<u8>>,
+    ) -> Self {
+        Self {
+            leads_elsewhere: redirect.is_some(),
+            redirect,
+            met: Met::Metacopy,
+            ..Self::new(instance, c, name, Purpose::Know)
+        }
+    }
+
+    /// Returns the path or name to look for instead of the one that was asked for.
+    pub(super) fn redirect(&self) -> Option<&[u8]> {
+        self.redirect.as_deref()
+    }
+
     /// Refuses to follow what the mount does not follow. Following redirects and metacopy files gives access past the
     /// permissions on the way there, so it is done only where the mounter trusts the layers.
     ///

@@ -45,8 +45,8 @@ pub(crate) struct Object {
 pub(crate) type Pins = (SetOnce<PinnedDentry>, Option<PinnedDentry>, LateBox<More>);
 
 /// What only few objects have, and so is beside them: the lower layers below the top one, in order, which are those
-/// that a directory is merged of, or the one that has the data of a metacopy file; the data of a metacopy file that is
-/// in the data-only layers; the merged names of a directory, while somebody has it open.
+/// that a directory is merged of, or the one that has the data of a metacopy file; the data of a metacopy file that
+/// nobody has looked for when the file was looked up; the merged names of a directory, while somebody has it open.
 pub(crate) type More = (
     BelowPins,
     Option<KBox<LazyData>>,
@@ -56,9 +56,25 @@ pub(crate) type More = (
 /// The first place below the top one, and the others. Most objects have but one.
 type BelowPins = (Option<PinnedDentry>, KVec<PinnedDentry>);
 
-/// Data that nobody looks for before it is needed: the path to look for in each data-only layer, and the place where it
-/// was found. (The path ends with a NUL.)
-pub(crate) type LazyData = (Other<KVec<u8>>, SetOnce<PinnedDentry>);
+/// Data that nobody looks for before it is needed: what to look for, in which directories, and the place where it was
+/// found.
+pub(crate) type LazyData = (Other<Sought>, KVec<PinnedDentry>, SetOnce<PinnedDentry>);
+
+/// Data that is to be looked for.
+pub(crate) struct Sought {
+    /// An absolute path, to be looked for from the roots of layers, or a name in the directories beside this; and a
+    /// NUL.
+    path: KVec<u8>,
+    /// The first of the lower layers where an absolute path is looked for, by number from the top.
+    pub(crate) first: usize,
+}
+
+impl Sought {
+    /// Returns the path or name.
+    pub(crate) fn path(&self) -> Option<&CStr> {
+        CStr::from_bytes_with_nul(&self.path).ok()
+    }
+}
 
 /// Where an object was found in the lower layers, topmost first, while it is being looked for.
 #[derive(Default)]
@@ -86,12 +102,18 @@ impl Lowers {
         Ok(())
     }
 
-    /// Adds that the data is at `path` in the data-only layers, where nobody has looked yet.
+    /// Adds that the data is at `path` in lower layer `first` or one below that, where nobody has looked yet; or, if
+    /// that is a name, in one of these directories.
     ///
     /// # Errors
     ///
     /// `ENOMEM`; `ENAMETOOLONG`: no path is that long. `EINVAL`: there is a NUL within it.
-    pub(crate) fn add_lazy_data(&mut self, path: &[u8]) -> Result {
+    pub(crate) fn add_lazy_data(
+        &mut self,
+        path: &[u8],
+        first: usize,
+        dirs: KVec<PinnedDentry>,
+    ) -> Result {
         if path.len() >= PATH_MAX {
             return Err(ENAMETOOLONG);
         }
@@ -102,7 +124,8 @@ impl Lowers {
         let mut kept = KVec::with_capacity(path.len().saturating_add(1), GFP_KERNEL_ACCOUNT)?;
         kept.extend_from_slice(path, GFP_KERNEL_ACCOUNT)?;
         kept.push(0, GFP_KERNEL_ACCOUNT)?;
-        let data = (Other(kept), SetOnce::new());
+        let sought = Sought { path: kept, first };
+        let data = (Other(sought), dirs, SetOnce::new());
         self.lazy = Some(KBox::new(data, GFP_KERNEL_ACCOUNT)?);
         Ok(())
     }
@@ -113,7 +136,12 @@ impl Lowers {
         self.top.is_none()
     }
 
-    /// Returns whether it was found in several, or has data in the data-only layers.
+    /// Returns whether it has data that is looked for when somebody needs it.
+    pub(crate) fn has_lazy_data(&self) -> bool {
+        self.lazy.is_some()
+    }
+
+    /// Returns whether it was found in several, or has data that is looked for when somebody needs it.
     #[inline]
     pub(crate) fn has_more(&self) -> bool {
         self.below.0.is_some() || self.lazy.is_some()
@@ -311,32 +339,32 @@ impl Object {
     fn lower_data(&self) -> Option<&PinnedDentry> {
         match self.more() {
             None => self.lower(),
-            Some((_, Some(lazy), _)) => lazy.1.as_ref(),
+            Some((_, Some(lazy), _)) => lazy.2.as_ref(),
             Some(((first, rest), None, _)) => rest.last().or(first.as_ref()).or(self.lower()),
         }
     }
 
-    /// Returns the data in data-only layers.
+    /// Returns the data that nobody looks for before it is needed.
     pub(crate) fn lazy(&self) -> Option<&LazyData> {
         self.more()?.1.as_deref()
     }
 
-    /// Returns where to look for the data in the data-only layers, if it is there.
-    pub(crate) fn lazy_path(&self) -> Option<&CStr> {
-        CStr::from_bytes_with_nul(&self.lazy()?.0 .0).ok()
+    /// Returns whether a part of it is in the lower layers, as far as is known without looking for data.
+    pub(crate) fn has_lower_part(&self) -> bool {
+        self.lower().is_some() || self.lazy().is_some()
     }
 
     /// Remembers where the data is, unless that is known. The caller holds the lock of the object, so that one task
     /// looks for it.
     pub(crate) fn set_lazy_data(&self, found: PinnedDentry) {
         if let Some(lazy) = self.lazy() {
-            lazy.1.populate(found);
+            lazy.2.populate(found);
         }
     }
 
-    /// Returns its data in data-only layers, once that was found.
+    /// Returns the data that was not looked for before it was needed, once it was found.
     pub(crate) fn found_lazily(&self) -> Option<&PinnedDentry> {
-        self.lazy()?.1.as_ref()
+        self.lazy()?.2.as_ref()
     }
 
     /// Returns every place it is in the lower layers, topmost first, and its data in data-only layers last, once that
@@ -352,9 +380,11 @@ impl Object {
 
     fn lower_place(&self, i: usize) -> Option<&PinnedDentry> {
         match i.checked_sub(1) {
-            None => self.lower(),
+            // Of a metacopy file in upper, the first may be what it was copied from, or the data.
+            None => self.lower().or(self.found_lazily()),
             Some(i) => match self.more()? {
-                (below, Some(lazy), _) if i == count(below) => lazy.1.as_ref(),
+                (_, Some(_), _) if self.lower().is_none() => None,
+                (below, Some(lazy), _) if i == count(below) => lazy.2.as_ref(),
                 (below, _, _) => nth(below, i),
             },
         }

@@ -275,7 +275,8 @@ impl DirChange<'_> {
         // Hard links may be in different directories.
         let is_dir = dentry.inode().is_dir();
         let came_apart = |pin: &PinnedDentry| !inode::stays_one(is_dir, pin.inode().nlink());
-        let absolute = !same_dir || object.lower().is_some_and(came_apart);
+        // What is not known yet may have several names.
+        let absolute = !same_dir || object.lower().is_none_or(came_apart);
         let known = self.redirect_of(real)?;
         if known.is_some_and(|path| !absolute || path.first() == Some(&b'/')) {
             return Ok(());

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Looking for the data of a metacopy file when somebody needs it: what a lookup of the file left to be done.
+//!
+//! The steps are those that the lookup would have taken, from where it stopped: in the same directories, or from the
+//! roots of the same layers. At last the data-only layers are looked in, for an absolute path.
+
+#![forbid(unsafe_code)]
+
+use super::walk::Escaped;
+use super::walk::Met;
+use super::walk::Walk;
+use super::walk::Within;
+use crate::state::instance::Instance;
+use crate::state::layer::LayerIndex;
+use crate::state::object;
+use crate::state::object::LazyData;
+use crate::state::object::Object;
+use crate::state::Inode;
+use kernel::prelude::*;
+use kernel::sync::aref::ARef;
+use vfs::sys::alloc::charged;
+use vfs::sys::errno::EREMOTE;
+use vfs::Held;
+use vfs::Override;
+use vfs::PinnedDentry;
+
+/// Looks for the data of a metacopy file, and keeps where it is. The caller holds the lock of the object.
+///
+/// # Errors
+///
+/// `ENOENT`: no data-only layer has it. `EIO`: no other layer has it either. `EPERM`: it is where the mount does not
+/// follow to. The errors of a layer. Each comes after a message.
+pub(super) fn find(instance: &Instance, c: &Override<'_>, inode: &Inode) -> Result {
+    let object = inode.held();
+    let Some(lazy) = object.and_then(|object| object.lazy()) else {
+        return Ok(());
+    };
+    let path = lazy.0 .0.path().ok_or(EIO)?;
+    let outcome = look(instance, c, inode, lazy, path);
+    let (layer, error) = match &outcome {
+        Ok(found) => (LayerIndex::of(found), 0),
+        Err(e) => (LayerIndex::Upper, e.to_errno()),
+    };
+    if trace::data_lookup::is_on() {
+        let layer = match layer {
+            LayerIndex::Lower(layer) => layer as i32,
+            LayerIndex::Upper => -1,
+        };
+        let dev = inode.super_block().dev().as_raw();
+        trace::data_lookup::event(dev, path.to_bytes(), layer, error);
+    }
+    object.get().set_lazy_data(outcome?);
+    Ok(())
+}
+
+fn look(
+    instance: &Instance,
+    c: &Override<'_>,
+    inode: &Inode,
+    lazy: Held<'_, LazyData>,
+    path: &CStr,
+) -> Result<PinnedDentry> {
+    let bytes = path.to_bytes();
+    let mut redirect = None;
+    if bytes.first() == Some(&b'/') {
+        let mut copy = KVVec::with_capacity(bytes.len(), charged())?;
+        copy.extend_from_slice(bytes, charged())?;
+        redirect = Some(copy);
+    }
+    let mut walk = Walk::to_data(instance, c, bytes, redirect);
+    let root = inode.super_block().root().inode().held();
+    if let Some(found) = look_in_merged(instance, &mut walk, root, lazy)? {
+        return Ok(found);
+    }
+    match walk
+        .data_path()
+        .filter(|_| instance.layers.has_data_layers())
+    {
+        Some(path) => look_in_data_layers(instance, c, path),
+        None => {
+            vfs::warn_limited!(
+                "'{}': the data of a metacopy file is not in the layers below; is a layer missing?\n",
+                Escaped(bytes)
+            );
+            Err(EIO)
+        }
+    }
+}
+
+/// Looks in the layers that are merged.
+fn look_in_merged(
+    instance: &Instance,
+    walk: &mut Walk<'_>,
+    root: Held<'_, Object>,
+    lazy: Held<'_, LazyData>,
+) -> Result<Option<PinnedDentry>> {
+    // `i` is the place that is next: one of the directories that were kept, or (`from_root`) of the root, where each is
+    // that of the layer with its number; `next` is the layer below the last.
+    let (mut i, mut next) = (0, lazy.0 .0.first);
+    let mut from_root = false;
+    while walk.end.is_none() {
+        if !from_root && walk.begins_at_root() {
+            from_root = true;
+            i = next;
+        }
+        let dir = if from_root {
+            object::lower_place(root, i)
+        } else {
+            lazy.and_then(|lazy| lazy.1.get(i))
+        };
+        let Some(dir) = dir else {
+            break;
+        };
+        walk.check_allowed()?;
+        i = i.saturating_add(1);
+        let layer = instance.lower_of(dir.get())?;
+        let LayerIndex::Lower(index) = LayerIndex::of(&dir) else {
+            return Err(EIO);
+        };
+        next = (index as usize).saturating_add(1);
+        let at = Within {
+            layer: Some(layer),
+            mount: layer.mount.get(),
+            is_last: next == instance.layers.merged_len() && !instance.layers.has_data_layers(),
+        };
+        let found = walk.search(&at, dir.dentry())?;
+        if let Some(found) = found.filter(|_| walk.met == Met::Whole) {
+            return Ok(Some(LayerIndex::Lower(index).pin(found)));
+        }
+    }
+    Ok(None)
+}
+
+/// Looks in the data-only layers, topmost first.
+fn look_in_data_layers(instance: &Instance, c: &Override<'_>, path: &[u8]) -> Result<PinnedDentry> {
+    let mut name = KVec::with_capacity(path.len().saturating_add(1), GFP_KERNEL)?;
+    name.extend_from_slice(path, GFP_KERNEL)?;
+    name.push(0, GFP_KERNEL)?;
+    let path = CStr::from_bytes_with_nul(&name).map_err(|_| EINVAL)?;
+    let mut outcome = ENOENT;
+    for (index, layer) in instance.layers.data() {
+        match vfs::object::path::lookup_inside(c, layer.mount.get(), path) {
+            Ok(found) if found.unsuitable().is_some() => outcome = EREMOTE,
+            Ok(found) if found.is_regular() => {
+                vfs::debug!(
+                    "lookup of the data '{}' in '{}': found\n",
+                    path,
+                    &*layer.name
+                );
+                return Ok(index.pin(ARef::from(&*found)));
+            }
+            Ok(_) => outcome = ENOENT,
+            Err(e) => outcome = e,
+        }
+    }
+    vfs::warn_limited!(
+        "no data-only layer has '{}', the data of a metacopy file: {:?}\n",
+        path,
+        outcome
+    );
+    Err(outcome)
+}
