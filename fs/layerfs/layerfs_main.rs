@@ -26,7 +26,7 @@
 //! | `config`, `layer`, `layers`        | settings; a layer and its filesystem; the lower layers in order |
 //! | `instance`                         | the stack itself |
 //! | `object`, `name`, `listing`        | what is known of an object, of a name, of the names of a directory |
-//! | `publication`                      | which names are getting a copy in upper |
+//! | `publication`, `stats`             | which names are getting a copy in upper; what is counted |
 
 mod engine;
 mod marks;

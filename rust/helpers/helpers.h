@@ -66,6 +66,12 @@ void vfs_helper_posix_acl_get(struct posix_acl *acl);
 int vfs_helper_bit_lock_killable(unsigned long *word, int bit);
 void vfs_helper_bit_unlock(unsigned long *word, int bit);
 
+/* percpu.c */
+u64 __percpu *vfs_helper_alloc_counters(size_t count);
+void vfs_helper_free_counters(u64 __percpu *counters);
+void vfs_helper_counter_add(u64 __percpu *counters, size_t at, u64 n);
+u64 vfs_helper_counter_sum(u64 __percpu *counters, size_t at);
+
 /* ratelimit.c */
 bool vfs_helper_ratelimit(void);
 

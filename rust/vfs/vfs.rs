@@ -34,7 +34,7 @@
 //! | `mount`, `path`, `idmap`              | mounts, places on them, and how they map ids |
 //! | `super_block`, `fs_type`              | mounted filesystems and their type |
 //! | `tables`, `waited_for`                | which C tables objects get; a check for lockdep |
-//! | **[`cell`]**                          | where something is kept: `locked`, `set_once`, `lock_word`, `byte_vec` |
+//! | **[`cell`]**                          | where something is kept: `locked`, `set_once`, `lock_word`, `byte_vec`, `counters` |
 //! | **[`sys`]**                           | what needs no object |
 //! | `bindings`, `errno`                   | the C side, and its errors |
 //! | `cred`, `task`                        | acting as somebody else ([`Override`]); the current task |

@@ -31,6 +31,7 @@ use crate::state::object::Claim;
 use crate::state::object::Now;
 use crate::state::object::Shown;
 use crate::state::publication::Publication;
+use crate::state::stats::Counter;
 use crate::state::Positive;
 use crate::state::Real;
 use core::cell::Cell;
@@ -275,7 +276,7 @@ impl CopyUp<'_> {
                 None => Kind::Whole,
             }
         };
-        self.trace(kind);
+        self.record(kind);
         Ok(())
     }
 
@@ -353,20 +354,30 @@ impl CopyUp<'_> {
     }
 
     /// Records that it was copied.
-    fn trace(&self, kind: Kind) {
-        if !trace::copy_up::is_on() {
-            return;
-        }
+    fn record(&self, kind: Kind) {
         let inode = self.dentry.inode();
-        let dev = inode.super_block().dev().as_raw();
-        let lower = inode.data().lower().map(LayerIndex::of);
-        let Some(LayerIndex::Lower(layer)) = lower else {
-            return;
-        };
         let bytes = if inode.is_regular() && kind != Kind::Metadata {
             self.stat.size()
         } else {
             0
+        };
+        let counter = match kind {
+            Kind::Metadata => Counter::CopiedMetadata,
+            Kind::Data => Counter::CopiedData,
+            Kind::Whole if inode.is_dir() => Counter::CopiedDirectory,
+            Kind::Whole => Counter::CopiedWhole,
+        };
+        let stats = &self.instance.stats;
+        stats.count(counter);
+        stats.add(Counter::CopiedBytes, bytes);
+        if !trace::copy_up::is_on() {
+            return;
+        }
+        let dev = inode.super_block().dev().as_raw();
+        let object = inode.data();
+        let lower = object.lower().or(object.found_lazily());
+        let Some(LayerIndex::Lower(layer)) = lower.map(LayerIndex::of) else {
+            return;
         };
         self.dentry.with_name(|name| {
             trace::copy_up::event(dev, inode.ino(), name, layer, kind, bytes);

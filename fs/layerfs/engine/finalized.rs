@@ -23,6 +23,7 @@ use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::object::Trait;
 use crate::state::object::Traits;
+use crate::state::stats::Counter;
 use crate::state::Positive;
 use core::sync::atomic::Ordering;
 use format::finalized::Fingerprint;
@@ -134,7 +135,7 @@ pub(crate) fn root_traits(
     };
     let claims = Claims {
         upper: claimed(Now::of(object).upper_path(instance)),
-        lower: claimed(object::lower_path(instance, object)),
+        lower: object.lower_depth() > 1 && claimed(object::lower_path(instance, object)),
     };
     traits(instance, c, object, claims)
 }
@@ -170,7 +171,7 @@ pub(crate) fn after_listing(instance: &Instance, dir: &Positive, over: Fingerpri
         let writing = path.mount().try_write().ok_or(EROFS)?;
         mark(instance, c, &writing, dir, path, over)
     });
-    trace(dir, true, done);
+    record(instance, dir, true, done);
     if let Err(e) = done {
         vfs::debug!(
             "'{}' is complete, and can't be marked so: {:?}\n",
@@ -196,13 +197,17 @@ pub(super) fn finalize(
         path.mount()
             .write(|writing| mark(instance, c, writing, dir, path, over))
     });
-    trace(dir, false, done);
+    record(instance, dir, false, done);
     done
 }
 
 /// Records that a directory was finalized, if it was.
-fn trace(dir: &Positive, listed: bool, done: Result) {
-    if done.is_ok() && trace::finalize::is_on() {
+fn record(instance: &Instance, dir: &Positive, listed: bool, done: Result) {
+    if done.is_err() {
+        return;
+    }
+    instance.stats.count(Counter::Finalized);
+    if trace::finalize::is_on() {
         let dev = dir.super_block().dev().as_raw();
         dir.with_name(|name| trace::finalize::event(dev, dir.inode().ino(), name, listed));
     }

@@ -16,6 +16,7 @@ use crate::state::layer::LayerIndex;
 use crate::state::object;
 use crate::state::object::LazyData;
 use crate::state::object::Object;
+use crate::state::stats::Counter;
 use crate::state::Inode;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
@@ -37,6 +38,7 @@ pub(super) fn find(instance: &Instance, c: &Override<'_>, inode: &Inode) -> Resu
         return Ok(());
     };
     let path = lazy.0 .0.path().ok_or(EIO)?;
+    instance.stats.count(Counter::DataLookup);
     let outcome = look(instance, c, inode, lazy, path);
     let (layer, error) = match &outcome {
         Ok(found) => (LayerIndex::of(found), 0),
@@ -120,6 +122,7 @@ fn look_in_merged(
         };
         next = (index as usize).saturating_add(1);
         let at = Within {
+            index: LayerIndex::Lower(index),
             layer: Some(layer),
             mount: layer.mount.get(),
             is_last: next == instance.layers.merged_len() && !instance.layers.has_data_layers(),

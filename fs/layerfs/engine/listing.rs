@@ -26,6 +26,7 @@ use crate::state::object;
 use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::object::Trait;
+use crate::state::stats::Counter;
 use crate::state::Positive;
 use format::ino;
 use format::whiteout;
@@ -58,6 +59,7 @@ pub(crate) fn read(
     open: &mut OwnedFile,
     room: SizeHint,
 ) -> Result<Arc<Listing>> {
+    instance.stats.count(Counter::Listing);
     let object = dir.inode().held();
     let over = finalized::before_listing(instance, object);
     let mut merge = Merge::new(instance, room)?;
@@ -214,6 +216,7 @@ impl<'a> Merge<'a> {
                         instance.lower_of(pin.get())?,
                     ),
                 is_lowest: i + 1 == depth,
+                in_upper,
             };
             let open = open.as_deref_mut().filter(|dir| dir.inode().key() == key);
             self.read_layer(instance, c, &layer, open)?;
@@ -236,6 +239,9 @@ impl<'a> Merge<'a> {
         open: Option<&mut OwnedFile>,
     ) -> Result {
         let path = layer.path;
+        if !layer.in_upper {
+            instance.stats.count(Counter::ListingOfLower);
+        }
         let mut opened;
         // It is moved also where it is at its beginning: filesystems note then which names are there. Some of FUSE
         // can't be moved.
@@ -393,6 +399,7 @@ struct LayerDir<'a> {
     /// Empty regular files may be whiteouts.
     marked: bool,
     is_lowest: bool,
+    in_upper: bool,
 }
 
 /// Returns the number that `stat(2)` shows of an entry of `dir`, if it can be looked up. This leaves nothing in the

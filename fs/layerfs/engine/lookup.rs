@@ -26,6 +26,7 @@ use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::object::Trait;
 use crate::state::object::Traits;
+use crate::state::stats::Counter;
 use crate::state::Real;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::prelude::*;
@@ -117,6 +118,7 @@ impl<'a> Search<'a> {
             return Ok(());
         };
         let at = Within {
+            index: LayerIndex::Upper,
             layer: None,
             mount: self.instance.upper()?.mount.get(),
             is_last: !self.follows && self.parent.lower_depth() == 0,
@@ -157,6 +159,7 @@ impl<'a> Search<'a> {
                 return Ok(());
             };
             if self.walk.met == Met::Nothing && first.saturating_add(i) >= naming {
+                self.instance.stats.count(Counter::FinalizedMiss);
                 return Ok(());
             }
             self.walk.check_allowed()?;
@@ -177,6 +180,7 @@ impl<'a> Search<'a> {
                 next == instance.layers.merged_len() && !may_be_data
             };
             let at = Within {
+                index: LayerIndex::Lower(index),
                 layer: Some(layer),
                 mount: layer.mount.get(),
                 is_last,

@@ -11,6 +11,7 @@
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::Layer;
+use crate::state::layer::LayerIndex;
 use crate::state::Real;
 use format::opaque::DirMark;
 use format::redirect::Progress;
@@ -64,7 +65,8 @@ pub(super) enum End {
 
 /// The layer in which is looked.
 pub(super) struct Within<'a> {
-    /// Which one it is; `None` for upper.
+    pub(super) index: LayerIndex,
+    /// The layer, if it is not upper.
     pub(super) layer: Option<&'a Layer>,
     pub(super) mount: &'a Mount,
     /// There is no layer below this one, so marks that speak of those need not be read.
@@ -299,6 +301,8 @@ impl<'a> Walk<'a> {
             // That upper has nothing is kept by our own dentry.
             None => dir.lookup_once(self.c, at.mount, name),
         };
+        let is_there = matches!(found, Ok(Some(_)));
+        self.instance.stats.count_lookup(at.index, is_there);
         let found = match found {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(None),

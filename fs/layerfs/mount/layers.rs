@@ -30,6 +30,7 @@ use crate::state::object::Object;
 use crate::state::object::Trait;
 use crate::state::object::Traits;
 use crate::state::publication::Publications;
+use crate::state::stats::Stats;
 use crate::state::LayerFs;
 use crate::state::SuperBlock;
 use core::sync::atomic::AtomicBool;
@@ -172,6 +173,7 @@ pub(super) fn build(
         },
         roots: sorted_roots(fc, upper.as_ref(), &layers)?,
         publications: Publications::new(facts.stack_depth),
+        stats: Stats::new(layers.len()),
         parts: Locked::new_inner(KVec::new(), facts.stack_depth)?,
         has_plain_numbers: xino == XinoBits::SameFs
             && filesystems.iter().all(|fs| fs.is_of_one_part),

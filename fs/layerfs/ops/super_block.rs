@@ -7,6 +7,7 @@
 use crate::engine;
 use crate::state::config;
 use crate::state::config::Lowerdirs;
+use crate::state::layer::LayerIndex;
 use crate::state::object::Now;
 use crate::state::Inode;
 use crate::state::LayerFs;
@@ -60,6 +61,26 @@ impl SuperOps<LayerFs> for Super {
 
     // The type of a file handle of ours is that of overlayfs's (`OVL_FILEID_V1`).
     const HANDLE_KIND: u8 = 0xf8;
+
+    fn show_counters(sb: &SuperBlock, counters: &mut seq::Counters<'_>) {
+        let instance = sb.data();
+        let stats = &instance.stats;
+        counters.version(fmt!("1.0"));
+        stats.each(|name, value| counters.value(fmt!("{name}"), value));
+        if instance.upper.is_some() {
+            let (all, missed) = stats.lookups(LayerIndex::Upper);
+            counters.value(fmt!("lookups_upper"), all);
+            counters.value(fmt!("lookups_missed_upper"), missed);
+        }
+        for (index, _) in instance.layers.merged() {
+            let LayerIndex::Lower(number) = index else {
+                continue;
+            };
+            let (all, missed) = stats.lookups(index);
+            counters.value(fmt!("lookups_{number}"), all);
+            counters.value(fmt!("lookups_missed_{number}"), missed);
+        }
+    }
 
     fn show_options(sb: &SuperBlock, options: &seq::Options<'_>) {
         let instance = sb.data();

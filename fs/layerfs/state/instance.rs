@@ -12,6 +12,7 @@ use super::layer::OtherPart;
 use super::layer::Upper;
 use super::layers::Layers;
 use super::publication::Publications;
+use super::stats::Stats;
 use super::Real;
 use core::sync::atomic::AtomicBool;
 use core::sync::atomic::AtomicU64;
@@ -73,6 +74,8 @@ pub(crate) struct Instance {
     pub(crate) publications: Publications,
     /// The last inode number that was made up.
     pub(crate) last_made_up: AtomicU64,
+    /// What the layers were asked.
+    pub(crate) stats: Stats,
     /// It was said that a directory is finalized over other lower directories than it has.
     pub(crate) said_not_finalized: AtomicBool,
 }

@@ -12,6 +12,7 @@ pub(crate) mod listing;
 pub(crate) mod name;
 pub(crate) mod object;
 pub(crate) mod publication;
+pub(crate) mod stats;
 
 /// The filesystem, as a type. What it can do is said in [`crate::mount`], above all floors.
 pub(crate) enum LayerFs {}

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Cells in which something is kept: locked, set once, or as bits of a word. They know nothing of the VFS.
+//! Cells in which something is kept: locked, set once, counted, or as bits of a word. They know nothing of the VFS.
 
 pub mod byte_vec;
+pub mod counters;
 pub mod lock_word;
 pub mod locked;
 pub mod set_once;

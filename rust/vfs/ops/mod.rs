@@ -680,4 +680,7 @@ pub trait SuperOps<F: FileSystem> {
 
     /// Shows the options it was mounted with.
     fn show_options(sb: &SuperBlock<F>, options: &seq::Options<'_>);
+
+    /// Shows what was counted since it was mounted.
+    fn show_counters(sb: &SuperBlock<F>, counters: &mut seq::Counters<'_>);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Showing mount options in `/proc/mounts`.
+//! Showing mount options in `/proc/mounts`, and counters in `/proc/PID/mountstats`.
 //!
 //! It is not for files of our own in `/proc`.
 //!
@@ -10,10 +10,13 @@
 //!
 //! ```ignore
 //! options.flag(b"userxattr");
+//! counters.value(fmt!("lookups"), 12);
 //! ```
 
 use crate::sys::bindings;
 use core::marker::PhantomData;
+use kernel::fmt;
+use kernel::fmt::Write;
 
 /// Where mount options are shown.
 ///
@@ -60,5 +63,44 @@ impl Options<'_> {
         self.flag(name);
         self.put(b'=');
         self.put_escaped(value);
+    }
+}
+
+/// Where counters of a mount are shown: a line for each.
+///
+/// # Invariants
+///
+/// It is what the VFS passed to `->show_stats()`, during that call.
+pub struct Counters<'a>(*mut bindings::seq_file, PhantomData<&'a ()>);
+
+impl Counters<'_> {
+    /// # Safety
+    ///
+    /// See the type invariant.
+    pub(crate) unsafe fn from_raw(m: *mut bindings::seq_file) -> Self {
+        Self(m, PhantomData)
+    }
+
+    /// Shows the version of what follows, which comes first.
+    pub fn version(&mut self, version: fmt::Arguments<'_>) {
+        self.show(format_args!("statvers={version}"));
+    }
+
+    /// Shows a line: a name and a number.
+    pub fn value(&mut self, name: fmt::Arguments<'_>, value: u64) {
+        self.show(format_args!("\n\t{name}: {value}"));
+    }
+
+    fn show(&mut self, text: fmt::Arguments<'_>) {
+        // What does not fit is shown when the VFS asks again with more room, which is how these files work.
+        let _ = self.write_fmt(text);
+    }
+}
+
+impl Write for Counters<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // SAFETY: By the type invariant; so many bytes may be read there.
+        unsafe { bindings::seq_write(self.0, text.as_ptr().cast(), text.len()) };
+        Ok(())
     }
 }

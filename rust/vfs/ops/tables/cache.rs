@@ -166,3 +166,18 @@ pub(super) unsafe extern "C" fn show_options<F: FileSystem>(
     F::Super::show_options(sb, &options);
     0
 }
+
+pub(super) unsafe extern "C" fn show_stats<F: FileSystem>(
+    m: *mut bindings::seq_file,
+    dentry: *mut bindings::dentry,
+) -> i32 {
+    // SAFETY: The VFS passes the root dentry of a mount of ours, and where to show.
+    let (sb, mut counters) = unsafe {
+        (
+            SuperBlock::<F>::from_raw((*dentry).d_sb),
+            seq::Counters::from_raw(m),
+        )
+    };
+    F::Super::show_counters(sb, &mut counters);
+    0
+}

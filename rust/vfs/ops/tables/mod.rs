@@ -201,6 +201,7 @@ impl<F: FileSystem> Tables for F {
         sync_fs: Some(sync_fs::<F>),
         statfs: Some(statfs::<F>),
         show_options: Some(show_options::<F>),
+        show_stats: Some(show_stats::<F>),
         ..pin_init::zeroed()
     };
 
