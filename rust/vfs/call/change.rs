@@ -114,17 +114,13 @@ impl Change {
     /// May sleep; takes the lock of the inode.
     pub fn apply(
         mut self,
-        _c: &Override<'_>,
+        c: &Override<'_>,
         writing: &WantWrite<'_>,
         dentry: &Positive<Foreign>,
     ) -> Result {
         writing.assert_covers(dentry);
         make_possible(&mut self.0, dentry.inode())?;
-        let _lock = dentry.inode().lock_exclusive();
-        // SAFETY: Everything is valid, and the inode is locked.
-        to_result(writing.note_delegated(|noted| unsafe {
-            bindings::notify_change(writing.idmap_ptr(), dentry.as_ptr(), &mut self.0, noted)
-        }))
+        lock_and_change(c, writing, dentry, &mut self.0)
     }
 
     /// The times of a directory that is being changed.
@@ -210,6 +206,29 @@ fn make_possible(attr: &mut bindings::iattr, inode: &Inode<Foreign>) -> Result {
     Ok(())
 }
 
+/// Has the filesystem do it, under the lock of the inode: a new owner or group within the quotas that bind the caller.
+fn lock_and_change(
+    c: &Override<'_>,
+    writing: &WantWrite<'_>,
+    dentry: &Positive<Foreign>,
+    attr: &mut bindings::iattr,
+) -> Result {
+    let inode = dentry.inode();
+    let gives_away = attr.ia_valid & (bindings::ATTR_UID | bindings::ATTR_GID) != 0;
+    let _lock = inode.lock_exclusive();
+    let mut change = || {
+        // SAFETY: Everything is valid, and the inode is locked. Both callers saw to what is taken for granted.
+        to_result(writing.note_delegated(|noted| unsafe {
+            bindings::notify_change(writing.idmap_ptr(), dentry.as_ptr(), attr, noted)
+        }))
+    };
+    if gives_away {
+        c.within_quotas_of_caller(writing, inode, change)
+    } else {
+        change()
+    }
+}
+
 /// A change of attributes that a user asked for.
 ///
 /// # Invariants
@@ -291,7 +310,7 @@ impl PreparedChange<'_> {
     /// May sleep; takes the lock of the real inode.
     pub fn apply(
         &mut self,
-        _c: &Override<'_>,
+        c: &Override<'_>,
         writing: &WantWrite<'_>,
         dentry: &Positive<Foreign>,
     ) -> Result {
@@ -315,10 +334,6 @@ impl PreparedChange<'_> {
         } else {
             None
         };
-        let _lock = inode.lock_exclusive();
-        // SAFETY: Everything is valid, and the inode is locked.
-        to_result(writing.note_delegated(|noted| unsafe {
-            bindings::notify_change(writing.idmap_ptr(), dentry.as_ptr(), attr, noted)
-        }))
+        lock_and_change(c, writing, dentry, attr)
     }
 }

@@ -84,16 +84,25 @@ impl FileAttr<'_> {
     /// May sleep; takes the lock of the inode.
     pub fn set_on(&mut self, c: &Override<'_>, writing: &WantWrite<'_>, path: Path<'_>) -> Result {
         writing.assert_covers(path.dentry());
-        let command = if self.0.fsx_valid() {
+        let fsx_valid = self.0.fsx_valid();
+        let command = if fsx_valid {
             bindings::FS_IOC_FSSETXATTR
         } else {
             bindings::FS_IOC_SETFLAGS
         };
         Self::ask_lsms(c, path, command as u32)?;
-        // SAFETY: The dentry is valid, the structure is ours during the call.
-        to_result(unsafe {
-            bindings::vfs_fileattr_set(writing.idmap_ptr(), path.dentry().as_ptr(), self.0)
-        })
+        let mut set = || {
+            // SAFETY: The dentry is valid, the structure is ours during the call.
+            to_result(unsafe {
+                bindings::vfs_fileattr_set(writing.idmap_ptr(), path.dentry().as_ptr(), self.0)
+            })
+        };
+        // The quota project is among these, and not among the flags alone.
+        if fsx_valid {
+            c.within_quotas_of_caller(writing, path.dentry().inode(), set)
+        } else {
+            set()
+        }
     }
 
     /// The protection that is asked for or there.

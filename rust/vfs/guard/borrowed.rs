@@ -13,16 +13,20 @@
 //! c.to_create(&name, &owner, |c| creating.create(c, &what))
 //! ```
 
+use crate::guard::write::WantWrite;
 use crate::object::dentry::Positive;
 use crate::object::idmap::Ids;
 use crate::object::idmap::Viewed;
 use crate::object::inode::Inode;
 use crate::object::named::Named;
 use crate::object::super_block::SuperBlock;
+use crate::object::Foreign;
 use crate::object::Ours;
 use crate::object::Owner;
 use crate::sys::bindings;
+use crate::sys::cred::capable_noaudit;
 use crate::sys::cred::current_fs_ids;
+use crate::sys::cred::Capability;
 use crate::sys::cred::Override;
 use crate::sys::cred::OverrideExt;
 use crate::sys::cred::PreparedCred;
@@ -67,6 +71,30 @@ impl Borrowed {
         // SAFETY: They have one reference, made by `prepare_creds()`, and it is ours.
         let new = NonNull::new(new).map(|new| Self(unsafe { PreparedCred::from_raw(new) }));
         outcome.map(|()| new)
+    }
+
+    /// Those in force without `CAP_FOWNER`, but as the owner of `inode`, as the mount that is written to maps him: what
+    /// the capability is needed for is his to do. `None` if they lack it anyway, if the caller has it as well, or if
+    /// the filesystem has no quotas, and is no stack on one that may.
+    #[inline]
+    fn within_quotas(
+        c: &Override<'_>,
+        writing: &WantWrite<'_>,
+        inode: &Inode<Foreign>,
+    ) -> Result<Option<Self>> {
+        let sb = inode.super_block();
+        // SAFETY: The super block is valid, and only whether there are operations is looked at.
+        let has_quotas = unsafe { !(*sb.as_ptr()).s_qcop.is_null() };
+        if !has_quotas && sb.stack_depth() == 0
+            || !capable_noaudit(Capability::Fowner)
+            || c.as_caller(|| capable_noaudit(Capability::Fowner))
+        {
+            return Ok(None);
+        }
+        let mut new = PreparedCred::from_current()?;
+        new.lower(Capability::Fowner);
+        new.as_mut().fsuid = writing.idmap().owner_of(inode).0;
+        Ok(Some(Self(new)))
     }
 
     /// Does `f` with them.
@@ -114,6 +142,29 @@ impl Override<'_> {
         match Borrowed::to_copy_up(dentry)? {
             Some(new) => new.override_current(f),
             None => f(self),
+        }
+    }
+
+    /// Does `f`, which has `inode` accounted to another owner, group or project, so that the quotas of these bind it as
+    /// they bind the caller: XFS lets who has `CAP_FOWNER` pass them over, and since 7.3 asks the credentials in
+    /// force. The caller is who the task was before this override.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; what `f` fails with.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub(crate) fn within_quotas_of_caller<R>(
+        &self,
+        writing: &WantWrite<'_>,
+        inode: &Inode<Foreign>,
+        f: impl FnOnce() -> Result<R>,
+    ) -> Result<R> {
+        match Borrowed::within_quotas(self, writing, inode)? {
+            Some(new) => new.override_current(|_| f()),
+            None => f(),
         }
     }
 }

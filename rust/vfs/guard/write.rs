@@ -21,6 +21,7 @@
 use crate::guard::delegation::Delegated;
 use crate::guard::delegation::Noted;
 use crate::object::dentry::Dentry;
+use crate::object::idmap::Idmap;
 use crate::object::mount::Mount;
 use crate::object::waited_for::WaitedFor;
 use crate::object::Foreign;
@@ -206,6 +207,12 @@ impl WantWrite<'_> {
             core::ptr::eq(self.mount.super_block(), dentry.super_block()),
             "the right to write to another filesystem"
         );
+    }
+
+    /// How the mount that is written to maps ids.
+    #[inline]
+    pub(crate) fn idmap(&self) -> &Idmap {
+        self.mount.idmap()
     }
 
     #[inline]

@@ -31,6 +31,8 @@ use kernel::types::NotThreadSafe;
 pub enum Capability {
     /// Read and search whatever the permission bits say; also: decode file handles.
     DacReadSearch = bindings::CAP_DAC_READ_SEARCH,
+    /// Do what only the owner of an object may; also: give objects away beyond the quotas of XFS.
+    Fowner = bindings::CAP_FOWNER,
     /// Administration; also: `trusted.*` extended attributes.
     SysAdmin = bindings::CAP_SYS_ADMIN,
     /// Exceed quotas, use reserved space.
