@@ -143,7 +143,9 @@ fn look_in_data_layers(instance: &Instance, c: &Override<'_>, path: &[u8]) -> Re
     let path = CStr::from_bytes_with_nul(&name).map_err(|_| EINVAL)?;
     let mut outcome = ENOENT;
     for (index, layer) in instance.layers.data() {
-        match vfs::object::path::lookup_inside(c, layer.mount.get(), path) {
+        let found = vfs::object::path::lookup_inside(c, layer.mount.get(), path);
+        instance.stats.count_lookup(index, found.is_ok());
+        match found {
             Ok(found) if found.unsuitable().is_some() => outcome = EREMOTE,
             Ok(found) if found.is_regular() => {
                 vfs::debug!(

@@ -75,8 +75,10 @@ pub(crate) fn lookup(
         lowers: Lowers::default(),
         finalized: Claims::default(),
     };
-    // It is read before upper is looked in: then what is copied up meanwhile is found in one of both places.
-    let naming = Now::of(parent).naming();
+    // Both are read at once, and before upper is looked in: then what another task copies up meanwhile, the directory
+    // itself or a name in it, is found in one of the places.
+    let now = Now::of(parent);
+    let naming = now.naming().saturating_sub(usize::from(now.in_upper()));
     search.look_in_upper()?;
     let upper_hides = search.walk.end == Some(End::Hidden);
     let upper_is_metacopy = search.upper.is_some() && search.walk.met == Met::Metacopy;
@@ -139,9 +141,9 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Looks in the lower layers. A name that is in none of the first `naming` places of the directory is not there.
+    /// Looks in the lower layers. A name that is neither in upper nor in the first `naming` of the directory's places in
+    /// them is not there.
     fn look_in_lowers(&mut self, purpose: Purpose, naming: usize) -> Result {
-        let first = usize::from(Now::of(self.parent).in_upper());
         let instance = self.instance;
         let mut dirs = self.parent;
         let mut from_root = false;
@@ -158,7 +160,7 @@ impl<'a> Search<'a> {
             let Some(dir) = dir else {
                 return Ok(());
             };
-            if self.walk.met == Met::Nothing && first.saturating_add(i) >= naming {
+            if self.walk.met == Met::Nothing && i >= naming {
                 self.instance.stats.count(Counter::FinalizedMiss);
                 return Ok(());
             }
@@ -294,10 +296,15 @@ pub(crate) fn is_in_lower(
     name: &[u8],
 ) -> bool {
     for dir in object::lower_places(parent) {
+        let layer = LayerIndex::of(&dir);
         let Ok(dir) = object::path(instance, dir) else {
             return true;
         };
-        match dir.dentry().lookup_killable(c, dir.mount(), name) {
+        let found = dir.dentry().lookup_killable(c, dir.mount(), name);
+        instance
+            .stats
+            .count_lookup(layer, matches!(found, Ok(Some(_))));
+        match found {
             Ok(Some(dentry)) => {
                 return !Path::new(dir.mount(), &dentry)
                     .is_ok_and(|path| marks::is_whiteout(&instance.config, c, path));

@@ -72,7 +72,8 @@ impl SuperOps<LayerFs> for Super {
             counters.value(fmt!("lookups_upper"), all);
             counters.value(fmt!("lookups_missed_upper"), missed);
         }
-        for (index, _) in instance.layers.merged() {
+        let lowers = Iterator::chain(instance.layers.merged(), instance.layers.data());
+        for (index, _) in lowers {
             let LayerIndex::Lower(number) = index else {
                 continue;
             };

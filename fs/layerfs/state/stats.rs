@@ -28,7 +28,7 @@ pub(crate) enum Counter {
     CopiedBytes,
     /// The names of a directory were merged.
     Listing,
-    /// A directory of a lower layer was read for that.
+    /// A directory of a lower layer was read, for that or to learn its names for another purpose.
     ListingOfLower,
     /// A directory was finalized.
     Finalized,
