@@ -18,6 +18,7 @@ use crate::ops::AttrOps;
 use crate::ops::DirOps;
 use crate::ops::FileOps;
 use crate::ops::FileSystem;
+use crate::ops::SuperOps;
 use crate::sys::bindings;
 use crate::sys::errno::to_errno;
 use core::ptr::NonNull;
@@ -201,7 +202,11 @@ impl<F: FileSystem> Tables for F {
         sync_fs: Some(sync_fs::<F>),
         statfs: Some(statfs::<F>),
         show_options: Some(show_options::<F>),
-        show_stats: Some(show_stats::<F>),
+        show_stats: if F::Super::HAS_SHOW_COUNTERS {
+            Some(show_stats::<F>)
+        } else {
+            None
+        },
         ..pin_init::zeroed()
     };
 
