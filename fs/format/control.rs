@@ -14,11 +14,11 @@ const fn read_write(nr: u32, size: usize) -> u32 {
 }
 
 /// `LAYERFS_IOC_FINALIZE`.
-pub const FINALIZE: u32 = read_write(0x40, Finalize::LEN);
+pub const FINALIZE: u32 = read_write(0x40, FinalizeRequest::LEN);
 
 /// What `LAYERFS_IOC_FINALIZE` is asked for (`struct layerfs_finalize`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Finalize {
+pub struct FinalizeRequest {
     /// Also all directories below (`LAYERFS_FINALIZE_RECURSIVE`).
     pub recursive: bool,
     /// The call ends after so many milliseconds, once it has finalized a directory; 0: when it is done.
@@ -27,33 +27,33 @@ pub struct Finalize {
 
 /// What has been done of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Finalized {
+pub struct FinalizeProgress {
     /// The directories that are finalized now, also those that were before.
     pub directories: u64,
     /// The objects that were copied to upper.
     pub copied: u64,
 }
 
-impl Finalize {
+impl FinalizeRequest {
     /// The length of the argument, in bytes.
     pub const LEN: usize = 32;
 
     const RECURSIVE: u32 = 1;
 
     /// Reads the argument; `None`: it has flags or fields that this version does not know.
-    pub fn decode(argument: &[u8; Self::LEN]) -> Option<Finalize> {
+    pub fn decode(argument: &[u8; Self::LEN]) -> Option<FinalizeRequest> {
         let [f0, f1, f2, f3, t0, t1, t2, t3, rest @ ..] = *argument;
         let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, reserved @ ..] = rest;
         let flags = u32::from_ne_bytes([f0, f1, f2, f3]);
         let known = flags & !Self::RECURSIVE == 0 && reserved == [0; 8];
-        known.then_some(Finalize {
+        known.then_some(FinalizeRequest {
             recursive: flags & Self::RECURSIVE != 0,
             time_budget_ms: u32::from_ne_bytes([t0, t1, t2, t3]),
         })
     }
 }
 
-impl Finalized {
+impl FinalizeProgress {
     /// The place of the two numbers in the argument, in bytes from its beginning.
     pub const OFFSET: usize = 8;
 
@@ -71,7 +71,7 @@ impl Finalized {
 }
 
 const _: () = {
-    assert!(Finalized::OFFSET + Finalized::LEN + 8 == Finalize::LEN);
-    assert!(Finalize::LEN < 1 << 14);
+    assert!(FinalizeProgress::OFFSET + FinalizeProgress::LEN + 8 == FinalizeRequest::LEN);
+    assert!(FinalizeRequest::LEN < 1 << 14);
     assert!(FINALIZE == 0xc020_4c40);
 };

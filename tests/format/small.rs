@@ -4,7 +4,7 @@
 
 use crate::{bytes, config, made_of};
 use checks::properties;
-use format::control::{self, Finalize};
+use format::control::{FinalizeProgress, FinalizeRequest};
 use format::finalized::{Fingerprint, Place, LEN};
 use format::nlink::{self, BadNlink, Base, Nlink};
 use format::opaque::{is_impure, DirMark};
@@ -215,27 +215,33 @@ fn arguments_of_commands_are_read_and_answered() {
         bytes.extend(budget.to_ne_bytes());
         bytes.extend(done.iter().flat_map(|n| n.to_ne_bytes()));
         bytes.extend(reserved.to_ne_bytes());
-        <[u8; Finalize::LEN]>::try_from(bytes).expect("the length of the argument")
+        <[u8; FinalizeRequest::LEN]>::try_from(bytes).expect("the length of the argument")
     };
     for recursive in [false, true] {
         let asked = argument(recursive.into(), 77, [5, 6], 0);
-        let wanted = Finalize {
+        let wanted = FinalizeRequest {
             recursive,
             time_budget_ms: 77,
         };
-        assert_eq!(Finalize::decode(&asked), Some(wanted));
+        assert_eq!(FinalizeRequest::decode(&asked), Some(wanted));
     }
     for flag in 1..32 {
-        assert_eq!(Finalize::decode(&argument(1 << flag, 0, [0, 0], 0)), None);
+        assert_eq!(
+            FinalizeRequest::decode(&argument(1 << flag, 0, [0, 0], 0)),
+            None
+        );
     }
     for bit in 0..64 {
-        assert_eq!(Finalize::decode(&argument(0, 0, [0, 0], 1 << bit)), None);
+        assert_eq!(
+            FinalizeRequest::decode(&argument(0, 0, [0, 0], 1 << bit)),
+            None
+        );
     }
-    let done = control::Finalized {
+    let done = FinalizeProgress {
         directories: 8,
         copied: 9,
     };
     let answer = argument(1, 77, [8, 9], 0);
-    let at = control::Finalized::OFFSET;
-    assert_eq!(answer[at..at + control::Finalized::LEN], done.encode());
+    let at = FinalizeProgress::OFFSET;
+    assert_eq!(answer[at..at + FinalizeProgress::LEN], done.encode());
 }

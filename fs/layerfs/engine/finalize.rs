@@ -17,7 +17,8 @@ use crate::state::instance::Instance;
 use crate::state::object::Now;
 use crate::state::LayerFs;
 use crate::state::Positive;
-use format::control;
+use format::control::FinalizeProgress;
+use format::control::FinalizeRequest;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use vfs::ops::ioctl::Ioctl;
@@ -43,15 +44,15 @@ pub(crate) struct Request<'a> {
     ioctl: &'a Ioctl<'a, LayerFs>,
     /// When it began, in milliseconds.
     begin: u64,
-    wanted: control::Finalize,
-    done: control::Finalized,
+    wanted: FinalizeRequest,
+    done: FinalizeProgress,
     /// A directory was finalized that was not before: the time counts from then on, so that each call gets further.
     has_begun: bool,
 }
 
 /// Whether a request was carried out.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Progress {
+pub(crate) enum Outcome {
     /// All of it.
     Done,
     /// Its time was spent before.
@@ -62,14 +63,14 @@ impl<'a> Request<'a> {
     pub(crate) fn new(
         instance: &'a Instance,
         ioctl: &'a Ioctl<'a, LayerFs>,
-        wanted: control::Finalize,
+        wanted: FinalizeRequest,
     ) -> Self {
         Self {
             instance,
             ioctl,
             begin: clock::milliseconds(),
             wanted,
-            done: control::Finalized::default(),
+            done: FinalizeProgress::default(),
             has_begun: false,
         }
     }
@@ -81,7 +82,7 @@ impl<'a> Request<'a> {
     /// `EOPNOTSUPP`: a file's data would have to be copied, or a layer makes no handles; `EINTR`: the task is being
     /// killed; `ELOOP`: directories are too deep in each other. Those of copying up, and of a layer, where it can't
     /// tell.
-    pub(crate) fn run(mut self, dir: &Positive) -> Result<Progress> {
+    pub(crate) fn run(mut self, dir: &Positive) -> Result<Outcome> {
         let result = self.go_through(dir);
         if result.is_err() {
             // The task is told the error, and may be told how far that came.
@@ -90,7 +91,7 @@ impl<'a> Request<'a> {
         result
     }
 
-    fn go_through(&mut self, dir: &Positive) -> Result<Progress> {
+    fn go_through(&mut self, dir: &Positive) -> Result<Outcome> {
         let mut levels = KVVec::new();
         self.enter(ARef::from(dir), &mut levels)?;
         while let Some(level) = levels.last_mut() {
@@ -108,14 +109,14 @@ impl<'a> Request<'a> {
                 continue;
             };
             if self.is_out_of_time() {
-                return Ok(Progress::OutOfTime);
+                return Ok(Outcome::OutOfTime);
             }
             if levels.len() == MAX_DEPTH {
                 return Err(ELOOP);
             }
             self.enter(child, &mut levels)?;
         }
-        Ok(Progress::Done)
+        Ok(Outcome::Done)
     }
 
     /// Finalizes a directory, and remembers to go through those in it.
@@ -134,7 +135,7 @@ impl<'a> Request<'a> {
     /// Writes to the task's memory how far it is.
     fn tell(&self) -> Result {
         self.ioctl
-            .write(control::Finalized::OFFSET, &self.done.encode())
+            .write(FinalizeProgress::OFFSET, &self.done.encode())
     }
 
     fn is_out_of_time(&self) -> bool {
@@ -153,15 +154,23 @@ impl<'a> Request<'a> {
             copy_up::copy_up(instance, dir, Need::Metadata)?;
             self.done.copied = self.done.copied.saturating_add(1);
         }
-        // What is in upper alone, or is marked, is read there alone; what it lacks is nothing then.
-        let is_marked = Now::of(object).naming() == 1 || !Now::of(object).is_merged();
-        let over = finalized::fingerprint(instance, object, 0)?;
-        let names = instance.as_mounter(|c| listing::names(instance, c, object))?;
-        if is_marked {
-            return Ok(names);
+        // It is looked at once: if another task finalizes the directory meanwhile, over what the lower directories were
+        // before, the names are read from all of them nevertheless.
+        let now = Now::of(object);
+        let names = || instance.as_mounter(|c| listing::names(instance, c, now));
+        if now.naming() == 1 || !now.is_merged() {
+            // Upper lacks nothing.
+            return names();
         }
+        let over = finalized::fingerprint(instance, object, 0).inspect_err(|_| {
+            vfs::warn_limited!(
+                "'{}' can't be finalized: the filesystem of a lower layer makes no file handles\n",
+                &**dir
+            );
+        })?;
+        let names = names()?;
         self.copy_missing(dir, &names)?;
-        let path = Now::of(object).upper_path(instance).ok_or(EIO)?;
+        let path = now.upper_path(instance).ok_or(EIO)?;
         finalized::finalize(instance, dir, path, over)?;
         self.has_begun = true;
         Ok(names)

@@ -65,14 +65,7 @@ pub(super) fn fingerprint(
     for place in (above..).map_while(|i| object::lower_place(object, i)) {
         let mut room: OriginBuf = [0; handle::MAX_LEN];
         let dir = place.dentry();
-        let Some(handle) = origin::encode_handle(instance, dir, false, &mut room) else {
-            vfs::warn_limited!(
-                "'{}' can't be finalized: the filesystem of layer '{}' makes no file handles\n",
-                &**dir,
-                instance.layer_name(object::path(instance, place)?)
-            );
-            return Err(EOPNOTSUPP);
-        };
+        let handle = origin::encode_handle(instance, dir, false, &mut room).ok_or(EOPNOTSUPP)?;
         let (seconds, nanoseconds) = dir.inode().modified();
         let head = Place {
             seconds,
@@ -90,16 +83,17 @@ pub(super) fn fingerprint(
 }
 
 /// Returns which of the claims hold for the lower directories that are there now. One that does not is left where it
-/// is, as it may hold again when the layers are put together as they were.
-pub(super) fn traits(
+/// is, as it may hold again when the layers are put together as they were; with `finalize=off` none does.
+pub(crate) fn traits(
     instance: &Instance,
     c: &Override<'_>,
     object: Held<'_, Object>,
     claims: Claims,
 ) -> Traits {
+    let counts = instance.config.features.finalize.counts();
     let holds = |path: Option<Path<'_>>, above: usize| {
         // A mark over nothing says nothing that is not known.
-        let Some(path) = path.filter(|_| object.lower_depth() > above) else {
+        let Some(path) = path.filter(|_| counts && object.lower_depth() > above) else {
             return false;
         };
         let now = fingerprint(instance, object, above).ok();
@@ -121,29 +115,12 @@ pub(super) fn traits(
         .with(Trait::LOWER_FINALIZED, lower)
 }
 
-/// Returns which claims of a directory of the stack's root hold: nobody looks it up.
-pub(crate) fn root_traits(
-    instance: &Instance,
-    c: &Override<'_>,
-    object: Held<'_, Object>,
-) -> Traits {
-    if !instance.config.features.finalize.counts() {
-        return Traits::default();
-    }
-    let claimed = |path: Option<Path<'_>>| {
-        path.is_some_and(|path| marks::dir_mark(&instance.config, c, path) == DirMark::Finalized)
-    };
-    let claims = Claims {
-        upper: claimed(Now::of(object).upper_path(instance)),
-        lower: object.lower_depth() > 1 && claimed(object::lower_path(instance, object)),
-    };
-    traits(instance, c, object, claims)
-}
-
 /// Returns the fingerprint that a directory will be finalized over, if the listing that is about to be made finds it
 /// complete; `None` if nobody wants that, or it can't be done.
-pub(super) fn before_listing(instance: &Instance, object: Held<'_, Object>) -> Option<Fingerprint> {
-    let now = Now::of(object);
+pub(super) fn before_listing(
+    instance: &Instance,
+    now: Now<Held<'_, Object>>,
+) -> Option<Fingerprint> {
     let wanted = instance.config.features.finalize == Finalize::Auto
         && now.in_upper()
         && now.is_merged()
@@ -152,7 +129,7 @@ pub(super) fn before_listing(instance: &Instance, object: Held<'_, Object>) -> O
     if upper.keeps_no_notes() || upper.is_read_only() {
         return None;
     }
-    fingerprint(instance, object, 0).ok()
+    fingerprint(instance, now.object(), 0).ok()
 }
 
 /// Finalizes a directory that a listing found to be complete. It is an improvement: a reader neither fails nor waits

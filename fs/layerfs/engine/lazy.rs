@@ -31,7 +31,7 @@ use vfs::PinnedDentry;
 /// # Errors
 ///
 /// `ENOENT`: no data-only layer has it. `EIO`: no other layer has it either. `EPERM`: it is where the mount does not
-/// follow to. The errors of a layer. Each comes after a message.
+/// follow to. These come after a message. The errors of a layer.
 pub(super) fn find(instance: &Instance, c: &Override<'_>, inode: &Inode) -> Result {
     let object = inode.held();
     let Some(lazy) = object.and_then(|object| object.lazy()) else {
@@ -39,15 +39,16 @@ pub(super) fn find(instance: &Instance, c: &Override<'_>, inode: &Inode) -> Resu
     };
     let path = lazy.0 .0.path().ok_or(EIO)?;
     instance.stats.count(Counter::DataLookup);
-    let outcome = look(instance, c, inode, lazy, path);
-    let (layer, error) = match &outcome {
-        Ok(found) => (LayerIndex::of(found), 0),
-        Err(e) => (LayerIndex::Upper, e.to_errno()),
+    let outcome = if lazy.0 .0.first == instance.layers.merged_len() {
+        look_in_data_layers(instance, c, path)
+    } else {
+        look(instance, c, inode, lazy, path.to_bytes())
     };
     if trace::data_lookup::is_on() {
-        let layer = match layer {
-            LayerIndex::Lower(layer) => layer as i32,
-            LayerIndex::Upper => -1,
+        let error = outcome.as_ref().err().map_or(0, |e| e.to_errno());
+        let layer = match outcome.as_ref().map(LayerIndex::of) {
+            Ok(LayerIndex::Lower(layer)) => layer as i32,
+            _ => -1,
         };
         let dev = inode.super_block().dev().as_raw();
         trace::data_lookup::event(dev, path.to_bytes(), layer, error);
@@ -61,16 +62,15 @@ fn look(
     c: &Override<'_>,
     inode: &Inode,
     lazy: Held<'_, LazyData>,
-    path: &CStr,
+    path: &[u8],
 ) -> Result<PinnedDentry> {
-    let bytes = path.to_bytes();
     let mut redirect = None;
-    if bytes.first() == Some(&b'/') {
-        let mut copy = KVVec::with_capacity(bytes.len(), charged())?;
-        copy.extend_from_slice(bytes, charged())?;
+    if path.first() == Some(&b'/') {
+        let mut copy = KVVec::with_capacity(path.len(), charged())?;
+        copy.extend_from_slice(path, charged())?;
         redirect = Some(copy);
     }
-    let mut walk = Walk::to_data(instance, c, bytes, redirect);
+    let mut walk = Walk::to_data(instance, c, path, redirect);
     let root = inode.super_block().root().inode().held();
     if let Some(found) = look_in_merged(instance, &mut walk, root, lazy)? {
         return Ok(found);
@@ -79,11 +79,17 @@ fn look(
         .data_path()
         .filter(|_| instance.layers.has_data_layers())
     {
-        Some(path) => look_in_data_layers(instance, c, path),
+        Some(path) => {
+            let mut name = KVec::with_capacity(path.len().saturating_add(1), GFP_KERNEL)?;
+            name.extend_from_slice(path, GFP_KERNEL)?;
+            name.push(0, GFP_KERNEL)?;
+            let path = CStr::from_bytes_with_nul(&name).map_err(|_| EINVAL)?;
+            look_in_data_layers(instance, c, path)
+        }
         None => {
             vfs::warn_limited!(
                 "'{}': the data of a metacopy file is not in the layers below; is a layer missing?\n",
-                Escaped(bytes)
+                Escaped(path)
             );
             Err(EIO)
         }
@@ -136,11 +142,7 @@ fn look_in_merged(
 }
 
 /// Looks in the data-only layers, topmost first.
-fn look_in_data_layers(instance: &Instance, c: &Override<'_>, path: &[u8]) -> Result<PinnedDentry> {
-    let mut name = KVec::with_capacity(path.len().saturating_add(1), GFP_KERNEL)?;
-    name.extend_from_slice(path, GFP_KERNEL)?;
-    name.push(0, GFP_KERNEL)?;
-    let path = CStr::from_bytes_with_nul(&name).map_err(|_| EINVAL)?;
+fn look_in_data_layers(instance: &Instance, c: &Override<'_>, path: &CStr) -> Result<PinnedDentry> {
     let mut outcome = ENOENT;
     for (index, layer) in instance.layers.data() {
         let found = vfs::object::path::lookup_inside(c, layer.mount.get(), path);

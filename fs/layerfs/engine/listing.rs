@@ -61,9 +61,10 @@ pub(crate) fn read(
 ) -> Result<Arc<Listing>> {
     instance.stats.count(Counter::Listing);
     let object = dir.inode().held();
-    let over = finalized::before_listing(instance, object);
-    let mut merge = Merge::new(instance, room)?;
+    // It is looked at once, as in `engine/finalize.rs`.
     let now = Now::of(object);
+    let over = finalized::before_listing(instance, now);
+    let mut merge = Merge::new(instance, room)?;
     merge.read_all(instance, c, now, Some(open))?;
     let ask = if !instance.xino.same_dev() {
         Ask::Nothing
@@ -111,7 +112,7 @@ fn missing_in_upper(arena: &Arena, end_of_upper: u32) -> impl Iterator<Item = &[
         .map(|(_, entry, _)| entry.name)
 }
 
-/// Reads the names of a directory.
+/// Reads the names of a directory, which is `now`.
 ///
 /// # Errors
 ///
@@ -119,10 +120,10 @@ fn missing_in_upper(arena: &Arena, end_of_upper: u32) -> impl Iterator<Item = &[
 pub(crate) fn names(
     instance: &Instance,
     c: &Override<'_>,
-    object: Held<'_, Object>,
+    now: Now<Held<'_, Object>>,
 ) -> Result<Names> {
     let mut merge = Merge::new(instance, SizeHint::default())?;
-    merge.read_all(instance, c, Now::of(object), None)?;
+    merge.read_all(instance, c, now, None)?;
     Ok(Names {
         arena: merge.arena,
         end_of_upper: merge.end_of_upper,
@@ -131,7 +132,7 @@ pub(crate) fn names(
 
 /// The names of the whiteouts that upper has in a directory in which nothing is shown.
 #[derive(Default)]
-pub(crate) struct Whiteouts(Option<(Arena, u32)>);
+pub(crate) struct Whiteouts(Option<Names>);
 
 impl Whiteouts {
     /// Returns whether there are none.
@@ -141,9 +142,9 @@ impl Whiteouts {
 
     /// Returns their names.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let records = self.0.iter().flat_map(|(arena, end)| {
-            let of_upper = |(at, ..): &(u32, Entry<'_>, Fate)| at < end;
-            arena.iter().take_while(of_upper)
+        let records = self.0.iter().flat_map(|names| {
+            let of_upper = |(at, ..): &(u32, Entry<'_>, Fate)| *at < names.end_of_upper;
+            names.arena.iter().take_while(of_upper)
         });
         records.map(|(_, entry, _)| entry.name)
     }
@@ -159,12 +160,11 @@ pub(crate) fn check_empty(
     c: &Override<'_>,
     object: Held<'_, Object>,
 ) -> Result<Whiteouts> {
-    let mut merge = Merge::new(instance, SizeHint::default())?;
-    merge.read_all(instance, c, Now::of(object), None)?;
-    if merge.arena.iter().any(|(_, _, fate)| fate != Fate::Hidden) {
+    let names = names(instance, c, Now::of(object))?;
+    if names.arena.iter().any(|(_, _, fate)| fate != Fate::Hidden) {
         return Err(ENOTEMPTY);
     }
-    Ok(Whiteouts(Some((merge.arena, merge.end_of_upper))))
+    Ok(Whiteouts(Some(names)))
 }
 
 /// The number of suspects that room is made for when the first is there.

@@ -352,9 +352,7 @@ impl<'a> Walk<'a> {
                 self.end = Some(End::Hidden);
                 return Ok(Next::Object);
             }
-            DirMark::Finalized => {
-                self.is_finalized = self.instance.config.features.finalize.counts();
-            }
+            DirMark::Finalized => self.is_finalized = true,
             _ => {}
         }
         Ok(Next::Redirect)

@@ -15,6 +15,7 @@ use super::plan::Lower;
 use super::plan::Plan;
 use super::upper;
 use crate::engine;
+use crate::engine::finalized::Claims;
 use crate::engine::inode::Marks;
 use crate::marks;
 use crate::state::config::Config;
@@ -36,6 +37,7 @@ use crate::state::SuperBlock;
 use core::sync::atomic::AtomicBool;
 use core::sync::atomic::AtomicU64;
 use format::ino::XinoBits;
+use format::opaque::DirMark;
 use format::options;
 use kernel::cred::Credential;
 use kernel::prelude::*;
@@ -298,10 +300,13 @@ pub(super) fn root_parts(instance: &Instance, c: &Override<'_>) -> Result<RootPa
     let mut xattr_whiteouts = false;
     let lowermost = instance.layers.merged_len().saturating_sub(1);
     let mut lowers = Lowers::default();
+    let mut claims = Claims::default();
     let mut weak = false;
     let upper = instance.upper.as_ref().map(|upper| {
         let root = upper.mount.get().root();
         weak |= root.needs_revalidation();
+        let mark = marks::dir_mark(&instance.config, c, upper.mount.get().root_path());
+        claims.upper = mark == DirMark::Finalized;
         LayerIndex::Upper.pin(ARef::from(root))
     });
     for (i, (index, layer)) in instance.layers.merged().enumerate() {
@@ -309,14 +314,19 @@ pub(super) fn root_parts(instance: &Instance, c: &Override<'_>) -> Result<RootPa
         weak |= dentry.needs_revalidation();
         // The lowermost is asked when one of its directories is read: few stacks ever care.
         if i < lowermost {
-            xattr_whiteouts |= marks::expects_xattr_whiteouts(&instance.config, c, layer);
+            let mark = marks::dir_mark(&instance.config, c, layer.mount.get().root_path());
+            xattr_whiteouts |= layer.expects_xattr_whiteouts(|| mark == DirMark::HasWhiteouts);
+            claims.lower |= i == 0 && mark == DirMark::Finalized;
         }
         lowers.push(index.pin(ARef::from(dentry)))?;
     }
     let mut object = Object::new(upper, lowers, false)?;
     object.add(Traits::default().with(Trait::XATTR_WHITEOUTS, xattr_whiteouts));
-    let finalized = engine::finalized::root_traits(instance, c, Held::unshared(&mut object));
-    object.add(finalized);
+    if claims.upper || claims.lower {
+        let root = Held::unshared(&mut object);
+        let finalized = engine::finalized::traits(instance, c, root, claims);
+        object.add(finalized);
+    }
     let marks = engine::inode::read_marks(instance, c, Held::unshared(&mut object))?;
     Ok(RootParts {
         object,

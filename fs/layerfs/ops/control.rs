@@ -4,12 +4,12 @@
 
 #![forbid(unsafe_code)]
 
-use crate::engine::finalize::Progress;
+use crate::engine::finalize::Outcome;
 use crate::engine::finalize::Request;
 use crate::state::File;
 use crate::state::LayerFs;
 use format::control;
-use format::control::Finalize;
+use format::control::FinalizeRequest;
 use kernel::prelude::*;
 use vfs::ops::ioctl::Ioctl;
 use vfs::sys::errno::EOPNOTSUPP;
@@ -31,7 +31,7 @@ fn finalize(file: &File, ioctl: &Ioctl<'_, LayerFs>) -> Result<u32> {
     if !ioctl.may_administer() {
         return Err(EPERM);
     }
-    let wanted = Finalize::decode(&ioctl.read()?).ok_or(EINVAL)?;
+    let wanted = FinalizeRequest::decode(&ioctl.read()?).ok_or(EINVAL)?;
     let instance = file.inode().super_block().data();
     if !instance.config.features.finalize.counts() {
         vfs::warn_limited!(
@@ -41,7 +41,7 @@ fn finalize(file: &File, ioctl: &Ioctl<'_, LayerFs>) -> Result<u32> {
         return Err(EOPNOTSUPP);
     }
     match Request::new(instance, ioctl, wanted).run(file.dentry())? {
-        Progress::Done => Ok(0),
-        Progress::OutOfTime => Ok(1),
+        Outcome::Done => Ok(0),
+        Outcome::OutOfTime => Ok(1),
     }
 }

@@ -62,7 +62,7 @@ impl SuperOps<LayerFs> for Super {
     // The type of a file handle of ours is that of overlayfs's (`OVL_FILEID_V1`).
     const HANDLE_KIND: u8 = 0xf8;
 
-    fn show_counters(sb: &SuperBlock, counters: &mut seq::Counters<'_>) {
+    fn show_counters(sb: &SuperBlock, counters: &mut seq::CounterLines<'_>) {
         let instance = sb.data();
         let stats = &instance.stats;
         counters.version(fmt!("1.0"));

@@ -682,7 +682,7 @@ pub trait SuperOps<F: FileSystem> {
     fn show_options(sb: &SuperBlock<F>, options: &seq::Options<'_>);
 
     /// Shows what was counted since it was mounted.
-    fn show_counters(_sb: &SuperBlock<F>, _counters: &mut seq::Counters<'_>) {
+    fn show_counters(_sb: &SuperBlock<F>, _counters: &mut seq::CounterLines<'_>) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 }

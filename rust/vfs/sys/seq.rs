@@ -71,9 +71,9 @@ impl Options<'_> {
 /// # Invariants
 ///
 /// It is what the VFS passed to `->show_stats()`, during that call.
-pub struct Counters<'a>(*mut bindings::seq_file, PhantomData<&'a ()>);
+pub struct CounterLines<'a>(*mut bindings::seq_file, PhantomData<&'a ()>);
 
-impl Counters<'_> {
+impl CounterLines<'_> {
     /// # Safety
     ///
     /// See the type invariant.
@@ -97,7 +97,7 @@ impl Counters<'_> {
     }
 }
 
-impl Write for Counters<'_> {
+impl Write for CounterLines<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         // SAFETY: By the type invariant; so many bytes may be read there.
         unsafe { bindings::seq_write(self.0, text.as_ptr().cast(), text.len()) };

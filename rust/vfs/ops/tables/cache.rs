@@ -175,7 +175,7 @@ pub(super) unsafe extern "C" fn show_stats<F: FileSystem>(
     let (sb, mut counters) = unsafe {
         (
             SuperBlock::<F>::from_raw((*dentry).d_sb),
-            seq::Counters::from_raw(m),
+            seq::CounterLines::from_raw(m),
         )
     };
     F::Super::show_counters(sb, &mut counters);

@@ -54,19 +54,29 @@ pub(super) unsafe extern "C" fn dir_open<F: FileSystem>(
     })
 }
 
+/// What the VFS passes an open directory for: the file, and the data that is kept with it.
+///
+/// # Safety
+///
+/// `file` must be a directory of ours that is open for `'a`: so `dir_open` filled the slot.
+unsafe fn opened<'a, F: FileSystem>(
+    file: *mut bindings::file,
+) -> (&'a File<F>, &'a <F::Dir as DirOps<F>>::Data) {
+    // SAFETY: By the requirement.
+    unsafe {
+        (
+            File::<F>::from_raw(file),
+            &*File::<F>::data_slot::<<F::Dir as DirOps<F>>::Data>(file),
+        )
+    }
+}
+
 pub(super) unsafe extern "C" fn dir_iterate<F: FileSystem>(
     file: *mut bindings::file,
     ctx: *mut bindings::dir_context,
 ) -> i32 {
-    // SAFETY: The VFS passes an open directory of ours (so `dir_open` filled the slot), and a
-    // context.
-    let (file, data, mut emitter) = unsafe {
-        (
-            File::<F>::from_raw(file),
-            &*File::<F>::data_slot::<<F::Dir as DirOps<F>>::Data>(file),
-            Emitter::from_raw(ctx),
-        )
-    };
+    // SAFETY: The VFS passes an open directory of ours, and a context.
+    let ((file, data), mut emitter) = unsafe { (opened::<F>(file), Emitter::from_raw(ctx)) };
     from_result(|| F::Dir::iterate(file, data, &mut emitter).map(|()| 0))
 }
 
@@ -75,13 +85,8 @@ pub(super) unsafe extern "C" fn dir_llseek<F: FileSystem>(
     offset: i64,
     whence: i32,
 ) -> i64 {
-    // SAFETY: As in `dir_iterate`.
-    let (file, data) = unsafe {
-        (
-            File::<F>::from_raw(file),
-            &*File::<F>::data_slot::<<F::Dir as DirOps<F>>::Data>(file),
-        )
-    };
+    // SAFETY: The VFS passes an open directory of ours.
+    let (file, data) = unsafe { opened::<F>(file) };
     position(
         F::Dir::seek(file, data, offset, Whence(whence)).inspect(|&pos| file.set_position(pos)),
     )
@@ -110,13 +115,8 @@ pub(super) unsafe extern "C" fn dir_fsync<F: FileSystem>(
         end,
         data_only: datasync != 0,
     };
-    // SAFETY: As in `dir_iterate`.
-    let (file, data) = unsafe {
-        (
-            File::<F>::from_raw(file),
-            &*File::<F>::data_slot::<<F::Dir as DirOps<F>>::Data>(file),
-        )
-    };
+    // SAFETY: The VFS passes an open directory of ours.
+    let (file, data) = unsafe { opened::<F>(file) };
     from_result(|| F::Dir::fsync(file, data, range).map(|()| 0))
 }
 
@@ -125,13 +125,8 @@ pub(super) unsafe extern "C" fn dir_ioctl<F: FileSystem>(
     command: u32,
     argument: usize,
 ) -> isize {
-    // SAFETY: As in `dir_iterate`.
-    let (file, data) = unsafe {
-        (
-            File::<F>::from_raw(file),
-            &*File::<F>::data_slot::<<F::Dir as DirOps<F>>::Data>(file),
-        )
-    };
+    // SAFETY: The VFS passes an open directory of ours.
+    let (file, data) = unsafe { opened::<F>(file) };
     // SAFETY: The VFS is inside `->unlocked_ioctl()`, and holds no lock then.
     let ioctl = unsafe { Ioctl::from_raw(file, command, argument) };
     match F::Dir::ioctl(file, data, ioctl) {
