@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "bench.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -63,6 +64,26 @@ static double miss_again(struct stack *s, int round)
 	return miss(s, round);
 }
 
+/* A listing, after some names were asked for in vain: who keeps the names of a directory knows them now. */
+static void ready_known(struct stack *s)
+{
+	struct dirent *entry;
+	struct stat st;
+	int names = 0;
+	DIR *dir;
+
+	for (int i = 0; i < 3; i++)
+		if (stat(name("d/vain%d", i), &st) == 0 || errno != ENOENT)
+			die("a name is there that should not be");
+	dir = opendir("d");
+	CHECK(dir ? 0 : -1);
+	while ((entry = readdir(dir)))
+		names++;
+	CHECK(closedir(dir));
+	if (names != s->row->n + 2)
+		die("d has %d names", names);
+}
+
 #define COLD .remount = true, .prepare = prepare, .ready = ready
 const struct row rows_lookup[] = {
 	{ .name = "stat-cold", .what = "first stat of a lower file after the mount",
@@ -76,5 +97,12 @@ const struct row rows_lookup[] = {
 	{ .name = "miss", .what = "first stat of a name that is not there", .n = 500, COLD, .round = miss },
 	{ .name = "miss-ext4", .what = "the same, on layers on ext4", .place = EXT4, .n = 500, COLD, .round = miss },
 	{ .name = "miss-again", .what = "stat of it again", .n = 500, COLD, .round = miss_again },
+#define KNOWN(n_lowers, size, ...)                                                                              \
+	{ .name = "known-" #n_lowers, .what = "first stat of a name, the directory listed, " #n_lowers " lower",    \
+	  .n = size, .lowers = n_lowers, .remount = true, .prepare = prepare, .ready = ready_known, .round = find,  \
+	  __VA_ARGS__ },                                                                                            \
+	{ .name = "known-miss-" #n_lowers, .what = "the same of one that is not there", .n = size,                  \
+	  .lowers = n_lowers, .remount = true, .prepare = prepare, .ready = ready_known, .round = miss, __VA_ARGS__ }
+	KNOWN(1, 200), KNOWN(8, 200), KNOWN(64, 100), KNOWN(500, 100, .rounds = 3),
 	{ 0 },
 };

@@ -25,4 +25,6 @@ pub use lowerdir::{
 };
 pub use monolithic::{option_end, split_monolithic, Monolithic, RawOption};
 pub use shown::{escaped, is_whole, shown};
-pub use value::{parse_switch, switch_name, Finalize, Fsync, RedirectDir, Uuid, Verity, Xino};
+pub use value::{
+    parse_switch, switch_name, Finalize, Fsync, NameIndex, RedirectDir, Uuid, Verity, Xino,
+};

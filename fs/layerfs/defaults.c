@@ -6,6 +6,10 @@
 
 #include "defaults.h"
 
+static unsigned int nameindex_max = 64 << 10;
+module_param(nameindex_max, uint, 0644);
+MODULE_PARM_DESC(nameindex_max, "Most memory that the name indexes of all mounts take, in KiB");
+
 static struct layerfs_defaults own = LAYERFS_DEFAULTS;
 static const struct layerfs_defaults *overlays;
 
@@ -30,4 +34,9 @@ u32 layerfs_defaults_word(bool as_overlay)
 	       READ_ONCE(d->nfs_export) << 4 |
 	       READ_ONCE(d->metacopy) << 5 |
 	       (u32)READ_ONCE(d->redirect_max) << 16;
+}
+
+u32 layerfs_nameindex_max(void)
+{
+	return READ_ONCE(nameindex_max);
 }

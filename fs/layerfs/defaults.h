@@ -46,4 +46,7 @@ void layerfs_set_overlay_defaults(const struct layerfs_defaults *defaults);
 /* A bit for each switch, in the order of the structure; and redirect_max from bit 16 on. */
 u32 layerfs_defaults_word(bool as_overlay);
 
+/* The most memory that the name indexes of all mounts take, in KiB. */
+u32 layerfs_nameindex_max(void);
+
 #endif /* LAYERFS_DEFAULTS_H */

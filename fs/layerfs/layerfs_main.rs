@@ -15,7 +15,8 @@
 //! | **`engine`**                       | how it is done |
 //! | `lookup`, `walk`                   | finding a name in the layers; one layer after the other |
 //! | `inode`, `origin`                  | the inode of what was found, and what that was copied from |
-//! | `listing`                          | merging the names of a directory |
+//! | `listing`, `merge`                 | the names of a directory; reading and merging them |
+//! | `index`                            | which lower layer has a name, from memory |
 //! | `data`, `lazy`                     | the data of a regular file; looking for it when it is needed |
 //! | `copy_up`, `attributes`, `adopt`   | copying to upper before a change; what goes along with the data; whose a copy is |
 //! | `change`, `work`                   | making, linking, removing, renaming; the work directory |
@@ -25,7 +26,8 @@
 //! | **`state`**                        | what a mounted stack is |
 //! | `config`, `layer`, `layers`        | settings; a layer and its filesystem; the lower layers in order |
 //! | `instance`                         | the stack itself |
-//! | `object`, `name`, `listing`        | what is known of an object, of a name, of the names of a directory |
+//! | `object`, `traits`                 | what is known of an object; the bits of its word |
+//! | `name`, `listing`, `place_index`   | what is known of a name, of the names of a directory, and of its lower ones |
 //! | `publication`, `stats`             | which names are getting a copy in upper; what is counted |
 
 mod engine;

@@ -7,6 +7,7 @@
 
 extern "C" {
     fn layerfs_defaults_word(as_overlay: bool) -> u32;
+    fn layerfs_nameindex_max() -> u32;
 }
 
 /// The parameters at this moment.
@@ -58,4 +59,11 @@ impl Defaults {
     pub fn redirect_max(self) -> usize {
         (self.0 >> 16) as usize
     }
+}
+
+/// The most memory that the name indexes of all mounts take at this moment, in bytes.
+pub fn nameindex_max() -> usize {
+    // SAFETY: The function has no requirement.
+    let kibibytes = unsafe { layerfs_nameindex_max() };
+    (kibibytes as usize).saturating_mul(1024)
 }

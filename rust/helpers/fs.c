@@ -190,6 +190,12 @@ bool vfs_helper_pin_is_lost(void)
 	return WARN_ONCE(in_softirq(), "vfs: a pin is not among those its inode shows, and stays for good\n");
 }
 
+/* Whether a shrinker is dropped where nobody can wait for those who use it. */
+bool vfs_helper_shrinker_is_lost(void)
+{
+	return WARN_ONCE(in_softirq(), "vfs: a shrinker is dropped in an RCU callback, and stays for good\n");
+}
+
 /* Gives back what try_break_deleg() took for whoever is to wait for the delegation. */
 void vfs_helper_put_delegated(struct inode *inode)
 {

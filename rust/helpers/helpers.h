@@ -30,6 +30,7 @@ bool vfs_helper_gid_is_mapped(kgid_t gid);
 int vfs_helper_file_remove_privs(struct file *file);
 bool vfs_helper_inode_loses_sgid(struct mnt_idmap *idmap, struct inode *inode);
 bool vfs_helper_pin_is_lost(void);
+bool vfs_helper_shrinker_is_lost(void);
 int vfs_helper_wait_for_delegation(struct inode *inode);
 void vfs_helper_put_delegated(struct inode *inode);
 int vfs_helper_get_write_access(struct inode *inode);

@@ -34,13 +34,13 @@
 //! | `mount`, `path`, `idmap`              | mounts, places on them, and how they map ids |
 //! | `super_block`, `fs_type`              | mounted filesystems and their type |
 //! | `tables`, `waited_for`                | which C tables objects get; a check for lockdep |
-//! | **[`cell`]**                          | where something is kept: `locked`, `set_once`, `lock_word`, `byte_vec`, `counters` |
+//! | **[`cell`]**                          | where something is kept: `locked`, `set_once`, `lock_word`, `byte_vec`, `counters`, `name_map`, `name_map_cell` |
 //! | **[`sys`]**                           | what needs no object |
 //! | `bindings`, `errno`                   | the C side, and its errors |
 //! | `cred`, `task`                        | acting as somebody else ([`Override`]); the current task |
 //! | `log`, `seq`, `pause`                 | messages, mount options in `/proc`, points at which tests hold a task |
 //! | `debug`                               | messages that are switched on while the module runs (dynamic debug) |
-//! | `alloc`, `hash`, `random`             | memory, hashes, random numbers |
+//! | `alloc`, `shrinker`, `hash`, `random` | memory, and giving it back; hashes, random numbers |
 //! | `mode`, `anon_dev`, `clock`           | types and permission bits; device numbers; the time |
 //!
 //! This crate owns the `unsafe` of the project (but for one call in `rust/defaults`). A filesystem implements

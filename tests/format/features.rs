@@ -5,7 +5,7 @@
 use checks::model::features::check;
 use format::options::{
     split_monolithic, Applied, BadOption, Conflict, Defaults, Features, Finalize, Fsync, Given,
-    Key, Note, RedirectDir, Uuid, Verity, Xino,
+    Key, NameIndex, Note, RedirectDir, Uuid, Verity, Xino,
 };
 
 /// Applies a string of options to Debian's defaults.
@@ -46,6 +46,7 @@ fn a_mount_without_options_has_the_defaults() {
             fsync: Fsync::Auto,
             lazydata: false,
             finalize: Finalize::On,
+            nameindex: NameIndex::Auto,
             given: Given::default(),
         }
     );

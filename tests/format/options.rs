@@ -220,6 +220,7 @@ fn every_option_is_known_by_its_name() {
         "nooverride_creds",
         "lazydata",
         "finalize",
+        "nameindex",
     ];
     assert_eq!(names, known);
     for key in Key::ALL {

@@ -11,7 +11,7 @@ use format::metacopy::{BadMetacopy, Metacopy};
 use format::nlink::Nlink;
 use format::opaque::DirMark;
 use format::options::{
-    split_lowerdirs, split_monolithic, unescape, Features, Finalize, Fsync, Given, LowerdirError,
+    split_lowerdirs, split_monolithic, unescape, Features, Finalize, Fsync, Given, LowerdirError, NameIndex,
     RedirectDir, Uuid, Verity, Xino,
 };
 use format::protattr::Protattr;
@@ -227,6 +227,7 @@ fn settings() -> u64 {
                             fsync: *fsync,
                             lazydata: false,
                             finalize: Finalize::On,
+                            nameindex: NameIndex::Auto,
                             given: Given {
                                 redirect_dir: bit(4),
                                 index: bit(5),

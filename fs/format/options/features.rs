@@ -9,7 +9,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::value::{parse_switch, switch_name, Finalize, Fsync, RedirectDir, Uuid, Verity, Xino};
+use super::value::{
+    parse_switch, switch_name, Finalize, Fsync, NameIndex, RedirectDir, Uuid, Verity, Xino,
+};
 use super::Key;
 
 /// The settings that the module's parameters give to what the user doesn't mention.
@@ -107,6 +109,8 @@ pub struct Features {
     pub lazydata: bool,
     /// Finalized directories end a lookup (`finalize`).
     pub finalize: Finalize,
+    /// The names of merged directories are kept in memory (`nameindex`).
+    pub nameindex: NameIndex,
     /// The settings that the user mentioned.
     pub given: Given,
 }
@@ -289,6 +293,7 @@ impl Features {
             fsync: Fsync::Auto,
             lazydata: false,
             finalize: Finalize::On,
+            nameindex: NameIndex::Auto,
             given: Given::default(),
         }
     }
@@ -335,6 +340,7 @@ impl Features {
             Key::Volatile => self.fsync = Fsync::Volatile,
             Key::Lazydata => self.lazydata = parse_switch(word).ok_or(unknown)?,
             Key::Finalize => self.finalize = Finalize::parse(word).ok_or(unknown)?,
+            Key::Nameindex => self.nameindex = NameIndex::parse(word).ok_or(unknown)?,
             Key::Workdir => {
                 self.given.workdir = true;
                 return Ok(Applied::NotASetting);
@@ -539,6 +545,11 @@ impl Features {
                 Key::Finalize,
                 self.finalize != plain.finalize,
                 self.finalize.name(),
+            ),
+            word(
+                Key::Nameindex,
+                self.nameindex != plain.nameindex,
+                self.nameindex.name(),
             ),
         ]
         .into_iter()

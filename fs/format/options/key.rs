@@ -49,6 +49,8 @@ pub enum Key {
     Lazydata,
     /// `finalize=on|off|auto`; see [`super::Finalize`]. Not of overlayfs.
     Finalize,
+    /// `nameindex=on|off|auto`; see [`super::NameIndex`]. Not of overlayfs.
+    Nameindex,
 }
 
 /// The kind of value that an option takes.
@@ -69,7 +71,7 @@ pub enum Takes {
 
 impl Key {
     /// Every option.
-    pub const ALL: [Key; 20] = [
+    pub const ALL: [Key; 21] = [
         Key::Lowerdir,
         Key::LowerdirAdd,
         Key::DatadirAdd,
@@ -90,6 +92,7 @@ impl Key {
         Key::NooverrideCreds,
         Key::Lazydata,
         Key::Finalize,
+        Key::Nameindex,
     ];
 
     /// The option of this name.
@@ -122,6 +125,7 @@ impl Key {
             Self::NooverrideCreds => "nooverride_creds",
             Self::Lazydata => "lazydata",
             Self::Finalize => "finalize",
+            Self::Nameindex => "nameindex",
         }
     }
 
@@ -140,7 +144,8 @@ impl Key {
             | Self::Verity
             | Self::Fsync
             | Self::Lazydata
-            | Self::Finalize => Takes::Word,
+            | Self::Finalize
+            | Self::Nameindex => Takes::Word,
             Self::DefaultPermissions
             | Self::Userxattr
             | Self::Volatile

@@ -133,6 +133,19 @@ impl Finalize {
     }
 }
 
+words! {
+    /// `nameindex`: whether the names of merged directories are kept in memory, so that lower layers need not be asked
+    /// which they have.
+    NameIndex {
+        /// They are not.
+        Off = "off",
+        /// They are, of all layers: whoever mounts says that no lower layer changes.
+        On = "on",
+        /// They are of layers on local filesystems.
+        Auto = "auto",
+    }
+}
+
 /// The value of an option that is `on` or `off`.
 pub fn parse_switch(word: &[u8]) -> Option<bool> {
     match word {

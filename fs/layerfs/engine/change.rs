@@ -16,9 +16,9 @@ use super::copy_up;
 use super::copy_up::upper_of;
 use super::copy_up::Need;
 use super::inode;
-use super::listing;
-use super::listing::Whiteouts;
 use super::lookup;
+use super::merge;
+use super::merge::Whiteouts;
 use super::stale::Stale;
 use super::work;
 use super::work::CleanupRight;
@@ -29,7 +29,7 @@ use crate::state::instance::Instance;
 use crate::state::layer::Upper;
 use crate::state::name;
 use crate::state::object::Now;
-use crate::state::object::Trait;
+use crate::state::traits::Trait;
 use crate::state::Dentry;
 use crate::state::Inode;
 use crate::state::LayerFs;
@@ -123,10 +123,10 @@ impl Hidden {
     ///
     /// # Errors
     ///
-    /// The errors of [`listing::check_empty`].
+    /// The errors of [`merge::check_empty`].
     fn find(instance: &Instance, inode: &Inode) -> Result<Self> {
         Ok(Self {
-            whiteouts: instance.as_mounter(|c| listing::check_empty(instance, c, inode.held()))?,
+            whiteouts: instance.as_mounter(|c| merge::check_empty(instance, c, inode.held()))?,
             replaced: None,
         })
     }

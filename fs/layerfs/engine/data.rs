@@ -11,7 +11,7 @@ use crate::state::instance::Instance;
 use crate::state::object;
 use crate::state::object::Now;
 use crate::state::object::Object;
-use crate::state::object::Trait;
+use crate::state::traits::Trait;
 use crate::state::Dentry;
 use crate::state::Inode;
 use format::metacopy::Metacopy;

@@ -11,8 +11,8 @@
 use super::copy_up;
 use super::copy_up::Need;
 use super::finalized;
-use super::listing;
-use super::listing::Names;
+use super::merge;
+use super::merge::Names;
 use crate::state::instance::Instance;
 use crate::state::object::Now;
 use crate::state::LayerFs;
@@ -157,7 +157,7 @@ impl<'a> Request<'a> {
         // It is looked at once: if another task finalizes the directory meanwhile, over what the lower directories were
         // before, the names are read from all of them nevertheless.
         let now = Now::of(object);
-        let names = || instance.as_mounter(|c| listing::names(instance, c, now));
+        let names = || instance.as_mounter(|c| merge::names(instance, c, now));
         if now.naming() == 1 || !now.is_merged() {
             // Upper lacks nothing.
             return names();

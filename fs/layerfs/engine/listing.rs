@@ -1,50 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Merging the names of a directory from its layers.
+//! The listing of a merged directory: its names as they are shown, and the numbers beside them.
 //!
-//! The layers are read from the top down; a name counts where it is met first, and a whiteout counts
-//! as one there. The names of the lowest layer come first in the end, in that layer's order, then those
-//! of the layers above that are not in it, so that positions change little when something is added
-//! further up. One hash table of offsets into the arena tells whether a name was met; it is gone when
-//! the listing is made.
+//! How the names are read and put in order is in [`merge`](super::merge). What else is learned with them, which other
+//! operations profit from, is noted here: that upper has all of them, and which layer has which.
 
 #![forbid(unsafe_code)]
 
 use super::finalized;
+use super::index;
 use super::inode;
 use super::lookup;
+use super::merge::Merge;
 use super::walk::Purpose;
-use crate::marks;
 use crate::state::instance::Instance;
-use crate::state::layer::LayerIndex;
-use crate::state::listing::Arena;
 use crate::state::listing::Ask;
-use crate::state::listing::Fate;
 use crate::state::listing::Listing;
 use crate::state::listing::SizeHint;
-use crate::state::object;
 use crate::state::object::Now;
-use crate::state::object::Object;
-use crate::state::object::Trait;
 use crate::state::stats::Counter;
+use crate::state::traits::Trait;
 use crate::state::Positive;
-use format::ino;
-use format::whiteout;
 use kernel::prelude::*;
 use kernel::sync::Arc;
-use vfs::call::dir_iter;
-use vfs::call::dir_iter::Entry;
-use vfs::call::dir_iter::Type;
 use vfs::object::file::OwnedFile;
-use vfs::object::file::Whence;
-use vfs::sys::alloc::charged;
-use vfs::sys::errno::ELOOP;
-use vfs::sys::errno::ENOTEMPTY;
-use vfs::sys::hash::HashKey;
-use vfs::sys::task;
-use vfs::Held;
 use vfs::Override;
-use vfs::Path;
 
 /// Reads a merged directory, which will take about `room`. `open` is the open directory of one layer, at any position,
 /// which nobody else reads.
@@ -64,8 +44,15 @@ pub(crate) fn read(
     // It is looked at once, as in `engine/finalize.rs`.
     let now = Now::of(object);
     let over = finalized::before_listing(instance, now);
+    let stamp = index::before_listing(instance, now);
     let mut merge = Merge::new(instance, room)?;
+    merge.counts_ends = stamp.is_some();
     merge.read_all(instance, c, now, Some(open))?;
+    if let Some(stamp) = stamp {
+        index::after_listing(instance, now, stamp, || {
+            merge.places(instance, now.in_upper())
+        });
+    }
     let ask = if !instance.xino.same_dev() {
         Ask::Nothing
     } else if now.has(Trait::IMPURE) || now.naming() == 1 {
@@ -77,329 +64,6 @@ pub(crate) fn read(
     let complete = over.filter(|_| merge.missing_in_upper().next().is_none());
     let listing = merge.finish(ask)?.complete_over(complete);
     Ok(Arc::new(listing, GFP_KERNEL_ACCOUNT)?)
-}
-
-/// The names that are shown of a directory, as they were read.
-pub(crate) struct Names {
-    arena: Arena,
-    end_of_upper: u32,
-}
-
-impl Names {
-    /// Returns the names that upper does not have.
-    pub(crate) fn missing_in_upper(&self) -> impl Iterator<Item = &[u8]> {
-        missing_in_upper(&self.arena, self.end_of_upper)
-    }
-
-    /// Returns the next name, from a place on, of what may be a directory, and the place behind it. The first place is
-    /// 0.
-    pub(crate) fn directory_from(&self, mut at: u32) -> Option<(&[u8], u32)> {
-        loop {
-            let (entry, fate, next) = self.arena.get_with_next(at)?;
-            if fate != Fate::Hidden && matches!(entry.kind, Type::DIRECTORY | Type::UNKNOWN) {
-                return Some((entry.name, next));
-            }
-            at = next;
-        }
-    }
-}
-
-/// Returns the names that lower layers show and upper does not have.
-fn missing_in_upper(arena: &Arena, end_of_upper: u32) -> impl Iterator<Item = &[u8]> {
-    arena
-        .iter_from(end_of_upper)
-        .filter(|(_, _, fate)| *fate != Fate::Hidden)
-        .map(|(_, entry, _)| entry.name)
-}
-
-/// Reads the names of a directory, which is `now`.
-///
-/// # Errors
-///
-/// The errors of [`read`].
-pub(crate) fn names(
-    instance: &Instance,
-    c: &Override<'_>,
-    now: Now<Held<'_, Object>>,
-) -> Result<Names> {
-    let mut merge = Merge::new(instance, SizeHint::default())?;
-    merge.read_all(instance, c, now, None)?;
-    Ok(Names {
-        arena: merge.arena,
-        end_of_upper: merge.end_of_upper,
-    })
-}
-
-/// The names of the whiteouts that upper has in a directory in which nothing is shown.
-#[derive(Default)]
-pub(crate) struct Whiteouts(Option<Names>);
-
-impl Whiteouts {
-    /// Returns whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.iter().next().is_none()
-    }
-
-    /// Returns their names.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let records = self.0.iter().flat_map(|names| {
-            let of_upper = |(at, ..): &(u32, Entry<'_>, Fate)| *at < names.end_of_upper;
-            names.arena.iter().take_while(of_upper)
-        });
-        records.map(|(_, entry, _)| entry.name)
-    }
-}
-
-/// Checks that nothing is shown in a directory; returns the whiteouts that upper has in it.
-///
-/// # Errors
-///
-/// `ENOTEMPTY`; the errors of [`read`].
-pub(crate) fn check_empty(
-    instance: &Instance,
-    c: &Override<'_>,
-    object: Held<'_, Object>,
-) -> Result<Whiteouts> {
-    let names = names(instance, c, Now::of(object))?;
-    if names.arena.iter().any(|(_, _, fate)| fate != Fate::Hidden) {
-        return Err(ENOTEMPTY);
-    }
-    Ok(Whiteouts(Some(names)))
-}
-
-/// The number of suspects that room is made for when the first is there.
-const FIRST_SUSPECTS: usize = 16;
-
-struct Merge<'a> {
-    arena: Arena,
-    met: NameTable<'a>,
-    /// The names of the lowest layer.
-    lowest: KVVec<u32>,
-    /// Records that may be whiteouts, of the layer that is being read.
-    suspects: KVVec<u32>,
-    /// The offset in the arena at which the records of upper end.
-    end_of_upper: u32,
-}
-
-impl<'a> Merge<'a> {
-    fn new(instance: &'a Instance, room: SizeHint) -> Result<Self> {
-        Ok(Self {
-            arena: Arena::with_room(room.records)?,
-            met: NameTable::new(&instance.name_key, room.remembered as usize),
-            lowest: KVVec::with_capacity(room.names as usize, charged())?,
-            suspects: KVVec::new(),
-            end_of_upper: 0,
-        })
-    }
-
-    fn read_all(
-        &mut self,
-        instance: &Instance,
-        c: &Override<'_>,
-        now: Now<Held<'_, Object>>,
-        mut open: Option<&mut OwnedFile>,
-    ) -> Result {
-        let depth = now.depth().min(now.naming());
-        for (i, pin) in (0..depth).zip(now.places()) {
-            let in_upper = LayerIndex::of(&pin) == LayerIndex::Upper;
-            let path = object::path(instance, pin)?;
-            let key = path.dentry().inode().key();
-            let fsid = instance.fsid_of(pin.get())?;
-            let layer = LayerDir {
-                path,
-                numbers: instance.is_numbered_by(c, path, fsid).then_some(fsid),
-                marked: now.has(Trait::XATTR_WHITEOUTS)
-                    && !in_upper
-                    && marks::expects_xattr_whiteouts(
-                        &instance.config,
-                        c,
-                        instance.lower_of(pin.get())?,
-                    ),
-                is_lowest: i + 1 == depth,
-                in_upper,
-            };
-            let open = open.as_deref_mut().filter(|dir| dir.inode().key() == key);
-            self.read_layer(instance, c, &layer, open)?;
-            if in_upper {
-                self.end_of_upper = self.arena.end();
-            }
-        }
-        Ok(())
-    }
-
-    fn missing_in_upper(&self) -> impl Iterator<Item = &[u8]> {
-        missing_in_upper(&self.arena, self.end_of_upper)
-    }
-
-    fn read_layer(
-        &mut self,
-        instance: &Instance,
-        c: &Override<'_>,
-        layer: &LayerDir<'_>,
-        open: Option<&mut OwnedFile>,
-    ) -> Result {
-        let path = layer.path;
-        if !layer.in_upper {
-            instance.stats.count(Counter::ListingOfLower);
-        }
-        let mut opened;
-        // It is moved also where it is at its beginning: filesystems note then which names are there. Some of FUSE
-        // can't be moved.
-        let reusable = open.and_then(|dir| dir.seek_dir(0, Whence::SET).is_ok().then_some(dir));
-        let dir = match reusable {
-            Some(dir) => dir,
-            None => {
-                opened = OwnedFile::open_dir(c, path)?;
-                &mut opened
-            }
-        };
-        self.suspects.clear();
-        dir_iter::read_all(c, dir, |entry| {
-            if matches!(entry.name, b"." | b"..") {
-                return Ok(());
-            }
-            let number = layer
-                .numbers
-                .and_then(|fsid| ino::compose(entry.ino, fsid, instance.xino));
-            let entry = Entry {
-                ino: number.unwrap_or(entry.ino),
-                ..entry
-            };
-            self.add(entry, layer)
-        })
-        .map_err(|e| {
-            if e == ELOOP {
-                vfs::warn_limited!(
-                    "'{}' shows the same names for ever; its filesystem is broken\n",
-                    &**path.dentry()
-                );
-                return EIO;
-            }
-            e
-        })?;
-        for &suspect in &self.suspects {
-            let Some(entry) = self.arena.get(suspect) else {
-                continue;
-            };
-            // An entry that can't be looked at is shown, as it is there.
-            task::check_killed()?;
-            let found = match path.dentry().lookup_killable(c, path.mount(), entry.name) {
-                Ok(Some(found)) => found,
-                Err(e) if e == EINTR => return Err(e),
-                _ => continue,
-            };
-            let found = Path::new(path.mount(), &found)?;
-            if marks::is_whiteout(&instance.config, c, found) {
-                self.arena.set_fate(suspect, Fate::Hidden);
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes an entry of the layer that is being read.
-    #[inline]
-    fn add(&mut self, entry: Entry<'_>, layer: &LayerDir<'_>) -> Result {
-        // Nothing need be remembered of the lowest layer, as its names are all different. So those that can't be among
-        // the names that were met need no hash.
-        let remembers = !layer.is_lowest;
-        let (hash, met) = if remembers || self.met.may_have(entry.name) {
-            let hash = self.met.hash(entry.name);
-            (hash, self.met.find(&self.arena, hash, entry.name))
-        } else {
-            (0, None)
-        };
-        if let Some(met) = met {
-            // It is shown as it was met, in the place it has in the lowest layer.
-            if layer.is_lowest && self.arena.fate(met) == Fate::Behind {
-                self.arena.set_fate(met, Fate::Lowest);
-                append(&mut self.lowest, met)?;
-            }
-            if met < self.end_of_upper && entry.kind == Type::DIRECTORY {
-                self.arena.set_merged(met);
-            }
-            return Ok(());
-        }
-        let fate = if layer.is_lowest {
-            Fate::Lowest
-        } else {
-            Fate::Behind
-        };
-        let record = self.arena.push(entry, fate)?;
-        if layer.is_lowest {
-            append(&mut self.lowest, record)?;
-        }
-        if remembers {
-            self.met.insert(entry.name, hash, record)?;
-        }
-        if whiteout::must_look(whiteout_type(entry.kind), layer.marked) {
-            if self.suspects.capacity() == 0 {
-                self.suspects.reserve(FIRST_SUSPECTS, charged())?;
-            }
-            self.suspects.push(record, charged())?;
-        }
-        Ok(())
-    }
-
-    fn finish(self, ask: Ask) -> Result<Listing> {
-        let remembered = self.met.used;
-        let Self { arena, lowest, .. } = self;
-        let behind = |(_, _, fate): &(u32, Entry<'_>, Fate)| *fate == Fate::Behind;
-        let extra = arena.iter().filter(behind).count();
-        let len = lowest.len().saturating_add(extra);
-        let mut order = if lowest.capacity() >= len
-            && lowest.capacity() <= len.saturating_add(len / 8).saturating_add(16)
-        {
-            // It has the room, and not much more.
-            let mut order = lowest;
-            order.retain(|record| arena.fate(*record) == Fate::Lowest);
-            order
-        } else {
-            let mut order = KVVec::with_capacity(len, charged())?;
-            for &record in &lowest {
-                if arena.fate(record) == Fate::Lowest {
-                    order.push(record, charged())?;
-                }
-            }
-            order
-        };
-        if extra > 0 {
-            for (record, _, _) in arena.iter().filter(behind) {
-                order.push(record, charged())?;
-            }
-        }
-        Listing::new(arena, order, ask, remembered)
-    }
-}
-
-/// Adds a record, with the check of the room inline: this is done for each name.
-#[inline]
-fn append(records: &mut KVVec<u32>, record: u32) -> Result {
-    if records.len() == records.capacity() {
-        return Ok(records.push(record, charged())?);
-    }
-    Ok(records.push_within_capacity(record)?)
-}
-
-/// Returns what an entry of this type may turn out to be.
-#[inline]
-pub(crate) fn whiteout_type(kind: Type) -> whiteout::EntryType {
-    match kind {
-        Type::CHAR_DEVICE => whiteout::EntryType::CharDevice,
-        Type::REGULAR => whiteout::EntryType::Regular,
-        Type::UNKNOWN => whiteout::EntryType::Unknown,
-        _ => whiteout::EntryType::Other,
-    }
-}
-
-/// A directory of a layer that is being read.
-struct LayerDir<'a> {
-    path: Path<'a>,
-    /// The number of the filesystem by which its entries are numbered; `None` if they keep the numbers they have.
-    numbers: Option<u32>,
-    /// Empty regular files may be whiteouts.
-    marked: bool,
-    is_lowest: bool,
-    in_upper: bool,
 }
 
 /// Returns the number that `stat(2)` shows of an entry of `dir`, if it can be looked up. This leaves nothing in the
@@ -419,119 +83,4 @@ pub(crate) fn shown_ino(
     let place = dir.inode().held();
     let outcome = lookup::lookup(instance, c, place, root, name, Purpose::Number).ok()?;
     inode::ino_of_found(dir.super_block(), instance, c, outcome.found?)
-}
-
-/// Which names were met: open addressing, at most half full.
-struct NameTable<'a> {
-    /// The hash of a name, and the offset of its record plus one; 0 where there is none.
-    slots: KVVec<(u32, u32)>,
-    used: usize,
-    /// The kinds of the names ([`NameTable::kind`]), a bit each.
-    kinds: [u64; 4],
-    /// Slots of the first table, for half as many names: a power of two.
-    initial: usize,
-    key: &'a HashKey,
-}
-
-impl<'a> NameTable<'a> {
-    /// Makes a table that gets room for so many names when the first is there.
-    fn new(key: &'a HashKey, names: usize) -> Self {
-        Self {
-            slots: KVVec::new(),
-            used: 0,
-            kinds: [0; 4],
-            initial: names.max(1).saturating_mul(2).next_power_of_two(),
-            key,
-        }
-    }
-
-    #[inline]
-    fn is_empty(&self) -> bool {
-        self.used == 0
-    }
-
-    /// Returns something of a name that is told faster than its hash: the word and the bit in `kinds`. Names of
-    /// different kinds are different. Who makes names can choose their kinds, and wins nothing by it: the hash of those
-    /// is asked.
-    #[inline]
-    fn kind(name: &[u8]) -> (usize, u64) {
-        let first = name.first().copied().unwrap_or(0);
-        let last = name.last().copied().unwrap_or(0);
-        let len = name.len() as u8;
-        let kind = (first ^ len.wrapping_mul(8)).wrapping_add(last.wrapping_mul(5));
-        (usize::from(kind >> 6), 1 << (kind & 63))
-    }
-
-    /// Returns whether a name can be among those that were added.
-    #[inline]
-    fn may_have(&self, name: &[u8]) -> bool {
-        let (word, bit) = Self::kind(name);
-        self.kinds.get(word).is_none_or(|known| known & bit != 0)
-    }
-
-    #[inline]
-    fn hash(&self, name: &[u8]) -> u32 {
-        self.key.hash(name)
-    }
-
-    /// Returns the place of a name: where it is, or the empty one where it would be.
-    #[inline]
-    fn probe(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<usize> {
-        let mask = self.slots.len().checked_sub(1)?;
-        let mut at = hash as usize & mask;
-        loop {
-            let (known, record) = *self.slots.get(at)?;
-            if record == 0 || (known == hash && is_it(record - 1)) {
-                return Some(at);
-            }
-            at = at.wrapping_add(1) & mask;
-        }
-    }
-
-    #[inline]
-    fn find(&self, arena: &Arena, hash: u32, name: &[u8]) -> Option<u32> {
-        if self.is_empty() {
-            return None;
-        }
-        let at = self.probe(hash, |record| {
-            arena.get(record).is_some_and(|entry| entry.name == name)
-        })?;
-        self.slots.get(at)?.1.checked_sub(1)
-    }
-
-    /// Adds a name that is not there.
-    #[inline]
-    fn insert(&mut self, name: &[u8], hash: u32, record: u32) -> Result {
-        let (word, bit) = Self::kind(name);
-        if let Some(known) = self.kinds.get_mut(word) {
-            *known |= bit;
-        }
-        if self.used.saturating_mul(2).saturating_add(2) > self.slots.len() {
-            self.grow()?;
-        }
-        self.place((hash, record.saturating_add(1)));
-        self.used = self.used.saturating_add(1);
-        Ok(())
-    }
-
-    fn place(&mut self, new: (u32, u32)) {
-        if let Some(at) = self.probe(new.0, |_| false) {
-            if let Some(slot) = self.slots.get_mut(at) {
-                *slot = new;
-            }
-        }
-    }
-
-    #[cold]
-    fn grow(&mut self) -> Result {
-        let len = self.slots.len().saturating_mul(4).max(self.initial);
-        let new = KVVec::from_elem((0, 0), len, charged())?;
-        let old = core::mem::replace(&mut self.slots, new);
-        for slot in &old {
-            if slot.1 != 0 {
-                self.place(*slot);
-            }
-        }
-        Ok(())
-    }
 }

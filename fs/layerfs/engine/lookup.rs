@@ -10,6 +10,8 @@
 
 use super::finalized;
 use super::finalized::Claims;
+use super::index;
+use super::index::Places;
 use super::origin;
 use super::walk::End;
 use super::walk::Escaped;
@@ -24,9 +26,9 @@ use crate::state::object;
 use crate::state::object::Lowers;
 use crate::state::object::Now;
 use crate::state::object::Object;
-use crate::state::object::Trait;
-use crate::state::object::Traits;
 use crate::state::stats::Counter;
+use crate::state::traits::Trait;
+use crate::state::traits::Traits;
 use crate::state::Real;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::prelude::*;
@@ -74,6 +76,7 @@ pub(crate) fn lookup(
         upper: None,
         lowers: Lowers::default(),
         finalized: Claims::default(),
+        in_vain: 0,
     };
     // Both are read at once, and before upper is looked in: then what another task copies up meanwhile, the directory
     // itself or a name in it, is found in one of the places.
@@ -83,6 +86,9 @@ pub(crate) fn lookup(
     let upper_hides = search.walk.end == Some(End::Hidden);
     let upper_is_metacopy = search.upper.is_some() && search.walk.met == Met::Metacopy;
     search.look_in_lowers(purpose, naming)?;
+    if search.in_vain > 0 {
+        index::asked_in_vain(instance, c, parent, search.in_vain);
+    }
     let found = match search.walk.met {
         // Most lookups end so. There is no redirect then either that might not be followed.
         Met::Nothing => None,
@@ -112,6 +118,8 @@ struct Search<'a> {
     lowers: Lowers,
     /// The places of a directory that say they are finalized.
     finalized: Claims,
+    /// How many of the directory's places in lower layers were asked and had nothing, which an index would have said.
+    in_vain: u32,
 }
 
 impl<'a> Search<'a> {
@@ -149,6 +157,10 @@ impl<'a> Search<'a> {
         let mut from_root = false;
         // `i` is the place of `dirs` that is next, `next` the layer: of the root, each place is that of one layer.
         let (mut i, mut next) = (0, 0usize);
+        let mut known = match self.walk.end {
+            None => index::places(instance, self.parent, self.name),
+            Some(_) => Places::ANY,
+        };
         loop {
             if !from_root && self.walk.begins_at_root() {
                 // From here on the path is looked up from the roots of the layers further down.
@@ -156,6 +168,17 @@ impl<'a> Search<'a> {
                 dirs = self.root;
                 i = next;
             }
+            if from_root || self.walk.redirect().is_some() || self.walk.met == Met::Metacopy {
+                // It is not this name any more that is looked for, or not what a map is about: data.
+                known = Places::ANY;
+            }
+            let Some(place) = known.next(i) else {
+                if self.walk.met == Met::Nothing && self.walk.end.is_none() {
+                    instance.stats.count(Counter::IndexMiss);
+                }
+                return Ok(());
+            };
+            i = place;
             let dir = object::lower_place(dirs, i).filter(|_| self.walk.end.is_none());
             let Some(dir) = dir else {
                 return Ok(());
@@ -175,7 +198,7 @@ impl<'a> Search<'a> {
             };
             next = (index as usize).saturating_add(1);
             let is_last = if !self.follows {
-                i == dirs.lower_depth()
+                i == dirs.lower_depth() || known.ends_at(place)
             } else {
                 // The data of a metacopy file may be in the data-only layers.
                 let may_be_data = self.has_data_layers && self.walk.met != Met::Directory;
@@ -187,8 +210,10 @@ impl<'a> Search<'a> {
                 mount: layer.mount.get(),
                 is_last,
             };
-            if let Some(found) = self.walk.search(&at, dir.dentry())? {
-                self.keep(found, index, purpose)?;
+            match self.walk.search(&at, dir.dentry())? {
+                Some(found) => self.keep(found, index, purpose)?,
+                None if from_root || self.walk.end.is_some() || known != Places::ANY => {}
+                None => self.in_vain = self.in_vain.saturating_add(1),
             }
         }
     }
@@ -295,7 +320,13 @@ pub(crate) fn is_in_lower(
     parent: Held<'_, Object>,
     name: &[u8],
 ) -> bool {
-    for dir in object::lower_places(parent) {
+    let known = index::places(instance, parent, name);
+    let mut i = 0;
+    while let Some(place) = known.next(i) {
+        let Some(dir) = object::lower_place(parent, place) else {
+            break;
+        };
+        i = place.saturating_add(1);
         let layer = LayerIndex::of(&dir);
         let Ok(dir) = object::path(instance, dir) else {
             return true;

@@ -12,7 +12,7 @@ use crate::state::instance::Instance;
 use crate::state::layer::Layer;
 use crate::state::object::Now;
 use crate::state::object::Object;
-use crate::state::object::Trait;
+use crate::state::traits::Trait;
 use crate::state::Inode;
 use crate::state::Real;
 use format::handle::Endian;

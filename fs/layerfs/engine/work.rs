@@ -13,7 +13,7 @@ use crate::state::listing::Arena;
 use crate::state::listing::Fate;
 use crate::state::object::Now;
 use crate::state::object::Object;
-use crate::state::object::Trait;
+use crate::state::traits::Trait;
 use crate::state::Real;
 use core::ops::Deref;
 use core::sync::atomic::Ordering;

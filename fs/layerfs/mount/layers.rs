@@ -28,10 +28,10 @@ use crate::state::layer::Upper;
 use crate::state::layers::Layers;
 use crate::state::object::Lowers;
 use crate::state::object::Object;
-use crate::state::object::Trait;
-use crate::state::object::Traits;
 use crate::state::publication::Publications;
 use crate::state::stats::Stats;
+use crate::state::traits::Trait;
+use crate::state::traits::Traits;
 use crate::state::LayerFs;
 use crate::state::SuperBlock;
 use core::sync::atomic::AtomicBool;
@@ -39,12 +39,14 @@ use core::sync::atomic::AtomicU64;
 use format::ino::XinoBits;
 use format::opaque::DirMark;
 use format::options;
+use format::options::NameIndex;
 use kernel::cred::Credential;
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::aref::ARef;
 use vfs::call::stat::StatFs;
 use vfs::cell::locked::Locked;
+use vfs::cell::set_once::LateBox;
 use vfs::object::mount::PrivateMount;
 use vfs::object::mount::PrivateUse;
 use vfs::object::super_block::FileHandles;
@@ -154,7 +156,11 @@ pub(super) fn build(
     filesystems.push(first_filesystem(c, first)?, GFP_KERNEL)?;
     let merged = plan.lowers.iter().filter(|lower| !lower.data).count();
     let lowers = core::mem::take(&mut plan.lowers);
-    let layers = Layers::new(mount_lowers(fc, c, lowers, &mut filesystems)?, merged);
+    let wanted = plan.features.nameindex;
+    let layers = Layers::new(
+        mount_lowers(fc, c, lowers, &mut filesystems, wanted)?,
+        merged,
+    );
     if upper.is_some() {
         find_ambiguous(fc, &mut plan.features, &mut filesystems);
     }
@@ -176,6 +182,8 @@ pub(super) fn build(
         roots: sorted_roots(fc, upper.as_ref(), &layers)?,
         publications: Publications::new(facts.stack_depth),
         stats: Stats::new(layers.len()),
+        indexes: LateBox::default(),
+        stack_depth: facts.stack_depth,
         parts: Locked::new_inner(KVec::new(), facts.stack_depth)?,
         has_plain_numbers: xino == XinoBits::SameFs
             && filesystems.iter().all(|fs| fs.is_of_one_part),
@@ -200,6 +208,7 @@ fn mount_lowers(
     c: &Override<'_>,
     lowers: KVec<Lower>,
     filesystems: &mut KVec<Filesystem>,
+    wanted: NameIndex,
 ) -> Result<KVec<Layer>> {
     let mut layers: KVec<Layer> = KVec::with_capacity(lowers.len(), GFP_KERNEL)?;
     for lower in lowers {
@@ -223,7 +232,13 @@ fn mount_lowers(
                 e
             ));
         })?;
-        layers.push(Layer::new(mount, root, lower.name, fsid), GFP_KERNEL)?;
+        let keeps_names = match wanted {
+            NameIndex::Off => false,
+            NameIndex::On => true,
+            NameIndex::Auto => mount.get().super_block().is_local(),
+        };
+        let layer = Layer::new(mount, root, lower.name, fsid, keeps_names);
+        layers.push(layer, GFP_KERNEL)?;
     }
     Ok(layers)
 }

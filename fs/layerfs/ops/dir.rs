@@ -11,7 +11,7 @@
 use super::control;
 use super::lookup;
 use crate::engine;
-use crate::engine::listing::whiteout_type;
+use crate::engine::merge::whiteout_type;
 use crate::marks;
 use crate::ops::file::OpenFile;
 use crate::state::instance::Instance;
@@ -19,7 +19,7 @@ use crate::state::listing::Listing;
 use crate::state::listing::SharedListing;
 use crate::state::object::Now;
 use crate::state::object::Object;
-use crate::state::object::Trait;
+use crate::state::traits::Trait;
 use crate::state::File;
 use crate::state::Inode;
 use crate::state::LayerFs;

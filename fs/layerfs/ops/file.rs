@@ -12,7 +12,7 @@ use crate::engine::copy_up::copy_up;
 use crate::engine::copy_up::Need;
 use crate::state::instance::Instance;
 use crate::state::object::Now;
-use crate::state::object::Trait;
+use crate::state::traits::Trait;
 use crate::state::File;
 use crate::state::Inode;
 use crate::state::LayerFs;

@@ -6,11 +6,11 @@
 #![forbid(unsafe_code)]
 
 use crate::engine;
+use crate::engine::index::Places;
 use crate::engine::stale::Disagreement;
 use crate::engine::stale::Stale;
 use crate::engine::walk::Purpose;
 use crate::state::instance::Instance;
-use crate::state::layer::LayerIndex;
 use crate::state::name;
 use crate::state::object::Now;
 use crate::state::Inode;
@@ -111,12 +111,20 @@ fn find(
     })
 }
 
+/// Returns whether an index says that no lower layer has the name.
+fn is_nowhere(dentry: &Unhashed<'_, LayerFs>) -> bool {
+    let parent = dentry.parent();
+    let instance = parent.super_block().data();
+    let dir = parent.inode().held();
+    engine::index::places(instance, dir, dentry.name()) == Places::NOWHERE
+}
+
 /// Records that a name was found in no layer.
 #[cold]
 pub(super) fn trace_negative(dentry: &Unhashed<'_, LayerFs>) {
     let parent = dentry.parent();
     let dev = parent.super_block().dev().as_raw();
-    let layers = if name::hides_lower(dentry.dentry()) {
+    let layers = if name::hides_lower(dentry.dentry()) || is_nowhere(dentry) {
         0
     } else {
         let now = Now::of(parent.inode().data());
@@ -139,13 +147,12 @@ pub(super) fn is_revalidated(dentry: &Unhashed<'_, LayerFs>, found: Option<&Inod
             now.places().zip(0..now.needed()).any(|(pin, _)| weak(pin))
         }
         None => {
-            let hidden = name::hides_lower(dentry.dentry());
             let now = Now::of(dentry.parent().inode().held());
-            let asked =
-                |pin: &Held<'_, PinnedDentry>| !hidden || LayerIndex::of(pin) == LayerIndex::Upper;
-            now.places()
-                .zip(0..now.naming())
-                .any(|(pin, _)| asked(&pin) && weak(pin))
+            // What a mark or an index says, no lower layer is asked, now or later.
+            if name::hides_lower(dentry.dentry()) || is_nowhere(dentry) {
+                return now.upper().is_some_and(weak);
+            }
+            now.places().zip(0..now.naming()).any(|(pin, _)| weak(pin))
         }
     }
 }

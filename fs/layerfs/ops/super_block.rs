@@ -9,6 +9,7 @@ use crate::state::config;
 use crate::state::config::Lowerdirs;
 use crate::state::layer::LayerIndex;
 use crate::state::object::Now;
+use crate::state::place_index::Indexes;
 use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::SuperBlock;
@@ -67,6 +68,9 @@ impl SuperOps<LayerFs> for Super {
         let stats = &instance.stats;
         counters.version(fmt!("1.0"));
         stats.each(|name, value| counters.value(fmt!("{name}"), value));
+        let (maps, bytes) = instance.indexes.get().map_or((0, 0), Indexes::size);
+        counters.value(fmt!("indexes"), maps as u64);
+        counters.value(fmt!("index_bytes"), bytes as u64);
         if instance.upper.is_some() {
             let (all, missed) = stats.lookups(LayerIndex::Upper);
             counters.value(fmt!("lookups_upper"), all);

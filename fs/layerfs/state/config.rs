@@ -81,6 +81,11 @@ pub(crate) fn defaults(as_overlay: bool) -> Defaults {
     }
 }
 
+/// Returns the most memory that the name indexes of all mounts take, in bytes.
+pub(crate) fn nameindex_max() -> usize {
+    ::defaults::nameindex_max()
+}
+
 /// Returns the longest absolute redirect that is written, in bytes.
 pub(crate) fn redirect_max(as_overlay: bool) -> usize {
     ::defaults::Defaults::now(as_overlay).redirect_max()

@@ -11,6 +11,7 @@ use super::layer::LayerIndex;
 use super::layer::OtherPart;
 use super::layer::Upper;
 use super::layers::Layers;
+use super::place_index::Indexes;
 use super::publication::Publications;
 use super::stats::Stats;
 use super::Real;
@@ -26,6 +27,7 @@ use vfs::call::stat::Part;
 use vfs::call::stat::Query;
 use vfs::call::stat::StatBuf;
 use vfs::cell::locked::Locked;
+use vfs::cell::set_once::LateBox;
 use vfs::object::inode_cache::InodeKey;
 use vfs::object::mount::PrivateMount;
 use vfs::object::super_block::InWalk;
@@ -76,6 +78,10 @@ pub(crate) struct Instance {
     pub(crate) last_made_up: AtomicU64,
     /// What the layers were asked.
     pub(crate) stats: Stats,
+    /// The names of merged directories that are kept in memory, once there are some.
+    pub(crate) indexes: LateBox<Indexes>,
+    /// How many filesystems are on each other here.
+    pub(crate) stack_depth: u32,
     /// It was said that a directory is finalized over other lower directories than it has.
     pub(crate) said_not_finalized: AtomicBool,
 }
@@ -107,6 +113,15 @@ impl Instance {
         let lower = self.layers.iter().map(|layer| Some(layer.mount.get()));
         let mounts = Iterator::chain(core::iter::once(upper), lower);
         InWalk::new(self.mounter.clone(), mounts)
+    }
+
+    /// Returns where the names of merged directories are kept.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn indexes(&self) -> Result<&Indexes> {
+        self.indexes.get_or_make(|| Indexes::new(self.stack_depth))
     }
 
     /// Returns the layer that is written to.

@@ -244,6 +244,8 @@ pub(crate) struct Layer {
     pub(crate) fsid: u32,
     /// What is known of whiteouts in the form of extended attributes in it: [`UNASKED`], [`NONE_KNOWN`], [`EXPECTED`].
     xattr_whiteouts: AtomicU8,
+    /// Its names may be kept in memory: they don't change.
+    pub(crate) keeps_names: bool,
 }
 
 /// Nothing is known: the mark of its root was not read.
@@ -255,8 +257,15 @@ const EXPECTED: u8 = 2;
 
 impl Layer {
     /// Makes a layer of whose whiteouts nothing is known yet.
-    pub(crate) fn new(mount: PrivateMount, root: InodeKey, name: CString, fsid: u32) -> Self {
+    pub(crate) fn new(
+        mount: PrivateMount,
+        root: InodeKey,
+        name: CString,
+        fsid: u32,
+        keeps_names: bool,
+    ) -> Self {
         Self {
+            keeps_names,
             mount,
             root,
             name,

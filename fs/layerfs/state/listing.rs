@@ -216,8 +216,14 @@ const KIND: usize = 8;
 /// A bit beside the type: a directory of upper that a lower layer has too.
 const MERGED: u8 = 1 << 5;
 
-/// Records of names, one after the other.
-pub(crate) struct Arena(ByteVec);
+/// A bit beside the type: the name was met in a layer further down as well, as that of something that is no directory.
+const AGAIN: u8 = 1 << 4;
+
+/// Records of names, one after the other, and how many bytes they may take.
+pub(crate) struct Arena(ByteVec, usize);
+
+/// The most that records take: the allocator warns about what is larger than it will ever give.
+const LIMIT: usize = 1 << 30;
 
 impl Arena {
     /// Makes an empty arena, with room for so many bytes of records.
@@ -226,7 +232,12 @@ impl Arena {
     ///
     /// `ENOMEM`.
     pub(crate) fn with_room(bytes: u32) -> Result<Self> {
-        Ok(Self(ByteVec::with_capacity(bytes as usize)?))
+        Ok(Self(ByteVec::with_capacity(bytes as usize)?, LIMIT))
+    }
+
+    /// Sets how many bytes records may take, no more than 1 GiB.
+    pub(crate) fn limit_to(&mut self, bytes: usize) {
+        self.1 = bytes.min(LIMIT);
     }
 
     /// Returns the offset behind the last record.
@@ -243,7 +254,7 @@ impl Arena {
         let len = u16::from_ne_bytes([*len0, *len1]);
         let entry = Entry {
             ino: u64::from_ne_bytes(*ino),
-            kind: Type::from_byte(*kind & !((3 << Fate::SHIFT) | MERGED)),
+            kind: Type::from_byte(*kind & !((3 << Fate::SHIFT) | MERGED | AGAIN)),
             name: names.get(..usize::from(len))?,
         };
         let next = at.saturating_add(HEADER as u32).saturating_add(len.into());
@@ -260,6 +271,20 @@ impl Arena {
         if let Some(kind) = self.0.get_mut(at as usize + KIND) {
             *kind |= MERGED;
         }
+    }
+
+    /// Notes of the record at an offset that its name was met again, as that of something that is no directory.
+    #[inline]
+    pub(crate) fn set_met_again(&mut self, at: u32) {
+        if let Some(kind) = self.0.get_mut(at as usize + KIND) {
+            *kind |= AGAIN;
+        }
+    }
+
+    /// Returns whether [`Arena::set_met_again`] was called for the record at an offset.
+    pub(crate) fn was_met_again(&self, at: u32) -> bool {
+        let kind = self.0.get(at as usize + KIND);
+        kind.is_some_and(|kind| kind & AGAIN != 0)
     }
 
     /// Returns whether [`Arena::set_merged`] was called for the record at an offset.
@@ -286,14 +311,11 @@ impl Arena {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `EOVERFLOW`: more than 1 GiB of names.
+    /// `ENOMEM`; `EOVERFLOW`: more than 1 GiB of names, or than was set.
     pub(crate) fn push(&mut self, entry: Entry<'_>, fate: Fate) -> Result<u32> {
-        // The allocator warns about what is larger than it will ever give.
-        const LIMIT: usize = 1 << 30;
-
         let at = self.0.len();
         let room = HEADER.saturating_add(entry.name.len());
-        if at.saturating_add(room) > LIMIT {
+        if at.saturating_add(room) > self.1 {
             return Err(EOVERFLOW);
         }
         let len = u16::try_from(entry.name.len()).map_err(|_| EOVERFLOW)?;

@@ -11,8 +11,10 @@ pub(crate) mod layers;
 pub(crate) mod listing;
 pub(crate) mod name;
 pub(crate) mod object;
+pub(crate) mod place_index;
 pub(crate) mod publication;
 pub(crate) mod stats;
+pub(crate) mod traits;
 
 /// The filesystem, as a type. What it can do is said in [`crate::mount`], above all floors.
 pub(crate) enum LayerFs {}

@@ -15,6 +15,10 @@
 
 use super::instance::Instance;
 use super::listing::SharedListing;
+use super::place_index::Indexes;
+use super::place_index::PlaceIndex;
+use super::traits::Trait;
+use super::traits::Traits;
 use core::ops::Deref;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::prelude::*;
@@ -46,12 +50,15 @@ pub(crate) type Pins = (SetOnce<PinnedDentry>, Option<PinnedDentry>, LateBox<Mor
 
 /// What only few objects have, and so is beside them: the lower layers below the top one, in order, which are those
 /// that a directory is merged of, or the one that has the data of a metacopy file; the data of a metacopy file that
-/// nobody has looked for when the file was looked up; the merged names of a directory, while somebody has it open.
-pub(crate) type More = (
-    BelowPins,
-    Option<KBox<LazyData>>,
-    Other<LateBox<SharedListing>>,
-);
+/// nobody has looked for when the file was looked up; what is known of the names of a directory.
+pub(crate) type More = (BelowPins, Option<KBox<LazyData>>, Other<LateBox<Names>>);
+
+/// What is known of the names of a directory: all of them, merged, while somebody has it open; and what is kept of those
+/// of its lower directories.
+pub(crate) struct Names {
+    listing: SharedListing,
+    index: LateBox<PlaceIndex>,
+}
 
 /// The first place below the top one, and the others. Most objects have but one.
 type BelowPins = (Option<PinnedDentry>, KVec<PinnedDentry>);
@@ -160,54 +167,6 @@ fn nth((first, rest): &BelowPins, i: usize) -> Option<&PinnedDentry> {
     match i.checked_sub(1) {
         None => first.as_ref(),
         Some(i) => rest.get(i),
-    }
-}
-
-/// What is known of an object beside its places: a bit each.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Trait(usize);
-
-impl Trait {
-    /// A regular file whose topmost lower layer has only its metadata.
-    pub(crate) const LOWER_METACOPY: Self = Self(1);
-    /// A regular file in upper whose data is there too.
-    pub(crate) const UPPER_DATA: Self = Self(1 << 1);
-    /// A directory that may have whiteouts in it: its names can't be passed on as they are.
-    pub(crate) const MAY_HAVE_WHITEOUTS: Self = Self(1 << 2);
-    /// A directory marked to have whiteouts in the form of extended attributes, in some layer.
-    pub(crate) const XATTR_WHITEOUTS: Self = Self(1 << 3);
-    /// A directory in upper that may hold objects with an origin: their numbers are others.
-    pub(crate) const IMPURE: Self = Self(1 << 4);
-    /// The inode number is that of the lower object, also after copy-up.
-    pub(crate) const LOWER_INO: Self = Self(1 << 5);
-    /// The data was found to have the digest that the metacopy file says.
-    pub(crate) const VERIFIED: Self = Self(1 << 6);
-    /// It is in upper: the place there is known.
-    const IN_UPPER: Self = Self(1 << 7);
-    /// A directory in one layer that was read to its end, and has no whiteout in it.
-    pub(crate) const NO_WHITEOUTS: Self = Self(1 << 9);
-    /// A layer has said that a place of it is not what it was.
-    const OUTDATED: Self = Self(1 << 8);
-    /// A directory in upper that has every name there: the lower layers need not be asked which there are.
-    pub(crate) const FINALIZED: Self = Self(1 << 10);
-    /// The same of the topmost of the lower layers it is in, and those below that one.
-    pub(crate) const LOWER_FINALIZED: Self = Self(1 << 11);
-}
-
-/// A set of traits.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Traits(usize);
-
-impl Traits {
-    /// Adds `one` if `wanted`.
-    pub(crate) fn with(self, one: Trait, wanted: bool) -> Self {
-        Self(if wanted { self.0 | one.0 } else { self.0 })
-    }
-
-    /// Returns whether `one` is among them.
-    #[inline]
-    pub(crate) fn has(self, one: Trait) -> bool {
-        self.0 & one.0 != 0
     }
 }
 
@@ -398,7 +357,7 @@ impl Object {
 
     /// Returns the merged names of a directory, if anybody asked for them yet.
     pub(crate) fn listing(&self) -> Option<&SharedListing> {
-        self.more()?.2 .0.get()
+        Some(&self.more()?.2 .0.get()?.listing)
     }
 
     /// Returns the merged names of a directory, a new listing if there is none. If two tasks make one at the same time,
@@ -408,8 +367,50 @@ impl Object {
     ///
     /// `ENOMEM`.
     pub(crate) fn make_listing(&self, depth: u32) -> Result<&SharedListing> {
+        Ok(&self.names(depth)?.listing)
+    }
+
+    fn names(&self, depth: u32) -> Result<&Names> {
         let more = self.pins.2.get_or_make(|| Ok(More::default()))?;
-        more.2 .0.get_or_make(|| SharedListing::new(depth))
+        more.2 .0.get_or_make(|| {
+            Ok(Names {
+                listing: SharedListing::new(depth)?,
+                index: LateBox::default(),
+            })
+        })
+    }
+
+    /// Returns what is kept of the names of the lower directories, if anything is.
+    #[inline]
+    pub(crate) fn place_index(&self) -> Option<&PlaceIndex> {
+        self.more()?.2 .0.get()?.index.get()
+    }
+
+    /// Returns what is kept of the names of the lower directories: without a map, if nothing was (see
+    /// [`PlaceIndex::new`]). If two tasks make it
+    /// at the same time, which no lock keeps them from, one of both is dropped.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn make_place_index(
+        &self,
+        all: &Indexes,
+        depth: u32,
+        enough: u32,
+        asked_in_vain: u32,
+    ) -> Result<&PlaceIndex> {
+        self.names(depth)?
+            .index
+            .get_or_make(|| PlaceIndex::new(all, enough, asked_in_vain))
+    }
+
+    /// The most that [`Object::count_in_vain`] counts to.
+    pub(crate) const MOST_IN_VAIN: u32 = u8::MAX as u32;
+
+    /// Counts lower places of the directory that were asked for a name in vain; returns how many were so far.
+    pub(crate) fn count_in_vain(&self, places: u32) -> u32 {
+        u32::from(self.word.count(Trait::COUNT_SHIFT, places))
     }
 }
 

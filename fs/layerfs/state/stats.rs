@@ -32,10 +32,16 @@ pub(crate) enum Counter {
     ListingOfLower,
     /// A directory was finalized.
     Finalized,
+    /// A name that is in no lower layer, as an index said: none was asked.
+    IndexMiss,
+    /// An index was made.
+    IndexMade,
+    /// An index was dropped because a lower directory had changed.
+    IndexOutdated,
 }
 
 impl Counter {
-    const ALL: [(Counter, &'static str); 10] = [
+    const ALL: [(Counter, &'static str); 13] = [
         (Self::FinalizedMiss, "finalized_misses"),
         (Self::DataLookup, "data_lookups"),
         (Self::CopiedDirectory, "copied_directories"),
@@ -46,6 +52,9 @@ impl Counter {
         (Self::Listing, "listings"),
         (Self::ListingOfLower, "listings_of_lower"),
         (Self::Finalized, "finalized"),
+        (Self::IndexMiss, "index_misses"),
+        (Self::IndexMade, "indexes_made"),
+        (Self::IndexOutdated, "indexes_outdated"),
     ];
 }
 

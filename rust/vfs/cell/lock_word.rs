@@ -75,6 +75,27 @@ impl LockWord {
             .fetch_update(Ordering::Release, Ordering::Relaxed, change);
     }
 
+    /// Adds to the number that the eight bits from `shift` on are, as far as to 255; returns what it is then. There is no
+    /// such number where these bits are not all within the word, or the lock is among them: that is 0.
+    pub fn count(&self, shift: u32, more: u32) -> u8 {
+        if shift > Self::LOCK.saturating_sub(8) {
+            return 0;
+        }
+        let number = |bits: usize| (bits >> shift) as u8;
+        let more = u8::try_from(more).unwrap_or(u8::MAX);
+        let add = |bits: usize| {
+            let sum = usize::from(number(bits).saturating_add(more));
+            (more > 0).then_some(bits & !(0xff << shift) | sum << shift)
+        };
+        match self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
+        {
+            Ok(before) => number(before).saturating_add(more),
+            Err(now) => number(now),
+        }
+    }
+
     /// Locks it (wraps `wait_on_bit_lock()`), for a filesystem of this stacking depth (see
     /// [`Locked::new`](crate::cell::locked::Locked::new)). A task may hold one of each depth.
     ///

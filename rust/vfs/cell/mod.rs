@@ -6,4 +6,6 @@ pub mod byte_vec;
 pub mod counters;
 pub mod lock_word;
 pub mod locked;
+pub mod name_map;
+pub mod name_map_cell;
 pub mod set_once;

@@ -312,6 +312,22 @@ impl RcuInode<Foreign> {
         }
     }
 
+    /// Returns the time at which it last changed, be it its data, the names in it or an attribute, as its filesystem has
+    /// it in memory (wraps `inode_get_ctime()`): seconds, and nanoseconds beside them. No caller of system calls can set
+    /// it.
+    #[inline]
+    pub fn changed(&self) -> (i64, u32) {
+        // SAFETY: Words that may be read at any time. While they are written, one may be older than the other.
+        unsafe {
+            let inode = self.as_ptr();
+            let nanoseconds = (&raw const (*inode).i_ctime_nsec).read_volatile();
+            (
+                (&raw const (*inode).i_ctime_sec).read_volatile(),
+                nanoseconds & !bindings::I_CTIME_QUERIED,
+            )
+        }
+    }
+
     /// Whether its filesystem keeps it encrypted (`IS_ENCRYPTED()`).
     pub fn is_encrypted(&self) -> bool {
         // SAFETY: A word that may be read at any time.

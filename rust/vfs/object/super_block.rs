@@ -165,6 +165,23 @@ impl SuperBlock<Foreign> {
         unsafe { CStr::from_char_ptr((*(*self.as_ptr()).s_type).name) }
     }
 
+    /// Whether its names are on this machine alone: on a block device or in memory (`FS_REQUIRES_DEV`, `tmpfs`, `ramfs`),
+    /// and its dentries need not be asked again. Others may change behind whoever uses them through this kernel.
+    pub fn is_local(&self) -> bool {
+        // SAFETY: Type and magic number are constant once it is mounted; its root stays while it is borrowed.
+        unsafe {
+            let sb = self.as_ptr();
+            let on_device = (*(*sb).s_type).fs_flags & bindings::FS_REQUIRES_DEV as i32 != 0;
+            let in_memory = [bindings::TMPFS_MAGIC, bindings::RAMFS_MAGIC]
+                .iter()
+                .any(|magic| (*sb).s_magic == *magic as usize);
+            let root = (*sb).s_root;
+            let asks = !root.is_null()
+                && (*root).d_flags & bindings::dentry_flags_DCACHE_OP_REVALIDATE != 0;
+            (on_device || in_memory) && !asks
+        }
+    }
+
     /// Whether file handles of it can be decoded (does what overlay filesystems do: looks at the
     /// export operations).
     pub fn file_handles(&self) -> FileHandles {

@@ -24,3 +24,11 @@ use kernel::alloc::Flags;
 pub fn charged() -> Flags {
     GFP_KERNEL_ACCOUNT | __GFP_NOWARN
 }
+
+/// How to allocate what has a bound of its own for all users together, and can be given back: it is charged to nobody,
+/// since whoever needs the memory of a cgroup back would not ask for it, and when there is none, nothing is said in the
+/// kernel's log. It may sleep.
+#[inline]
+pub fn bounded() -> Flags {
+    GFP_KERNEL | __GFP_NOWARN
+}

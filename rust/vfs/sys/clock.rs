@@ -27,3 +27,16 @@ pub fn milliseconds() -> u64 {
     let nanoseconds = unsafe { bindings::ktime_get() };
     nanoseconds.max(0) as u64 / 1_000_000
 }
+
+/// Returns the time since the machine was started in whole seconds (wraps `ktime_get_seconds()`): no clock is read for
+/// it.
+///
+/// # Context
+///
+/// Any.
+#[inline]
+pub fn seconds() -> u64 {
+    // SAFETY: As in `milliseconds()`.
+    let seconds = unsafe { bindings::ktime_get_seconds() };
+    seconds.max(0) as u64
+}

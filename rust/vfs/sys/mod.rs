@@ -15,4 +15,5 @@ pub mod mode;
 pub mod pause;
 pub mod random;
 pub mod seq;
+pub mod shrinker;
 pub mod task;
