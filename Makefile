@@ -60,12 +60,18 @@ mutants:
 	@$(MAKE) -s --no-print-directory helpers
 	@set -f; scripts/mutants $(MUTANTS)
 
-## bench: layerfs beside overlayfs and the bare filesystem, as a table of costs; BENCH="stat* create" chooses rows; NFS=1: a program's start over NFS
+## bench: layerfs beside overlayfs and the bare filesystem, as a table of costs; BENCH="stat* create" chooses rows; NFS=1: a program's start over NFS; IMAGE=1: an image of metadata
 bench:
 	@scripts/setup vm
 	@scripts/module
-	@$(MAKE) -s --no-print-directory build/bench-bin/layerbench $(if $(NFS),build/fstests-bin/fsop)
-	@set -f; NFS=$(NFS) scripts/bench $(BENCH)
+	@$(MAKE) -s --no-print-directory build/bench-bin/layerbench $(if $(NFS),build/fstests-bin/fsop) $(if $(IMAGE),build/bench-bin/imagemaker)
+	@set -f; NFS=$(NFS) IMAGE=$(IMAGE) scripts/bench $(BENCH)
+
+build/bench-bin/imagemaker: bench/image/make.c
+	@mkdir -p $(@D)
+	@echo "[layerfs] the maker of the benchmark's image" >&2
+	@scripts/in-root gcc -static -O2 -Wall -Wextra -Werror -o $@.new $<
+	@mv $@.new $@
 
 build/bench-bin/layerbench: $(wildcard bench/*.c) bench/bench.h
 	@mkdir -p $(@D)
