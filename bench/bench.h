@@ -45,6 +45,7 @@ struct row {
 	int lowers;	  /* lower layers; 0 means 2 */
 	int rounds;	  /* rounds that count, at most; 0 means as many as are asked for */
 	enum place place;
+	bool data_only;	  /* the last lower layer is a data-only one */
 	bool remount;	  /* a new mount before each round: nothing of the stack is cached */
 	const char *unit; /* NULL: time */
 	const char *last; /* an existing directory to be the last lower layer, and all of BARE */

@@ -5,7 +5,10 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 /* A directory that is in all layers, its files in the last lower. */
@@ -84,6 +87,27 @@ static void ready_known(struct stack *s)
 		die("d has %d names", names);
 }
 
+/* Files that have their metadata in the first lower layer, and their data in the second, as an image of composefs. */
+static void prepare_metacopies(struct stack *s)
+{
+	make_dir(in_layer(s, 1, "d"));
+	make_dir(in_layer(s, 2, "ab"));
+	for (int i = 0; i < s->row->n; i++) {
+		char object[80];
+
+		snprintf(object, sizeof(object), "/ab/%062d", i);
+		if (s->system == BARE) {
+			make_file(in_layer(s, 1, name("d/f%d", i)), 5000);
+			continue;
+		}
+		make_file(in_layer(s, 2, object + 1), 5000);
+		make_file(in_layer(s, 1, name("d/f%d", i)), 0);
+		CHECK(truncate(in_layer(s, 1, name("d/f%d", i)), 5000));
+		CHECK(setxattr(in_layer(s, 1, name("d/f%d", i)), "trusted.overlay.metacopy", "", 0, 0));
+		CHECK(setxattr(in_layer(s, 1, name("d/f%d", i)), "trusted.overlay.redirect", object, strlen(object), 0));
+	}
+}
+
 #define COLD .remount = true, .prepare = prepare, .ready = ready
 const struct row rows_lookup[] = {
 	{ .name = "stat-cold", .what = "first stat of a lower file after the mount",
@@ -94,6 +118,8 @@ const struct row rows_lookup[] = {
 	{ .name = "lookup-64", .what = "the same through 64", .n = 100, .lowers = 64, COLD, .round = find },
 	{ .name = "lookup-500", .what = "the same through 500",
 	  .n = 30, .lowers = 500, .rounds = 3, COLD, .round = find },
+	{ .name = "metacopy", .what = "first stat of a metacopy whose data is in a data-only layer", .n = 300,
+	  .data_only = true, .remount = true, .prepare = prepare_metacopies, .ready = ready, .round = find },
 	{ .name = "miss", .what = "first stat of a name that is not there", .n = 500, COLD, .round = miss },
 	{ .name = "miss-ext4", .what = "the same, on layers on ext4", .place = EXT4, .n = 500, COLD, .round = miss },
 	{ .name = "miss-again", .what = "stat of it again", .n = 500, COLD, .round = miss_again },

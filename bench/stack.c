@@ -188,7 +188,7 @@ void stack_mount(struct stack *s)
 		for (int i = 1; i <= s->lowers; i++) {
 			const char *layer = i == s->lowers && s->row->last ? s->row->last : name("%d", i);
 
-			length += snprintf(options + length, sizeof(options) - length, "%s%s", i > 1 ? ":" : "", layer);
+			length += snprintf(options + length, sizeof(options) - length, "%s%s", i == 1 ? "" : i == s->lowers && s->row->data_only ? "::" : ":", layer);
 			if (length >= (int)sizeof(options)) {
 				errno = E2BIG;
 				die("%d lower layers in mount(2)'s page", s->lowers);

@@ -19,7 +19,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::Writer;
+use crate::bytes::{position, Writer};
 
 /// The longest value that can be stored in an xattr at all (`XATTR_SIZE_MAX`).
 pub const MAX_LEN: usize = 65536;
@@ -104,7 +104,7 @@ impl Progress {
     pub fn next<'a>(&mut self, path: &'a [u8]) -> Option<Step<'a>> {
         let at = path.len().checked_sub(self.left?)?;
         let (prefix, tail) = path.split_at_checked(at)?;
-        let end = tail.iter().position(|b| *b == b'/').unwrap_or(tail.len());
+        let end = position(tail, b'/').unwrap_or(tail.len());
         let (name, rest) = tail.split_at_checked(end)?;
         self.left = rest.len().checked_sub(1);
         Some(Step { prefix, name, rest })
@@ -120,7 +120,7 @@ impl<'a> Redirect<'a> {
         if value.len() > MAX_LEN {
             return Err(BadRedirect::TooLong);
         }
-        if value.contains(&0) {
+        if position(value, 0).is_some() {
             return Err(BadRedirect::NulByte);
         }
         let names = match value.strip_prefix(b"/") {
@@ -128,17 +128,25 @@ impl<'a> Redirect<'a> {
                 return Err(BadRedirect::TrailingSlash);
             }
             Some(path) => path,
-            None if value.contains(&b'/') => return Err(BadRedirect::RelativePath),
+            None if position(value, b'/').is_some() => return Err(BadRedirect::RelativePath),
             None => value,
         };
-        for name in names.split(|b| *b == b'/') {
-            match name {
+        let mut rest = Some(names);
+        while let Some(names) = rest {
+            let end = position(names, b'/').unwrap_or(names.len());
+            match names.get(..end).unwrap_or_default() {
                 b"" => return Err(BadRedirect::EmptyComponent),
                 b"." | b".." => return Err(BadRedirect::DotComponent),
                 _ => {}
             }
+            rest = names.get(end.saturating_add(1)..);
         }
         Ok(Redirect { path: value })
+    }
+
+    /// A value that [`Redirect::parse`] has accepted before: it is not looked at again.
+    pub const fn known(value: &'a [u8]) -> Redirect<'a> {
+        Redirect { path: value }
     }
 
     /// The value as it is stored.

@@ -26,7 +26,7 @@
 //! | **`state`**                        | what a mounted stack is |
 //! | `config`, `layer`, `layers`        | settings; a layer and its filesystem; the lower layers in order |
 //! | `instance`                         | the stack itself |
-//! | `object`, `traits`                 | what is known of an object; the bits of its word |
+//! | `object`, `traits`, `lowers`       | what is known of an object; the bits of its word; its lower places |
 //! | `name`, `listing`, `place_index`   | what is known of a name, of the names of a directory, and of its lower ones |
 //! | `publication`, `stats`             | which names are getting a copy in upper; what is counted |
 

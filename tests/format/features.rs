@@ -47,6 +47,7 @@ fn a_mount_without_options_has_the_defaults() {
             lazydata: false,
             finalize: Finalize::On,
             nameindex: NameIndex::Auto,
+            image: false,
             given: Given::default(),
         }
     );

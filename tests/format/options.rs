@@ -221,6 +221,7 @@ fn every_option_is_known_by_its_name() {
         "lazydata",
         "finalize",
         "nameindex",
+        "image",
     ];
     assert_eq!(names, known);
     for key in Key::ALL {

@@ -228,6 +228,7 @@ fn settings() -> u64 {
                             lazydata: false,
                             finalize: Finalize::On,
                             nameindex: NameIndex::Auto,
+                            image: false,
                             given: Given {
                                 redirect_dir: bit(4),
                                 index: bit(5),

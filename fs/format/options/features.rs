@@ -111,6 +111,8 @@ pub struct Features {
     pub finalize: Finalize,
     /// The names of merged directories are kept in memory (`nameindex`).
     pub nameindex: NameIndex,
+    /// Every regular file of the one lower layer that is not data-only is a metacopy with an absolute redirect.
+    pub image: bool,
     /// The settings that the user mentioned.
     pub given: Given,
 }
@@ -294,6 +296,7 @@ impl Features {
             lazydata: false,
             finalize: Finalize::On,
             nameindex: NameIndex::Auto,
+            image: false,
             given: Given::default(),
         }
     }
@@ -341,6 +344,7 @@ impl Features {
             Key::Lazydata => self.lazydata = parse_switch(word).ok_or(unknown)?,
             Key::Finalize => self.finalize = Finalize::parse(word).ok_or(unknown)?,
             Key::Nameindex => self.nameindex = NameIndex::parse(word).ok_or(unknown)?,
+            Key::Image => self.image = parse_switch(word).ok_or(unknown)?,
             Key::Workdir => {
                 self.given.workdir = true;
                 return Ok(Applied::NotASetting);
@@ -550,6 +554,11 @@ impl Features {
                 Key::Nameindex,
                 self.nameindex != plain.nameindex,
                 self.nameindex.name(),
+            ),
+            word(
+                Key::Image,
+                self.image != plain.image,
+                switch_name(self.image),
             ),
         ]
         .into_iter()

@@ -51,6 +51,8 @@ pub enum Key {
     Finalize,
     /// `nameindex=on|off|auto`; see [`super::NameIndex`]. Not of overlayfs.
     Nameindex,
+    /// `image=on|off`: every regular file of the one layer that is not data-only is a metacopy. Not of overlayfs.
+    Image,
 }
 
 /// The kind of value that an option takes.
@@ -71,7 +73,7 @@ pub enum Takes {
 
 impl Key {
     /// Every option.
-    pub const ALL: [Key; 21] = [
+    pub const ALL: [Key; 22] = [
         Key::Lowerdir,
         Key::LowerdirAdd,
         Key::DatadirAdd,
@@ -93,6 +95,7 @@ impl Key {
         Key::Lazydata,
         Key::Finalize,
         Key::Nameindex,
+        Key::Image,
     ];
 
     /// The option of this name.
@@ -126,6 +129,7 @@ impl Key {
             Self::Lazydata => "lazydata",
             Self::Finalize => "finalize",
             Self::Nameindex => "nameindex",
+            Self::Image => "image",
         }
     }
 
@@ -145,7 +149,8 @@ impl Key {
             | Self::Fsync
             | Self::Lazydata
             | Self::Finalize
-            | Self::Nameindex => Takes::Word,
+            | Self::Nameindex
+            | Self::Image => Takes::Word,
             Self::DefaultPermissions
             | Self::Userxattr
             | Self::Volatile

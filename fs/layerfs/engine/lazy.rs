@@ -11,10 +11,11 @@ use super::walk::Escaped;
 use super::walk::Met;
 use super::walk::Walk;
 use super::walk::Within;
+use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::LayerIndex;
+use crate::state::lowers::LazyData;
 use crate::state::object;
-use crate::state::object::LazyData;
 use crate::state::object::Object;
 use crate::state::stats::Counter;
 use crate::state::Inode;
@@ -34,6 +35,9 @@ use vfs::PinnedDentry;
 /// follow to. These come after a message. The errors of a layer.
 pub(super) fn find(instance: &Instance, c: &Override<'_>, inode: &Inode) -> Result {
     let object = inode.held();
+    if object.get().is_declared() && object.get().lazy().is_none() {
+        ask_declared(instance, c, object)?;
+    }
     let Some(lazy) = object.and_then(|object| object.lazy()) else {
         return Ok(());
     };
@@ -55,6 +59,33 @@ pub(super) fn find(instance: &Instance, c: &Override<'_>, inode: &Inode) -> Resu
     }
     object.get().set_lazy_data(outcome?);
     Ok(())
+}
+
+/// Asks a file of a declared image what it says of its data.
+///
+/// # Errors
+///
+/// `EIO`, after a message: it is no metacopy file, or has no absolute redirect. What such a file has as data is never
+/// given out, as it may not be what the file stands for.
+fn ask_declared(instance: &Instance, c: &Override<'_>, object: Held<'_, Object>) -> Result {
+    let path = object::lower_path(instance, object).ok_or(EIO)?;
+    let config = &instance.config;
+    let redirect = match marks::is_metacopy(config, c, path)? {
+        true => marks::redirect(config, c, path)?,
+        false => None,
+    };
+    let redirect = redirect.filter(|redirect| redirect.first() == Some(&b'/'));
+    let Some(redirect) = redirect else {
+        vfs::warn_limited!(
+            "'{}' is not what image=on says of every regular file: a metacopy file with an absolute redirect; mount \
+             without the option\n",
+            &**path.dentry()
+        );
+        return Err(EIO);
+    };
+    object
+        .get()
+        .set_sought(redirect, instance.layers.merged_len())
 }
 
 fn look(

@@ -22,8 +22,8 @@ use super::walk::Within;
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::LayerIndex;
+use crate::state::lowers::Lowers;
 use crate::state::object;
-use crate::state::object::Lowers;
 use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::stats::Counter;
@@ -34,6 +34,7 @@ use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use vfs::object::path::PATH_MAX;
+use vfs::sys::alloc::charged;
 use vfs::sys::errno::ENAMETOOLONG;
 use vfs::Held;
 use vfs::Override;
@@ -238,6 +239,14 @@ impl<'a> Search<'a> {
                 rest.push(pin, GFP_KERNEL_ACCOUNT)?;
             }
         }
+        let path = match self.walk.take_redirect() {
+            Some(path) => path,
+            None => {
+                let mut path = KVVec::with_capacity(self.name.len().saturating_add(1), charged())?;
+                path.extend_from_slice(self.name, charged())?;
+                path
+            }
+        };
         // A place of the root is that of the layer with its number.
         self.lowers.add_lazy_data(path, i, rest)?;
         Ok(true)
@@ -264,10 +273,15 @@ impl<'a> Search<'a> {
 
     /// Makes an object of all that was found.
     fn finish(&mut self, upper_is_metacopy: bool) -> Result<Option<Object>> {
-        let data = self.walk.data_path().filter(|_| self.has_data_layers);
+        let is_in_data = self.has_data_layers && self.walk.data_path().is_some();
         let is_in_lowers = !self.lowers.is_empty();
         let is_left = self.lowers.has_lazy_data();
-        let lacks_data = match data.filter(|_| is_in_lowers) {
+        let path = if is_in_data && is_in_lowers && !is_left {
+            self.walk.take_redirect()
+        } else {
+            None
+        };
+        let lacks_data = match path {
             _ if is_left => false,
             Some(path) => {
                 let first = self.instance.layers.merged_len();
@@ -287,9 +301,10 @@ impl<'a> Search<'a> {
             return Err(EIO);
         }
         let is_dir = self.walk.met == Met::Directory;
+        let is_declared = self.walk.met == Met::Declared;
         let is_metacopy = match &self.upper {
             Some(_) => upper_is_metacopy,
-            None if is_in_lowers => !is_dir && self.lowers.has_more(),
+            None if is_in_lowers => !is_dir && (self.lowers.has_more() || is_declared),
             None => return Ok(None),
         };
         if !is_in_lowers {
@@ -302,7 +317,10 @@ impl<'a> Search<'a> {
         let upper = self.upper.take().map(|upper| LayerIndex::Upper.pin(upper));
         let lowers = core::mem::take(&mut self.lowers);
         let mut object = Object::new(upper, lowers, is_metacopy)?;
-        object.add(Traits::default().with(Trait::XATTR_WHITEOUTS, self.walk.xattr_whiteouts));
+        let traits = Traits::default()
+            .with(Trait::XATTR_WHITEOUTS, self.walk.xattr_whiteouts)
+            .with(Trait::DECLARED, is_declared);
+        object.add(traits);
         if is_dir && (self.finalized.upper || self.finalized.lower) {
             let (instance, c) = (self.instance, self.c);
             let traits =

@@ -49,6 +49,8 @@ pub(super) enum Met {
     Directory,
     /// A file that has only its metadata there: its data is what is looked for.
     Metacopy,
+    /// A file that is declared to be such, and was not asked.
+    Declared,
     /// Anything else, which is whole.
     Whole,
 }
@@ -136,6 +138,11 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Takes the path or name to look for instead of the one that was asked for, if there is one: the walk is over.
+    pub(super) fn take_redirect(&mut self) -> Option<KVVec<u8>> {
+        self.redirect.take()
+    }
+
     /// Returns the path or name to look for instead of the one that was asked for.
     pub(super) fn redirect(&self) -> Option<&[u8]> {
         self.redirect.as_deref()
@@ -208,6 +215,7 @@ impl<'a> Walk<'a> {
             (Ok(Some(_)), Some(End::Hidden), _) => "an opaque directory",
             (Ok(Some(_)), _, Met::Directory) => "a directory",
             (Ok(Some(_)), _, Met::Metacopy) => "a metacopy file",
+            (Ok(Some(_)), _, Met::Declared) => "a file of an image",
             (Ok(Some(_)), _, _) => "a file",
         }
     }
@@ -267,6 +275,11 @@ impl<'a> Walk<'a> {
         };
         let config = &self.instance.config;
         let path = Path::new(at.mount, &found)?;
+        if is_object && self.is_declared(at, &found) {
+            self.met = Met::Declared;
+            self.end = Some(End::Reached);
+            return Ok(Some(found));
+        }
         if marks::is_whiteout(config, self.c, path) {
             self.end = Some(End::Hidden);
             return Ok(None);
@@ -286,6 +299,17 @@ impl<'a> Walk<'a> {
             self.follow(value, prefix, rest)?;
         }
         Ok(Some(found))
+    }
+
+    /// Returns whether something that was found need not be asked what it is, as `image=on` says it. (A file without data
+    /// needs none, and an image may have it as it is.)
+    #[inline]
+    fn is_declared(&self, at: &Within<'_>, found: &Real) -> bool {
+        self.instance.config.features.image
+            && self.met == Met::Nothing
+            && at.layer.is_some()
+            && found.is_regular()
+            && found.inode().size() != 0
     }
 
     /// Returns the entry of a directory of a layer, if there is one, and it is something that can be stood on (not a
@@ -383,7 +407,8 @@ impl<'a> Walk<'a> {
     /// Puts a redirect in force: an absolute one in the place of the path so far, a relative one in
     /// the place of the name.
     fn follow(&mut self, value: KVVec<u8>, prefix: &[u8], rest: &[u8]) -> Result {
-        let redirect = Redirect::parse(&value).map_err(|_| EINVAL)?;
+        // It was found to be valid when it was read.
+        let redirect = Redirect::known(&value);
         let is_absolute = redirect.is_absolute();
         self.leads_elsewhere = is_absolute;
         if is_absolute {

@@ -26,7 +26,7 @@ use crate::state::layer::Layer;
 use crate::state::layer::LayerIndex;
 use crate::state::layer::Upper;
 use crate::state::layers::Layers;
-use crate::state::object::Lowers;
+use crate::state::lowers::Lowers;
 use crate::state::object::Object;
 use crate::state::publication::Publications;
 use crate::state::stats::Stats;
@@ -93,6 +93,7 @@ pub(super) fn check(fc: &FsContext<'_>, plan: &Plan) -> Result<Facts> {
     if plan.lowers.iter().all(|lower| lower.data) {
         return Err(fc.invalid(fmt!("at least one non-data lowerdir is required")));
     }
+    check_image(fc, plan)?;
     let mut facts = Facts {
         name_max: 0,
         stack_depth: 0,
@@ -130,6 +131,29 @@ pub(super) fn check(fc: &FsContext<'_>, plan: &Plan) -> Result<Facts> {
         )));
     }
     Ok(facts)
+}
+
+/// Checks what `image=on` declares, as far as a look at the layers tells.
+fn check_image(fc: &FsContext<'_>, plan: &Plan) -> Result {
+    if !plan.features.image {
+        return Ok(());
+    }
+    let merged = plan.lowers.iter().filter(|lower| !lower.data).count();
+    if merged != 1 || merged == plan.lowers.len() {
+        return Err(fc.invalid(fmt!(
+            "image=on wants one lower layer that is the image, and data-only layers below it"
+        )));
+    }
+    let image = plan.lowers.iter().find(|lower| !lower.data);
+    if let Some(image) =
+        image.filter(|image| !image.path.as_path().dentry().super_block().is_read_only())
+    {
+        return Err(fc.invalid(fmt!(
+            "image=on: '{}' is on a filesystem that can be written to; mount that read-only, or leave the option out",
+            &*image.name
+        )));
+    }
+    Ok(())
 }
 
 /// Mounts the layers for ourselves.

@@ -107,7 +107,7 @@ impl DirOps<LayerFs> for Dir {
         }
         let lazy = inode
             .as_ref()
-            .filter(|inode| inode.data().lazy().is_some())
+            .filter(|inode| inode.data().lazy().is_some() || inode.data().is_declared())
             .cloned();
         let spliced = dentry.splice(inode);
         if let Some(inode) = lazy {

@@ -9,6 +9,7 @@ pub(crate) mod instance;
 pub(crate) mod layer;
 pub(crate) mod layers;
 pub(crate) mod listing;
+pub(crate) mod lowers;
 pub(crate) mod name;
 pub(crate) mod object;
 pub(crate) mod place_index;

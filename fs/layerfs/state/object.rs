@@ -15,6 +15,12 @@
 
 use super::instance::Instance;
 use super::listing::SharedListing;
+use super::lowers::count;
+use super::lowers::nth;
+use super::lowers::BelowPins;
+use super::lowers::LazyData;
+use super::lowers::Lowers;
+use super::lowers::Sought;
 use super::place_index::Indexes;
 use super::place_index::PlaceIndex;
 use super::traits::Trait;
@@ -26,9 +32,7 @@ use vfs::cell::lock_word::LockWord;
 use vfs::cell::lock_word::WordGuard;
 use vfs::cell::set_once::LateBox;
 use vfs::cell::set_once::SetOnce;
-use vfs::object::path::PATH_MAX;
 use vfs::object::pinned::Other;
-use vfs::sys::errno::ENAMETOOLONG;
 use vfs::Held;
 use vfs::Path;
 use vfs::PinnedDentry;
@@ -51,123 +55,13 @@ pub(crate) type Pins = (SetOnce<PinnedDentry>, Option<PinnedDentry>, LateBox<Mor
 /// What only few objects have, and so is beside them: the lower layers below the top one, in order, which are those
 /// that a directory is merged of, or the one that has the data of a metacopy file; the data of a metacopy file that
 /// nobody has looked for when the file was looked up; what is known of the names of a directory.
-pub(crate) type More = (BelowPins, Option<KBox<LazyData>>, Other<LateBox<Names>>);
+pub(crate) type More = (BelowPins, LateBox<LazyData>, Other<LateBox<Names>>);
 
 /// What is known of the names of a directory: all of them, merged, while somebody has it open; and what is kept of those
 /// of its lower directories.
 pub(crate) struct Names {
     listing: SharedListing,
     index: LateBox<PlaceIndex>,
-}
-
-/// The first place below the top one, and the others. Most objects have but one.
-type BelowPins = (Option<PinnedDentry>, KVec<PinnedDentry>);
-
-/// Data that nobody looks for before it is needed: what to look for, in which directories, and the place where it was
-/// found.
-pub(crate) type LazyData = (Other<Sought>, KVec<PinnedDentry>, SetOnce<PinnedDentry>);
-
-/// Data that is to be looked for.
-pub(crate) struct Sought {
-    /// An absolute path, to be looked for from the roots of layers, or a name in the directories beside this; and a
-    /// NUL.
-    path: KVec<u8>,
-    /// The first of the lower layers where an absolute path is looked for, by number from the top.
-    pub(crate) first: usize,
-}
-
-impl Sought {
-    /// Returns the path or name.
-    pub(crate) fn path(&self) -> Option<&CStr> {
-        CStr::from_bytes_with_nul(&self.path).ok()
-    }
-}
-
-/// Where an object was found in the lower layers, topmost first, while it is being looked for.
-#[derive(Default)]
-pub(crate) struct Lowers {
-    top: Option<PinnedDentry>,
-    below: BelowPins,
-    lazy: Option<KBox<LazyData>>,
-}
-
-impl Lowers {
-    /// Adds the place in one more layer, below the others.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn push(&mut self, place: PinnedDentry) -> Result {
-        let (first, rest) = &mut self.below;
-        if self.top.is_none() {
-            self.top = Some(place);
-        } else if first.is_none() {
-            *first = Some(place);
-        } else {
-            rest.push(place, GFP_KERNEL_ACCOUNT)?;
-        }
-        Ok(())
-    }
-
-    /// Adds that the data is at `path` in lower layer `first` or one below that, where nobody has looked yet; or, if
-    /// that is a name, in one of these directories.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`; `ENAMETOOLONG`: no path is that long. `EINVAL`: there is a NUL within it.
-    pub(crate) fn add_lazy_data(
-        &mut self,
-        path: &[u8],
-        first: usize,
-        dirs: KVec<PinnedDentry>,
-    ) -> Result {
-        if path.len() >= PATH_MAX {
-            return Err(ENAMETOOLONG);
-        }
-        if path.contains(&0) {
-            return Err(EINVAL);
-        }
-        // It is kept as long as the inode, and a layer chooses its length.
-        let mut kept = KVec::with_capacity(path.len().saturating_add(1), GFP_KERNEL_ACCOUNT)?;
-        kept.extend_from_slice(path, GFP_KERNEL_ACCOUNT)?;
-        kept.push(0, GFP_KERNEL_ACCOUNT)?;
-        let sought = Sought { path: kept, first };
-        let data = (Other(sought), dirs, SetOnce::new());
-        self.lazy = Some(KBox::new(data, GFP_KERNEL_ACCOUNT)?);
-        Ok(())
-    }
-
-    /// Returns whether it was found in none.
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.top.is_none()
-    }
-
-    /// Returns whether it has data that is looked for when somebody needs it.
-    pub(crate) fn has_lazy_data(&self) -> bool {
-        self.lazy.is_some()
-    }
-
-    /// Returns whether it was found in several, or has data that is looked for when somebody needs it.
-    #[inline]
-    pub(crate) fn has_more(&self) -> bool {
-        self.below.0.is_some() || self.lazy.is_some()
-    }
-}
-
-/// Returns how many places there are below the top one.
-#[inline]
-fn count((first, rest): &BelowPins) -> usize {
-    rest.len().saturating_add(usize::from(first.is_some()))
-}
-
-/// Returns the `i`th place below the top one.
-#[inline]
-fn nth((first, rest): &BelowPins, i: usize) -> Option<&PinnedDentry> {
-    match i.checked_sub(1) {
-        None => first.as_ref(),
-        Some(i) => rest.get(i),
-    }
 }
 
 impl vfs::object::inode_cache::InodeData for Object {
@@ -194,7 +88,8 @@ impl Object {
             return Err(EIO);
         }
         let more = if lowers.has_more() {
-            let more = (lowers.below, lowers.lazy, Other::default());
+            let lazy = lowers.lazy.map_or_else(LateBox::default, LateBox::with);
+            let more = (lowers.below, lazy, Other::default());
             LateBox::with(KBox::new(more, GFP_KERNEL_ACCOUNT)?)
         } else {
             LateBox::default()
@@ -296,16 +191,47 @@ impl Object {
     /// Returns where its data is in the lower layers, if that is known.
     #[inline]
     fn lower_data(&self) -> Option<&PinnedDentry> {
+        if let Some(lazy) = self.lazy() {
+            return lazy.2.as_ref();
+        }
+        if self.is_declared() {
+            // Nobody has asked yet what it says.
+            return None;
+        }
         match self.more() {
             None => self.lower(),
-            Some((_, Some(lazy), _)) => lazy.2.as_ref(),
-            Some(((first, rest), None, _)) => rest.last().or(first.as_ref()).or(self.lower()),
+            Some(((first, rest), ..)) => rest.last().or(first.as_ref()).or(self.lower()),
         }
     }
 
     /// Returns the data that nobody looks for before it is needed.
+    #[inline]
     pub(crate) fn lazy(&self) -> Option<&LazyData> {
-        self.more()?.1.as_deref()
+        self.more()?.1.get()
+    }
+
+    /// Returns whether it is a file of an image, which was not asked when it was looked up.
+    #[inline]
+    pub(crate) fn is_declared(&self) -> bool {
+        Traits(self.word.bits()).has(Trait::DECLARED)
+    }
+
+    /// Keeps what a file of an image says of its data: an absolute path. The caller holds the lock of the object, so that
+    /// one task does it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; those of [`Lowers::add_lazy_data`].
+    pub(crate) fn set_sought(&self, path: KVVec<u8>, first: usize) -> Result {
+        let more = self.pins.2.get_or_make(|| Ok(More::default()))?;
+        more.1.get_or_make(|| {
+            Ok((
+                Other(Sought::new(path, first)?),
+                KVec::new(),
+                SetOnce::new(),
+            ))
+        })?;
+        Ok(())
     }
 
     /// Returns whether a part of it is in the lower layers, as far as is known without looking for data.
@@ -342,8 +268,8 @@ impl Object {
             // Of a metacopy file in upper, the first may be what it was copied from, or the data.
             None => self.lower().or(self.found_lazily()),
             Some(i) => match self.more()? {
-                (_, Some(_), _) if self.lower().is_none() => None,
-                (below, Some(lazy), _) if i == count(below) => lazy.2.as_ref(),
+                (_, lazy, _) if lazy.get().is_some() && self.lower().is_none() => None,
+                (below, lazy, _) if i == count(below) => lazy.get()?.2.as_ref(),
                 (below, _, _) => nth(below, i),
             },
         }

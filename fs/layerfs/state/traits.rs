@@ -33,6 +33,8 @@ impl Trait {
     pub(crate) const FINALIZED: Self = Self(1 << 10);
     /// The same of the topmost of the lower layers it is in, and those below that one.
     pub(crate) const LOWER_FINALIZED: Self = Self(1 << 11);
+    /// A regular file of an image that is declared to be of metacopies, none of whose marks was read.
+    pub(crate) const DECLARED: Self = Self(1 << 12);
     /// The first of the bits that are a number: of lower places that were asked in vain.
     pub(super) const COUNT_SHIFT: u32 = 16;
 }

@@ -90,7 +90,12 @@ pub fn get(_c: &Override<'_>, path: Path<'_>, name: &CStr, buf: &mut [u8]) -> Re
     length(len, buf.len())
 }
 
+/// The length up to which a value is read without being asked for its length, in bytes: that of a path of 64 digits and
+/// some names, or of a file handle.
+const SHORT: usize = 128;
+
 /// The whole value of `name`, or `None` if there is none or the filesystem has no such attributes.
+/// There is room for one byte more in it, if it is short.
 ///
 /// # Errors
 ///
@@ -107,6 +112,19 @@ pub fn get_whole(c: &Override<'_>, path: Path<'_>, name: &CStr) -> Result<Option
         Err(e) if e == ENODATA || e == EOPNOTSUPP => Ok(None),
         Err(e) => Err(e),
     };
+    // Most values are short: they are read at once, and not asked for their length before.
+    let mut short = [0u8; SHORT];
+    match get(c, path, name, &mut short) {
+        Err(e) if e == ERANGE => {}
+        result => {
+            let Some(len) = none_is_fine(result)? else {
+                return Ok(None);
+            };
+            let mut value = KVVec::with_capacity(len.saturating_add(1), charged())?;
+            value.extend_from_slice(short.get(..len).unwrap_or_default(), charged())?;
+            return Ok(Some(value));
+        }
+    }
     let Some(mut room) = none_is_fine(get(c, path, name, &mut []))? else {
         return Ok(None);
     };
