@@ -7,5 +7,5 @@ BEGIN {
 	printf form, "", "", "billions", "billions", "peak"
 }
 /^#/ { notes = notes substr($0, 3) "\n"; next }
-{ printf form, $2 == "list" ? $1 : "", $2 == "list" ? "ls -lR" : $2 == "sizes" ? "find" : "program", sprintf("%.3f", $3 / 1e9), sprintf("%.3f", $5 / 1e9), sprintf("%.1f", $4 / 1e6) }
+{ printf form, $2 == "list" ? $1 : "", $2 == "list" ? "ls -lR" : $2 == "sizes" ? "find" : "program", sprintf("%.3f", $3 / 1e6), sprintf("%.3f", $5 / 1e6), sprintf("%.1f", $4 / 1e6) }
 END { printf "\n%s", notes }
