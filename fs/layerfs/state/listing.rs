@@ -312,6 +312,7 @@ impl Arena {
     /// # Errors
     ///
     /// `ENOMEM`; `EOVERFLOW`: more than 1 GiB of names, or than was set.
+    #[inline]
     pub(crate) fn push(&mut self, entry: Entry<'_>, fate: Fate) -> Result<u32> {
         let at = self.0.len();
         let room = HEADER.saturating_add(entry.name.len());
