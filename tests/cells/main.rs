@@ -114,6 +114,7 @@ proptest! {
         }
         let bytes: usize = model.keys().map(|name| name.len()).sum();
         prop_assert!(map.size() <= bytes + 16 * model.len().max(1));
+        prop_assert_eq!(map.size(), NameMap::room_for(model.len(), bytes));
     }
 
     /// What there is no room for is refused, and changes nothing.

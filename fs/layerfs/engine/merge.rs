@@ -21,6 +21,7 @@ use crate::state::listing::SizeHint;
 use crate::state::object;
 use crate::state::object::Now;
 use crate::state::object::Object;
+use crate::state::place_index::PlaceIndex;
 use crate::state::stats::Counter;
 use crate::state::traits::Trait;
 use format::ino;
@@ -264,7 +265,7 @@ impl<'a> Merge<'a> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `EOVERFLOW`: there are too many names or layers.
+    /// `ENOSPC`: it would take more than one map may. `ENOMEM`; `EOVERFLOW`: there are too many layers.
     pub(super) fn places(&self, instance: &Instance, with_upper: bool) -> Result<NameMap> {
         let above = usize::from(with_upper);
         let lowest = self.ends.len().saturating_sub(above.saturating_add(1));
@@ -289,6 +290,10 @@ impl<'a> Merge<'a> {
         let (names, bytes) = in_lowers().fold((0usize, 0usize), |(names, bytes), (name, _)| {
             (names.saturating_add(1), bytes.saturating_add(name.len()))
         });
+        // A layer chooses how many there are, and the memory is charged to nobody: it is not asked for before this.
+        if NameMap::room_for(names, bytes) > PlaceIndex::most() {
+            return Err(ENOSPC);
+        }
         let mut map = NameMap::with_room(names, bytes)?;
         let mut add = |name: &[u8], range| map.add(instance.name_key.hash(name), name, range);
         for (name, range) in in_lowers() {

@@ -77,6 +77,11 @@ impl PlaceIndex {
         Ok(Self { node, pool })
     }
 
+    /// Returns how much memory the map of one directory may take, in bytes: a quarter of what all may.
+    pub(crate) fn most() -> usize {
+        config::nameindex_max() / 4
+    }
+
     /// Returns the map.
     #[inline]
     pub(crate) fn map(&self) -> &NameMapCell {
@@ -245,7 +250,7 @@ impl Pool {
     fn keep(&self, node: &Arc<Node>, map: NameMap) -> Result {
         let limit = config::nameindex_max();
         let bytes = NameMapCell::size_of(&map);
-        if bytes > limit / 4 {
+        if bytes > PlaceIndex::most() {
             return Err(ENOSPC);
         }
         let mut kept = self.kept.lock()?;

@@ -36,6 +36,16 @@ pub struct NameMap {
 }
 
 impl NameMap {
+    /// Returns how much memory a map of so many names takes that have so many bytes together, in bytes.
+    pub fn room_for(names: usize, bytes: usize) -> usize {
+        let slots = names
+            .saturating_mul(2)
+            .max(2)
+            .saturating_mul(size_of::<u32>());
+        let records = names.saturating_mul(HEAD).saturating_add(bytes);
+        slots.saturating_add(records)
+    }
+
     /// Makes a map with room for so many names that have so many bytes together. Its memory is charged to nobody: who
     /// makes maps has a bound for all of them.
     ///
