@@ -10,6 +10,7 @@
 //! | **`mount`**                        | from mount options to a super block; which implementation is used for what |
 //! | `plan`, `layers`, `upper`          | what was asked for; lower layers made ready; upper and workdir |
 //! | `filesystems`, `overlaps`          | which filesystems the layers are on; layers within each other |
+//! | `private`                          | who else has a way to the layers, where that matters |
 //! | `remount`                          | changing a mounted stack |
 //! | **`ops`**                          | what the VFS calls: a file for each kind of object or of question |
 //! | **`engine`**                       | how it is done |

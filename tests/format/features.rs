@@ -134,7 +134,11 @@ fn what_needs_another_option_turns_it_on() {
     assert!(on("metacopy=on,redirect_dir=on").metacopy);
     let user = on("userxattr");
     assert_eq!(user.redirect_dir, RedirectDir::Nofollow);
-    assert!(!user.metacopy);
+    assert!(!user.metacopy && !user.trusts_user_marks());
+    let user = on("userxattr,metacopy=on");
+    assert_eq!(user.redirect_dir, RedirectDir::On);
+    assert!(user.metacopy && user.trusts_user_marks());
+    assert!(!on("metacopy=on").trusts_user_marks());
 }
 
 #[test]
@@ -174,10 +178,6 @@ fn conflicts_are_told_by_name() {
     assert_eq!(conflict("userxattr,redirect_dir=follow", false), user);
     let user = Conflict::UserxattrRedirect(RedirectDir::Follow);
     assert_eq!(conflict("userxattr,redirect_dir=follow", true), user);
-    assert_eq!(
-        conflict("userxattr,metacopy=on", true),
-        Conflict::UserxattrMetacopy
-    );
     assert!(resolve("metacopy=on,redirect_dir=follow", false).0.is_ok());
     assert!(
         resolve("userxattr,redirect_dir=nofollow,metacopy=off", true)

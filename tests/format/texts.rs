@@ -118,7 +118,6 @@ fn what_is_changed_or_refused_is_told_apart() {
             C::NfsExportMetacopy.text(),
             C::UserxattrRedirect(RedirectDir::Follow).text(),
             C::UserxattrRedirect(RedirectDir::On).text(),
-            C::UserxattrMetacopy.text(),
             C::RedirectPermission.text(),
             C::MetacopyPermission.text(),
             C::VerityPermission.text(),

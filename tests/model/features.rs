@@ -37,13 +37,23 @@ pub fn check(
     assert_ne!(after.redirect_dir, RedirectDir::Off);
     if after.metacopy {
         assert_eq!(after.redirect_dir, RedirectDir::On);
-        assert!(!after.nfs_export && !after.userxattr);
+        assert!(!after.nfs_export);
+        // Marks that others may write are followed when that was said, and in so many words.
+        assert!(!after.userxattr || given.metacopy && before.metacopy);
+        assert_eq!(after.trusts_user_marks(), after.userxattr);
     }
     if after.nfs_export {
         assert!(after.index);
     }
     if after.userxattr {
-        assert_eq!(after.redirect_dir, RedirectDir::Nofollow);
+        assert_eq!(
+            after.redirect_dir,
+            if after.metacopy {
+                RedirectDir::On
+            } else {
+                RedirectDir::Nofollow
+            }
+        );
     } else if !may_use_trusted {
         assert!(after.verity == Verity::Off && !has_data_layers);
         assert!(!given.redirect_dir || after.redirect_dir == RedirectDir::Nofollow);
@@ -117,9 +127,8 @@ fn check_conflict(conflict: Conflict, before: Features, data_layers: bool, may_u
         }
         Conflict::UserxattrRedirect(mode) => {
             assert_ne!(mode, RedirectDir::Nofollow);
-            before.userxattr && given.redirect_dir
+            before.userxattr && given.redirect_dir && !(given.metacopy && before.metacopy)
         }
-        Conflict::UserxattrMetacopy => before.userxattr && given.metacopy && before.metacopy,
         Conflict::RedirectPermission => given.redirect_dir,
         Conflict::MetacopyPermission => given.metacopy && before.metacopy,
         Conflict::VerityPermission => before.verity != Verity::Off,

@@ -279,6 +279,12 @@ fn one_setting(before: Features, upper: bool, data_layers: bool, capable: bool) 
     let mut notes = 0;
     let outcome = ours.resolve(upper, data_layers, capable, &mut |_| notes += 1);
     match outcome {
+        // Theirs refuses it. Ours looks at the layers then: who may write marks there?
+        Ok(()) if ours.trusts_user_marks() => {
+            assert!(before.given.metacopy && before.metacopy);
+            assert_eq!(result, EINVAL, "{before:?}");
+            return;
+        }
         Ok(()) => {
             assert_eq!(result, 0, "{before:?}");
             assert_eq!(numbers(&ours)[..9], theirs[..9], "{before:?}");

@@ -210,8 +210,6 @@ pub enum Conflict {
     NfsExportMetacopy,
     /// `userxattr` with this `redirect_dir`.
     UserxattrRedirect(RedirectDir),
-    /// `userxattr` with `metacopy=on`.
-    UserxattrMetacopy,
     /// `redirect_dir` without access to `trusted.*` xattrs.
     RedirectPermission,
     /// `metacopy=on` likewise.
@@ -235,12 +233,11 @@ impl Conflict {
             Self::NfsExportIndex => "nfs_export=on needs index=on, and not index=off",
             Self::NfsExportMetacopy => "nfs_export=on and metacopy=on exclude each other",
             Self::UserxattrRedirect(RedirectDir::Follow) => {
-                "userxattr needs redirect_dir=nofollow, and not redirect_dir=follow"
+                "userxattr without metacopy=on needs redirect_dir=nofollow, and not redirect_dir=follow"
             }
             Self::UserxattrRedirect(_) => {
-                "userxattr needs redirect_dir=nofollow, and not redirect_dir=on"
+                "userxattr without metacopy=on needs redirect_dir=nofollow, and not redirect_dir=on"
             }
-            Self::UserxattrMetacopy => "userxattr and metacopy=on exclude each other",
             Self::RedirectPermission => {
                 "redirect_dir needs CAP_SYS_ADMIN for trusted xattrs: use redirect_dir=nofollow"
             }
@@ -269,8 +266,7 @@ impl Conflict {
             Self::MetacopyRedirect(_)
             | Self::NfsExportIndex
             | Self::NfsExportMetacopy
-            | Self::UserxattrRedirect(_)
-            | Self::UserxattrMetacopy => EINVAL,
+            | Self::UserxattrRedirect(_) => EINVAL,
             Self::RedirectPermission
             | Self::MetacopyPermission
             | Self::VerityPermission
@@ -385,6 +381,12 @@ impl Features {
         }
     }
 
+    /// Whether paths are followed that whoever may write to a file can put into its marks: the mount must see to it
+    /// that only the mounter has a way to the layers. (Once it is resolved.)
+    pub fn trusts_user_marks(&self) -> bool {
+        self.userxattr && self.metacopy
+    }
+
     /// Drops the settings that make no sense in a mount that nobody can write to.
     fn settle_without_upper(&mut self, given: &mut Given, note: &mut dyn FnMut(Note)) {
         if given.workdir {
@@ -469,13 +471,14 @@ impl Features {
         Ok(())
     }
 
-    /// Marks that any owner of a file can write are not to be trusted with paths.
+    /// Marks that any owner of a file can write are not to be trusted with paths, unless the user says so; then the
+    /// layers are looked at ([`Features::trusts_user_marks`]).
     fn settle_userxattr(&mut self, given: Given) -> Result<(), Conflict> {
+        if given.metacopy && self.metacopy {
+            return Ok(());
+        }
         if given.redirect_dir && self.redirect_dir != RedirectDir::Nofollow {
             return Err(Conflict::UserxattrRedirect(self.redirect_dir));
-        }
-        if given.metacopy && self.metacopy {
-            return Err(Conflict::UserxattrMetacopy);
         }
         self.redirect_dir = RedirectDir::Nofollow;
         self.metacopy = false;

@@ -5,8 +5,9 @@
 //! Options are taken one by one ([`Setup::parse`](ContextOps::parse)), layers resolved as they come, and make a plan
 //! (`plan.rs`). Then the layers are made into a stack (`layers.rs`), upper with what it takes to write (`upper.rs`);
 //! the filesystems that they are on are numbered (`filesystems.rs`), and layers within each other refused
-//! (`overlaps.rs`). Whatever is wrong is said in the log of the mount itself (`struct fc_log`), with the layer and the
-//! remedy; where the type is `overlay`, it is said in the kernel's log, but for options that can't be taken.
+//! (`overlaps.rs`), as are those to which others have a way where that matters (`private.rs`). Whatever is wrong is
+//! said in the log of the mount itself (`struct fc_log`), with the layer and the remedy; where the type is `overlay`, it
+//! is said in the kernel's log, but for options that can't be taken.
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,7 @@ mod filesystems;
 mod layers;
 mod overlaps;
 mod plan;
+mod private;
 mod remount;
 mod upper;
 
@@ -292,6 +294,7 @@ impl Setup {
         self.plan.asked = self.plan.features;
         self.resolve_features(fc)?;
         let facts = layers::check(fc, &self.plan)?;
+        private::check(fc, c, &self.plan)?;
         let instance = layers::build(fc, c, &mut self.plan, &facts, mounter.into())?;
         check_overlaps(fc, &instance)?;
         let upper_sb = instance

@@ -508,14 +508,14 @@ static void trees_build(struct trees *t, const struct lines *setup)
 	}
 	if (lowers < 1 || lowers >= MAX_LAYERS)
 		die("the number of lowers is 1 to %d", MAX_LAYERS - 1);
-	if (mkdir(t->base, 0755) || mkdir(path_of("%s/layers", t->base).s, 0755) ||
+	if (mkdir(t->base, 0755) || mkdir(path_of("%s/layers", t->base).s, 0700) ||
 	    mkdir(path_of("%s/work", t->base).s, 0755) || mkdir(plain.s, 0700))
 		die("cannot make %s: %s", t->base, errno_name(errno));
 	if (t->twin[0] && mkdir(path_of("%s/twin-work", t->base).s, 0755))
 		die("cannot make the twin's work directory: %s", errno_name(errno));
 	if (t->nested && mkdir(path_of("%s/nested", t->base).s, 0755))
 		die("cannot make the place of the inner stack: %s", errno_name(errno));
-	if (t->elsewhere[0] && (mkdir(t->elsewhere, 0755) || mkdir(path_of("%s/layers", t->elsewhere).s, 0755)))
+	if (t->elsewhere[0] && (mkdir(t->elsewhere, 0755) || mkdir(path_of("%s/layers", t->elsewhere).s, 0700)))
 		die("cannot make %s: %s", t->elsewhere, errno_name(errno));
 	t->first_lowers = lowers;
 	t->n = t->next = lowers + 1;

@@ -25,6 +25,7 @@ use crate::object::Ours;
 use crate::object::Owner;
 use crate::sys::anon_dev::Dev;
 use crate::sys::bindings;
+use crate::sys::cred::current_fs_ids;
 use crate::sys::cred::Override;
 use crate::sys::errno::to_result;
 use crate::sys::mode::FileType;
@@ -283,6 +284,24 @@ impl RcuInode<Foreign> {
     pub fn owned(&self, _c: &Override<'_>, idmap: &Idmap) -> bool {
         // SAFETY: Both are valid.
         unsafe { bindings::inode_owner_or_capable(idmap.as_ptr(), self.as_ptr()) }
+    }
+
+    /// Whether this is a directory that nobody gets through but whom the credentials in force are of, and root: it belongs
+    /// to one of the two, and neither group nor others may search it. (An access control list gives to those whom it
+    /// names no more than its mask, which the bits of the group are.)
+    ///
+    /// It is about where the filesystem itself is mounted, as its modes say; not for what else decides there, as a server
+    /// or an LSM.
+    pub fn is_private(&self, _c: &Override<'_>) -> bool {
+        const ROOT: u32 = 0;
+        const SEARCHED_BY_OTHERS: u16 = 0o011;
+
+        // SAFETY: A word that may be read at any time.
+        let owner = unsafe { (&raw const (*self.as_ptr()).i_uid).read_volatile() }.val;
+        let (user, _) = current_fs_ids();
+        self.is_dir()
+            && (owner == user.val || owner == ROOT)
+            && self.mode().as_raw() & SEARCHED_BY_OTHERS == 0
     }
 
     /// Whether names in it are compared without regard to case (does what `sb_has_encoding()` and
