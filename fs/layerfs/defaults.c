@@ -10,6 +10,10 @@ static unsigned int nameindex_max = 64 << 10;
 module_param(nameindex_max, uint, 0644);
 MODULE_PARM_DESC(nameindex_max, "Most memory that the name indexes of all mounts take, in KiB");
 
+static unsigned int clone_piece_ms = 5;
+module_param(clone_piece_ms, uint, 0644);
+MODULE_PARM_DESC(clone_piece_ms, "Milliseconds that one piece of a clone shall take");
+
 static struct layerfs_defaults own = LAYERFS_DEFAULTS;
 static const struct layerfs_defaults *overlays;
 
@@ -39,4 +43,9 @@ u32 layerfs_defaults_word(bool as_overlay)
 u32 layerfs_nameindex_max(void)
 {
 	return READ_ONCE(nameindex_max);
+}
+
+u32 layerfs_clone_piece_ms(void)
+{
+	return READ_ONCE(clone_piece_ms);
 }

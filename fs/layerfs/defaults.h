@@ -49,4 +49,7 @@ u32 layerfs_defaults_word(bool as_overlay);
 /* The most memory that the name indexes of all mounts take, in KiB. */
 u32 layerfs_nameindex_max(void);
 
+/* How long one piece of a clone shall take, in milliseconds. */
+u32 layerfs_clone_piece_ms(void);
+
 #endif /* LAYERFS_DEFAULTS_H */

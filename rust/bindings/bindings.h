@@ -14,6 +14,7 @@
 #include <linux/dcache.h>
 #include <linux/exportfs.h>
 #include <linux/fadvise.h>
+#include <linux/falloc.h>
 #include <linux/fiemap.h>
 #include <linux/filelock.h>
 #include <linux/file.h>
@@ -24,9 +25,11 @@
 #include <linux/fs_stack.h>
 #include <linux/fsverity.h>
 #include <linux/magic.h>
+#include <linux/mm.h>
 #include <linux/mnt_idmapping.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
+#include <linux/pagemap.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
 #include <linux/seq_file.h>
@@ -34,6 +37,7 @@
 #include <linux/splice.h>
 #include <linux/security.h>
 #include <linux/statfs.h>
+#include <linux/wait.h>
 #include <linux/xattr.h>
 
 #include "../helpers/helpers.h"
@@ -64,6 +68,9 @@ const unsigned int RUST_CONST_HELPER_IOCB_NOWAIT = (__force unsigned int)IOCB_NO
 const unsigned int RUST_CONST_HELPER_FMODE_NOCMTIME = (__force unsigned int)FMODE_NOCMTIME;
 const unsigned int RUST_CONST_HELPER_FMODE_LSEEK = (__force unsigned int)FMODE_LSEEK;
 const unsigned int RUST_CONST_HELPER_FMODE_WRITE = (__force unsigned int)FMODE_WRITE;
+const unsigned int RUST_CONST_HELPER_FALLOC_FL_COLLAPSE_RANGE = FALLOC_FL_COLLAPSE_RANGE;
+const unsigned int RUST_CONST_HELPER_FALLOC_FL_INSERT_RANGE = FALLOC_FL_INSERT_RANGE;
+const unsigned int RUST_CONST_HELPER_VM_FAULT_ERROR = VM_FAULT_ERROR;
 const unsigned long RUST_CONST_HELPER_AFS_FS_MAGIC = AFS_FS_MAGIC;
 const long long RUST_CONST_HELPER_MAX_LFS_FILESIZE = MAX_LFS_FILESIZE;
 const int RUST_CONST_HELPER_PATH_MAX = PATH_MAX;

@@ -8,6 +8,7 @@
 extern "C" {
     fn layerfs_defaults_word(as_overlay: bool) -> u32;
     fn layerfs_nameindex_max() -> u32;
+    fn layerfs_clone_piece_ms() -> u32;
 }
 
 /// The parameters at this moment.
@@ -66,4 +67,10 @@ pub fn nameindex_max() -> usize {
     // SAFETY: The function has no requirement.
     let kibibytes = unsafe { layerfs_nameindex_max() };
     (kibibytes as usize).saturating_mul(1024)
+}
+
+/// The time that one piece of a clone shall take, in milliseconds; at least one.
+pub fn clone_piece_ms() -> u32 {
+    // SAFETY: The function has no requirement.
+    unsafe { layerfs_clone_piece_ms() }.max(1)
 }

@@ -212,3 +212,17 @@ int vfs_helper_wait_for_delegation(struct inode *inode)
 {
 	return break_deleg(inode, 0);
 }
+
+/* Whether the task may make a file this long (RLIMIT_FSIZE), and its filesystem have it. */
+bool vfs_helper_may_be_long(const struct inode *inode, loff_t size)
+{
+	unsigned long limit = rlimit(RLIMIT_FSIZE);
+
+	return size <= inode->i_sb->s_maxbytes && (limit == RLIM_INFINITY || size <= limit);
+}
+
+/* Lets others run between two steps of something long. */
+void vfs_helper_cond_resched(void)
+{
+	cond_resched();
+}

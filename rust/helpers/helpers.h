@@ -7,8 +7,10 @@
 #define VFS_HELPERS_H
 
 #include <linux/fs.h>
+#include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/posix_acl.h>
+#include <linux/wait.h>
 
 /* fs.c */
 struct user_namespace *vfs_helper_current_user_ns(void);
@@ -38,6 +40,15 @@ void vfs_helper_put_write_access(struct inode *inode);
 int vfs_helper_verify_read(struct file *file, const loff_t *pos, size_t len);
 int vfs_helper_verify_write(struct file *file, const loff_t *pos, size_t len);
 bool vfs_helper_is_being_killed(void);
+bool vfs_helper_may_be_long(const struct inode *inode, loff_t size);
+void vfs_helper_cond_resched(void);
+
+/* fault.c */
+void vfs_helper_fault_range(const struct vm_fault *vmf, u64 *start, u64 *len);
+bool vfs_helper_fault_lock(struct vm_fault *vmf);
+void vfs_helper_fault_unlock(struct vm_fault *vmf);
+bool vfs_helper_is_mapped_writably(const struct file *file);
+bool vfs_helper_is_dax(const struct inode *inode);
 
 /* fsverity.c */
 bool vfs_helper_verity_is_loaded(const struct inode *inode);
@@ -66,6 +77,12 @@ void vfs_helper_posix_acl_get(struct posix_acl *acl);
 /* wait_bit.c */
 int vfs_helper_bit_lock_killable(unsigned long *word, int bit);
 void vfs_helper_bit_unlock(unsigned long *word, int bit);
+
+/* wait.c */
+void vfs_helper_init_waitqueue_head(struct wait_queue_head *queue);
+int vfs_helper_wait_unlocked(struct wait_queue_head *queue, struct mutex *lock,
+			     unsigned int milliseconds);
+void vfs_helper_wake_up_all(struct wait_queue_head *queue);
 
 /* percpu.c */
 u64 __percpu *vfs_helper_alloc_counters(size_t count);

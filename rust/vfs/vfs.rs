@@ -18,6 +18,7 @@
 //! | `acl`, `xattr`, `fileattr`, `verity`  | what else is kept with an object |
 //! | `backing`, `backing_pair`             | the real file behind a user's, and I/O passed to it |
 //! | `range`                               | allocating and punching; sharing and copying between two real files |
+//! | `mapping`                             | mappings into memory, and stores through them |
 //! | `copy`, `fiemap`                      | data: copied, and where it lies |
 //! | `dir_iter`, `emitter`                 | reading directories below, and giving entries to a user |
 //! | `handle`, `symlink`                   | file handles; where links point |
@@ -34,7 +35,7 @@
 //! | `mount`, `path`, `idmap`              | mounts, places on them, and how they map ids |
 //! | `super_block`, `fs_type`              | mounted filesystems and their type |
 //! | `tables`, `waited_for`                | which C tables objects get; a check for lockdep |
-//! | **[`cell`]**                          | where something is kept: `locked`, `set_once`, `lock_word`, `byte_vec`, `counters`, `name_map`, `name_map_cell` |
+//! | **[`cell`]**                          | where something is kept: `locked`, `set_once`, `lock_word`, `byte_vec`, `counters`, `name_map`, `name_map_cell`, `watched` |
 //! | **[`sys`]**                           | what needs no object |
 //! | `bindings`, `errno`                   | the C side, and its errors |
 //! | `cred`, `task`                        | acting as somebody else ([`Override`]); the current task |

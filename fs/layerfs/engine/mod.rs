@@ -8,6 +8,7 @@
 mod adopt;
 pub(crate) mod attributes;
 pub(crate) mod change;
+pub(crate) mod clone;
 pub(crate) mod copy_up;
 pub(crate) mod data;
 pub(crate) mod finalize;

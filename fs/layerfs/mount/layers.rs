@@ -18,6 +18,7 @@ use crate::engine;
 use crate::engine::finalized::Claims;
 use crate::engine::inode::Marks;
 use crate::marks;
+use crate::state::clones::Clones;
 use crate::state::config::Config;
 use crate::state::config::Lowerdirs;
 use crate::state::instance::Instance;
@@ -44,6 +45,7 @@ use kernel::cred::Credential;
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::aref::ARef;
+use vfs::call::mapping;
 use vfs::call::stat::StatFs;
 use vfs::cell::locked::Locked;
 use vfs::cell::set_once::LateBox;
@@ -207,6 +209,8 @@ pub(super) fn build(
         publications: Publications::new(facts.stack_depth),
         stats: Stats::new(layers.len()),
         indexes: LateBox::default(),
+        clones: Clones::new()?,
+        mapped: mapping::Tables::default(),
         stack_depth: facts.stack_depth,
         parts: Locked::new_inner(KVec::new(), facts.stack_depth)?,
         has_plain_numbers: xino == XinoBits::SameFs

@@ -196,12 +196,14 @@ impl AttrOps<LayerFs> for Attr {
         let request = request.prepare(dentry)?;
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let need = if request.changes_size() {
-            Need::Data
-        } else {
-            Need::Metadata
+        let need = match request.new_size() {
+            Some(_) => Need::Data,
+            None => Need::Metadata,
         };
         copy_up(instance, &dentry, need)?;
+        if let Some(size) = request.new_size() {
+            engine::clone::pass(inode, &(size..u64::MAX))?;
+        }
         change_upper(instance, inode, request)
     }
 

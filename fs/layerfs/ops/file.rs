@@ -8,6 +8,8 @@
 #![forbid(unsafe_code)]
 
 use crate::engine;
+use crate::engine::clone;
+use crate::engine::clone::lock_for_change;
 use crate::engine::copy_up::copy_up;
 use crate::engine::copy_up::Need;
 use crate::state::instance::Instance;
@@ -16,13 +18,13 @@ use crate::state::traits::Trait;
 use crate::state::File;
 use crate::state::Inode;
 use crate::state::LayerFs;
+use core::ops::Range;
 use kernel::prelude::*;
 use vfs::call::backing;
 use vfs::call::backing::Advice;
 use vfs::call::backing::Backing;
 use vfs::call::backing::BackingFile;
 use vfs::call::backing::LockOwner;
-use vfs::call::backing::MapRequest;
 use vfs::call::backing::ReadRequest;
 use vfs::call::backing::SpliceRead;
 use vfs::call::backing::SpliceWrite;
@@ -30,6 +32,10 @@ use vfs::call::backing::WriteEnd;
 use vfs::call::backing::WriteRequest;
 use vfs::call::backing_pair::BackingPair;
 use vfs::call::fiemap::Extents;
+use vfs::call::mapping;
+use vfs::call::mapping::MapRequest;
+use vfs::call::mapping::Step;
+use vfs::call::mapping::WriteFaults;
 use vfs::call::range;
 use vfs::call::range::AllocateMode;
 use vfs::call::range::Transfer;
@@ -90,6 +96,20 @@ impl WriteEnd<LayerFs> for Written {
     fn written(file: &File) {
         let inode = file.inode();
         engine::inode::refresh(inode.super_block().data(), inode);
+    }
+}
+
+/// Stores through mappings: who is about to make a page of a file writable passes the gates of clones that are being made
+/// of it.
+struct Stores;
+
+impl WriteFaults<LayerFs> for Stores {
+    fn tables(data: &Instance) -> &mapping::Tables {
+        &data.mapped
+    }
+
+    fn may_store(inode: &Inode, bytes: Range<u64>, step: Step) -> bool {
+        clone::may_store(inode, &bytes, step == Step::Before)
     }
 }
 
@@ -158,7 +178,7 @@ impl FileOps<LayerFs> for Regular {
         // Nothing has to be found or checked any more that takes the lock of the object, as the file is open.
         let instance = instance_of(file);
         let real = open.data(instance, file)?;
-        let result = map.forward(real, &instance.mounter);
+        let result = map.forward::<LayerFs, Stores>(file, real, &instance.mounter);
         after_read(file);
         result
     }
@@ -205,7 +225,7 @@ impl FileOps<LayerFs> for Regular {
         }
         let inode = file.inode();
         let instance = instance_of(file);
-        let lock = inode.lock_exclusive_killable()?;
+        let lock = lock_for_change(inode, || write.bytes(inode.size()))?;
         engine::inode::refresh(instance, inode);
         let real = open.data(instance, file)?;
         write.forward::<Written>(real, &instance.mounter, &lock, !instance.is_volatile())
@@ -218,7 +238,7 @@ impl FileOps<LayerFs> for Regular {
     ) -> Result<usize> {
         let inode = file.inode();
         let instance = instance_of(file);
-        let lock = inode.lock_exclusive_killable()?;
+        let lock = lock_for_change(inode, || splice.bytes())?;
         engine::inode::refresh(instance, inode);
         let real = open.data(instance, file)?;
         splice.forward::<Written>(real, &instance.mounter, &lock)
@@ -245,7 +265,7 @@ impl FileOps<LayerFs> for Regular {
     fn allocate(file: &File, open: &OpenFile, mode: AllocateMode, offset: i64, len: i64) -> Result {
         let inode = file.inode();
         let instance = instance_of(file);
-        let lock = inode.lock_exclusive_killable()?;
+        let lock = lock_for_change(inode, || mode.changes(offset, len))?;
         engine::inode::refresh(instance, inode);
         backing::remove_privileges(file, &lock)?;
         let real = open.data(instance, file)?;
@@ -266,7 +286,17 @@ impl FileOps<LayerFs> for Regular {
         if how == Transfer::Deduplicate && !(in_upper(from.0) && in_upper(to.0)) {
             return Err(EPERM);
         }
-        let lock = inode.lock_exclusive_killable()?;
+        if how == Transfer::Clone {
+            let request = clone::Request {
+                from: from.0,
+                to: to.0,
+                range,
+                // The two are of one super block, as the VFS has compared.
+                reals: &|| Ok((from.1.data(instance, from.0)?, to.1.data(instance, to.0)?)),
+            };
+            return request.run();
+        }
+        let lock = lock_for_change(inode, || range.destination())?;
         if how != Transfer::Deduplicate {
             engine::inode::refresh(instance, inode);
             backing::remove_privileges(to.0, &lock)?;
@@ -278,7 +308,10 @@ impl FileOps<LayerFs> for Regular {
             // Below, only the mounter of the destination is asked.
             from_instance.as_mounter(|c| range::verify_read(c, real_from, range))?;
         }
-        let result = instance.as_mounter(|c| range::transfer(c, how, real_from, real_to, range));
+        let result = instance.as_mounter(|c| match how {
+            Transfer::Copy => clone::copy(c, real_from, real_to, range),
+            _ => range::transfer(c, how, real_from, real_to, range),
+        });
         engine::inode::refresh(instance, inode);
         result
     }

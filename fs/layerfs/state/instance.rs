@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::clones::Clones;
 use super::config::Config;
 use super::layer::Filesystem;
 use super::layer::Layer;
@@ -23,6 +24,7 @@ use format::ino::XinoBits;
 use kernel::cred::Credential;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
+use vfs::call::mapping;
 use vfs::call::stat::Part;
 use vfs::call::stat::Query;
 use vfs::call::stat::StatBuf;
@@ -80,6 +82,10 @@ pub(crate) struct Instance {
     pub(crate) stats: Stats,
     /// The names of merged directories that are kept in memory, once there are some.
     pub(crate) indexes: LateBox<Indexes>,
+    /// The clones that are being made.
+    pub(crate) clones: Clones,
+    /// How files are mapped.
+    pub(crate) mapped: mapping::Tables,
     /// How many filesystems are on each other here.
     pub(crate) stack_depth: u32,
     /// It was said that a directory is finalized over other lower directories than it has.

@@ -4,6 +4,8 @@
 
 #![forbid(unsafe_code)]
 
+pub(crate) mod clone_gate;
+pub(crate) mod clones;
 pub(crate) mod config;
 pub(crate) mod instance;
 pub(crate) mod layer;

@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::clones::Source;
 use super::instance::Instance;
 use super::listing::SharedListing;
 use super::lowers::count;
@@ -155,6 +156,12 @@ impl Object {
     /// up anew.
     pub(crate) fn set_outdated(&self) {
         self.word.set(Trait::OUTDATED.0);
+    }
+
+    /// Returns it as what clones are made of.
+    #[inline]
+    pub(crate) fn as_source(&self) -> Source<'_> {
+        Source::new(&self.word)
     }
 
     /// Takes the lock of the object, which keeps other tasks from copying it up, adding its data or removing it, or

@@ -35,6 +35,8 @@ impl Trait {
     pub(crate) const LOWER_FINALIZED: Self = Self(1 << 11);
     /// A regular file of an image that is declared to be of metacopies, none of whose marks was read.
     pub(crate) const DECLARED: Self = Self(1 << 12);
+    /// A clone is being made of the file: who writes to it passes a gate before.
+    pub(super) const CLONED_FROM: Self = Self(1 << 13);
     /// The first of the bits that are a number: of lower places that were asked in vain.
     pub(super) const COUNT_SHIFT: u32 = 16;
 }

@@ -33,6 +33,7 @@ use crate::sys::mode::FileType;
 use crate::sys::mode::Mode;
 use core::marker::PhantomData;
 use core::ops::Deref;
+use core::ops::Range;
 use core::ptr::NonNull;
 use kernel::cred::Credential;
 use kernel::prelude::*;
@@ -47,7 +48,7 @@ const FOR_OPENING: u32 =
 
 /// Whether `inode` has this `S_*` flag.
 #[inline]
-fn has_flag(inode: &RcuInode<Foreign>, flag: u32) -> bool {
+pub(crate) fn has_flag(inode: &RcuInode<Foreign>, flag: u32) -> bool {
     // SAFETY: A word that may be read at any time.
     unsafe { (&raw const (*inode.as_ptr()).i_flags).read_volatile() & flag != 0 }
 }
@@ -237,7 +238,7 @@ fn change_flags(real: &File<Foreign>, wanted: u32) -> Result {
 
 /// Makes the context that the backing-file functions are given.
 #[inline]
-fn context(cred: &Credential) -> bindings::backing_file_ctx {
+pub(crate) fn context(cred: &Credential) -> bindings::backing_file_ctx {
     bindings::backing_file_ctx {
         cred: cred.as_ptr(),
         accessed: None,
@@ -406,6 +407,19 @@ impl<F: Ours> WriteRequest<'_, F> {
         unsafe { bytes_left(self.iter) == 0 }
     }
 
+    /// The bytes of the file that it changes, which is `size` bytes long now: behind the end, where it is appended.
+    #[inline]
+    pub fn bytes(&self, size: i64) -> Range<u64> {
+        // SAFETY: By the type invariant.
+        let (at, len, appends) = unsafe {
+            let flags = (*self.iocb).ki_flags;
+            let appends = flags & bindings::IOCB_APPEND as i32 != 0;
+            ((*self.iocb).ki_pos, bytes_left(self.iter), appends)
+        };
+        let start = if appends { size } else { at }.max(0) as u64;
+        start..start.saturating_add(len as u64)
+    }
+
     /// Passes it down (wraps `backing_file_write_iter()`, which takes privileges away of the user's file,
     /// and so wants its inode locked); gives the number of bytes. `sync`: whether it is honoured that the
     /// user wants it on disk.
@@ -457,6 +471,12 @@ pub struct SpliceWrite<'a, F: Ours> {
 }
 
 impl<F: Ours> SpliceWrite<'_, F> {
+    /// The bytes of the file that it changes.
+    pub fn bytes(&self) -> Range<u64> {
+        let start = (*self.position).max(0) as u64;
+        start..start.saturating_add(self.len as u64)
+    }
+
     /// Passes it down (wraps `backing_file_splice_write()`, which takes privileges away of the user's file,
     /// and so wants its inode locked); gives the number of bytes.
     ///
@@ -528,39 +548,6 @@ pub fn remove_privileges<F: Ours>(file: &File<F>, lock: &Exclusive<'_, F>) -> Re
     check_lock(file, lock)?;
     // SAFETY: The file is open, its inode locked.
     to_result(unsafe { bindings::vfs_helper_file_remove_privs(file.as_ptr()) })
-}
-
-/// A mapping into memory that a user asked for.
-///
-/// # Invariants
-///
-/// It is what the VFS passed to `->mmap()`, during that call.
-pub struct MapRequest<'a>(*mut bindings::vm_area_struct, PhantomData<&'a ()>);
-
-impl MapRequest<'_> {
-    /// # Safety
-    ///
-    /// See the type invariant.
-    pub(crate) unsafe fn from_raw(vma: *mut bindings::vm_area_struct) -> Self {
-        Self(vma, PhantomData)
-    }
-
-    /// Maps the real file instead (wraps `backing_file_mmap()`): faults then never come to us.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV`: the real file can't be mapped. `EACCES`: shared, and it is append-only. What the filesystem
-    /// gives.
-    pub fn forward(self, real: &Backing, cred: &Credential) -> Result {
-        // SAFETY: By the type invariant; the flags of an area that is being mapped are ours to read.
-        let flags = unsafe { (*self.0).__bindgen_anon_2.vm_flags };
-        if flags & bindings::VM_SHARED != 0 && has_flag(real.inode(), bindings::S_APPEND) {
-            return Err(EACCES);
-        }
-        let mut ctx = context(cred);
-        // SAFETY: By the type invariants.
-        to_result(unsafe { bindings::backing_file_mmap(real.as_ptr(), self.0, &mut ctx) })
-    }
 }
 
 /// Whether its filesystem wants to know that a descriptor is closed.

@@ -294,9 +294,9 @@ impl<'a> ChangeRequest<'a> {
 pub struct PreparedChange<'a>(&'a mut bindings::iattr);
 
 impl PreparedChange<'_> {
-    /// Whether the size is changed.
-    pub fn changes_size(&self) -> bool {
-        self.0.ia_valid & bindings::ATTR_SIZE != 0
+    /// The new size in bytes, if the size is changed.
+    pub fn new_size(&self) -> Option<u64> {
+        (self.0.ia_valid & bindings::ATTR_SIZE != 0).then_some(self.0.ia_size.max(0) as u64)
     }
 
     /// Does it to the real object (wraps `notify_change()`, under the lock of the inode).

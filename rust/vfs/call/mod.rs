@@ -12,6 +12,7 @@ pub mod emitter;
 pub mod fiemap;
 pub mod fileattr;
 pub mod handle;
+pub mod mapping;
 pub mod range;
 pub mod stat;
 pub mod symlink;

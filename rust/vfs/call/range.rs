@@ -20,11 +20,26 @@ use crate::sys::bindings;
 use crate::sys::cred::Override;
 use crate::sys::errno::from_errno;
 use crate::sys::errno::to_result;
+use core::ops::Range;
 use kernel::prelude::*;
 
 /// The operation on a range of bytes, as the user asks for it: `FALLOC_FL_*`.
 #[derive(Clone, Copy)]
 pub struct AllocateMode(pub(crate) i32);
+
+impl AllocateMode {
+    /// The bytes that are others afterwards: those of the range, or, where bytes are moved, all from `offset` on.
+    pub fn changes(self, offset: i64, len: i64) -> Range<u64> {
+        const MOVES: u32 = bindings::FALLOC_FL_COLLAPSE_RANGE | bindings::FALLOC_FL_INSERT_RANGE;
+
+        let start = offset.max(0) as u64;
+        if self.0 as u32 & MOVES != 0 {
+            start..u64::MAX
+        } else {
+            start..start.saturating_add(len.max(0) as u64)
+        }
+    }
+}
 
 /// Allocates, punches, zeroes, … a range of bytes (wraps `vfs_fallocate()`).
 ///
@@ -67,6 +82,29 @@ pub struct TransferRange {
     /// Its length.
     pub len: i64,
     pub(crate) flags: u32,
+}
+
+impl TransferRange {
+    /// The bytes of the destination; without a length, all from the offset on.
+    pub fn destination(&self) -> Range<u64> {
+        let start = self.to.max(0) as u64;
+        match self.len {
+            0 => start..u64::MAX,
+            len => start..start.saturating_add(len.max(0) as u64),
+        }
+    }
+
+    /// The part of it that has `bytes` of the source.
+    pub fn part(&self, bytes: &Range<u64>) -> Self {
+        let from = bytes.start.min(i64::MAX as u64) as i64;
+        let len = bytes.end.saturating_sub(bytes.start).min(i64::MAX as u64) as i64;
+        Self {
+            from,
+            to: self.to.saturating_add(from.saturating_sub(self.from)),
+            len,
+            ..*self
+        }
+    }
 }
 
 /// Transfers bytes from one real file to another; gives how many (wraps `vfs_copy_file_range()`,
@@ -119,6 +157,45 @@ pub fn transfer(
         Err(from_errno(result))
     } else {
         Ok(result)
+    }
+}
+
+/// Has written to disk what is dirty of a range of a real file, and waits for it (wraps
+/// `filemap_write_and_wait_range()`). Pages of it that are mapped can be stored to again only after a fault.
+///
+/// # Errors
+///
+/// `EIO`, `ENOSPC`, …: what could not be written.
+///
+/// # Context
+///
+/// Sleeps.
+pub fn write_back(_c: &Override<'_>, real: &File<Foreign>, bytes: &Range<u64>) -> Result {
+    let last = bytes.end.saturating_sub(1).min(i64::MAX as u64);
+    // SAFETY: The file is open.
+    to_result(unsafe {
+        bindings::filemap_write_and_wait_range(
+            (*real.as_ptr()).f_mapping,
+            bytes.start.min(last) as i64,
+            last as i64,
+        )
+    })
+}
+
+/// Whether somebody has mapped a real file shared, and may write through that (wraps `mapping_writably_mapped()`).
+pub fn is_mapped_writably(real: &File<Foreign>) -> bool {
+    // SAFETY: The file is open.
+    unsafe { bindings::vfs_helper_is_mapped_writably(real.as_ptr()) }
+}
+
+/// Whether sharing may be done in pieces, to the effect that one call would have: the destination may be `size` bytes
+/// long (`RLIMIT_FSIZE`, `s_maxbytes`), and the data is not used in place (DAX).
+pub fn may_be_in_pieces(from: &File<Foreign>, to: &File<Foreign>, size: i64) -> bool {
+    // SAFETY: The files are open.
+    unsafe {
+        bindings::vfs_helper_may_be_long(to.inode().as_ptr(), size)
+            && !bindings::vfs_helper_is_dax(from.inode().as_ptr())
+            && !bindings::vfs_helper_is_dax(to.inode().as_ptr())
     }
 }
 

@@ -9,3 +9,4 @@ pub mod locked;
 pub mod name_map;
 pub mod name_map_cell;
 pub mod set_once;
+pub mod watched;

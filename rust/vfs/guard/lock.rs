@@ -24,6 +24,7 @@ use crate::object::Ours;
 use crate::object::Owner;
 use crate::sys::bindings;
 use crate::sys::errno::to_result;
+use crate::sys::errno::EDEADLK;
 use core::mem::ManuallyDrop;
 use core::ops::Deref;
 use kernel::prelude::*;
@@ -89,6 +90,48 @@ impl<F: Owner> Inode<F> {
             inode: self,
             _task: NotThreadSafe,
         })
+    }
+
+    /// Locks it exclusively if nobody has it (does what `inode_trylock()` does).
+    pub fn try_lock_exclusive(&self) -> Option<Exclusive<'_, F>> {
+        // SAFETY: The semaphore of a valid inode is initialised.
+        let taken = unsafe { bindings::down_write_trylock(self.rwsem()) } != 0;
+        // INVARIANT: It was just taken.
+        taken.then_some(Exclusive {
+            inode: self,
+            _task: NotThreadSafe,
+        })
+    }
+
+    /// Locks this and another inode exclusively, and gives the locks in that order. Neither is held while the other is
+    /// waited for: whoever wants one of them waits for whoever has it, and not for us. So there is no order in which they
+    /// must be taken.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`: the task is being killed. `EDEADLK`: they are one.
+    ///
+    /// # Context
+    ///
+    /// Sleeps until both are free.
+    pub fn lock_both_killable<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> Result<(Exclusive<'a, F>, Exclusive<'a, F>)> {
+        if core::ptr::eq(self, other) {
+            return Err(EDEADLK);
+        }
+        loop {
+            let first = self.lock_exclusive_killable()?;
+            if let Some(second) = other.try_lock_exclusive() {
+                return Ok((first, second));
+            }
+            drop(first);
+            let second = other.lock_exclusive_killable()?;
+            if let Some(first) = self.try_lock_exclusive() {
+                return Ok((first, second));
+            }
+        }
     }
 
     /// Locks it shared (does what `inode_lock_shared()` does).

@@ -28,6 +28,17 @@ pub fn milliseconds() -> u64 {
     nanoseconds.max(0) as u64 / 1_000_000
 }
 
+/// Does the same in microseconds.
+///
+/// # Context
+///
+/// Any.
+pub fn microseconds() -> u64 {
+    // SAFETY: As in `milliseconds()`.
+    let nanoseconds = unsafe { bindings::ktime_get() };
+    nanoseconds.max(0) as u64 / 1000
+}
+
 /// Returns the time since the machine was started in whole seconds (wraps `ktime_get_seconds()`): no clock is read for
 /// it.
 ///

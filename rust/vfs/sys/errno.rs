@@ -115,6 +115,7 @@ macro_rules! errors {
 
 errors! {
     ECANCELED: "The operation was called off.";
+    EDEADLK: "It would wait for itself.";
     ELOOP: "Too many symbolic links, or layers that contain each other.";
     ENAMETOOLONG: "The name is too long.";
     ENODATA: "There is no such extended attribute.";

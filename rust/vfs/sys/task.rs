@@ -22,6 +22,16 @@ pub fn is_being_killed() -> bool {
     unsafe { bindings::vfs_helper_is_being_killed() }
 }
 
+/// Lets other tasks run between the steps of what may take long (wraps `cond_resched()`).
+///
+/// # Context
+///
+/// May sleep.
+pub fn let_others_run() {
+    // SAFETY: No requirement but the context.
+    unsafe { bindings::vfs_helper_cond_resched() };
+}
+
 /// To be called between the steps of what may take long.
 ///
 /// # Errors

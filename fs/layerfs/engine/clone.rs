@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Cloning files (`FICLONE`), and who has to wait for it.
+//!
+//! One call into the real filesystem holds its locks for the whole range, and so keeps readers and writers waiting as long
+//! as that takes, which may be minutes. So a range that is large is cloned in pieces, each of which takes about as long as
+//! the module parameter `clone_piece_ms` says. What is cloned is the file as it was at one moment: that in which its gate
+//! is closed (`state/clone_gate.rs`), under the locks of both inodes. The last piece is cloned under these locks as well:
+//! it has the block that an append changes, and whatever speaks against the clone is found by it, before anything was
+//! done. Then the source is unlocked. Readers have never waited for a lock of ours; writers, and stores through mappings,
+//! wait for their piece.
+
+#![forbid(unsafe_code)]
+
+use super::inode;
+use crate::state::clone_gate;
+use crate::state::clones::Cloning;
+use crate::state::instance::Instance;
+use crate::state::object::Now;
+use crate::state::File;
+use crate::state::Inode;
+use crate::state::LayerFs;
+use core::ops::Range;
+use kernel::prelude::*;
+use vfs::call::backing;
+use vfs::call::backing::Backing;
+use vfs::call::change::Change;
+use vfs::call::range;
+use vfs::call::range::Transfer;
+use vfs::call::range::TransferRange;
+use vfs::guard::lock::Exclusive;
+use vfs::sys::clock;
+use vfs::sys::task;
+use vfs::Override;
+
+/// The most units in a piece: what is large and not fragmented takes no time.
+const MAX_PIECE: u64 = 1 << 16;
+
+/// Locks a file whose `bytes` are to be changed, with every gate passed that it has.
+///
+/// # Errors
+///
+/// `EINTR`: the task is being killed.
+#[inline]
+pub(crate) fn lock_for_change(
+    inode: &Inode,
+    bytes: impl Fn() -> Range<u64>,
+) -> Result<Exclusive<'_, LayerFs>> {
+    let lock = inode.lock_exclusive_killable()?;
+    if inode.data().as_source().is_cloned_from() {
+        return lock_behind_gates(inode, lock, &bytes);
+    }
+    Ok(lock)
+}
+
+/// Does the same where there are gates. The lock is not held while one is waited for, so that others may pass.
+#[cold]
+fn lock_behind_gates<'a>(
+    inode: &'a Inode,
+    mut lock: Exclusive<'a, LayerFs>,
+    bytes: &dyn Fn() -> Range<u64>,
+) -> Result<Exclusive<'a, LayerFs>> {
+    let clones = &inode.super_block().data().clones;
+    loop {
+        let bytes = bytes();
+        let Some(gate) = clones.closed(inode.data().as_source(), &bytes) else {
+            return Ok(lock);
+        };
+        drop(lock);
+        gate.pass(&bytes)?;
+        lock = inode.lock_exclusive_killable()?;
+    }
+}
+
+/// Waits until `bytes` of a file may be changed, for who has its lock from the VFS, and so keeps it meanwhile.
+///
+/// # Errors
+///
+/// `EINTR`: the task is being killed.
+pub(crate) fn pass(inode: &Inode, bytes: &Range<u64>) -> Result {
+    let clones = &inode.super_block().data().clones;
+    while let Some(gate) = clones.closed(inode.data().as_source(), bytes) {
+        gate.pass(bytes)?;
+    }
+    Ok(())
+}
+
+/// Returns whether `bytes` of a file may be stored to through a mapping; waits for that for a moment, if `may_wait`.
+#[inline]
+pub(crate) fn may_store(inode: &Inode, bytes: &Range<u64>, may_wait: bool) -> bool {
+    let clones = &inode.super_block().data().clones;
+    match clones.closed(inode.data().as_source(), bytes) {
+        None => true,
+        // Another gate may be closed as well: it is asked when the access is tried again.
+        Some(gate) => {
+            may_wait
+                && gate.pass_soon(bytes)
+                && clones.closed(inode.data().as_source(), bytes).is_none()
+        }
+    }
+}
+
+/// A clone that was asked for.
+pub(crate) struct Request<'a> {
+    pub(crate) from: &'a File,
+    pub(crate) to: &'a File,
+    pub(crate) range: TransferRange,
+    /// Gives the real files of both, as they are now.
+    pub(crate) reals: &'a dyn Fn() -> Result<(&'a Backing, &'a Backing)>,
+}
+
+impl<'a> Request<'a> {
+    fn source(&self) -> &'a Inode {
+        self.from.inode()
+    }
+
+    fn target(&self) -> &'a Inode {
+        self.to.inode()
+    }
+
+    fn instance(&self) -> &'a Instance {
+        self.target().super_block().data()
+    }
+
+    /// Clones; gives the number of bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of the real filesystem. `EINTR`: the task is being killed; what of the destination was done is cut off behind
+    /// the part that was done from its beginning on. `EDEADLK`: it could not be done without somebody waiting for
+    /// himself.
+    pub(crate) fn run(&self) -> Result<i64> {
+        if self.bytes().is_none() {
+            return self.at_once(self.lock_target()?);
+        }
+        self.write_back_most()?;
+        if core::ptr::eq(self.source(), self.target()) {
+            let lock = self.lock_target()?;
+            return self.in_pieces(None, lock);
+        }
+        loop {
+            let (source, target) = self.source().lock_both_killable(self.target())?;
+            let destination = self.range.destination();
+            let clones = &self.instance().clones;
+            let Some(gate) = clones.closed(self.target().data().as_source(), &destination) else {
+                return self.in_pieces(Some(source), target);
+            };
+            drop((source, target));
+            gate.pass(&destination)?;
+        }
+    }
+
+    /// Writes back what is dirty of the source while nothing is locked, so that little is left for when it is: until that
+    /// takes no longer than a piece, or has been tried a few times.
+    fn write_back_most(&self) -> Result {
+        const TRIES: u32 = 5;
+
+        let (real_from, _) = (self.reals)()?;
+        for _ in 0..TRIES {
+            let Some(bytes) = self.bytes() else {
+                return Ok(());
+            };
+            let begin = clock::microseconds();
+            self.instance()
+                .as_mounter(|c| range::write_back(c, real_from, &bytes))?;
+            if clock::microseconds().saturating_sub(begin) <= piece_us() {
+                return Ok(());
+            }
+            task::check_killed()?;
+        }
+        Ok(())
+    }
+
+    fn lock_target(&self) -> Result<Exclusive<'a, LayerFs>> {
+        lock_for_change(self.target(), || self.range.destination())
+    }
+
+    /// Returns the bytes of the source, if it is worth while to clone them in pieces, and the same as at once.
+    fn bytes(&self) -> Option<Range<u64>> {
+        let from = u64::try_from(self.range.from).ok()?;
+        let to = u64::try_from(self.range.to).ok()?;
+        let size = u64::try_from(self.source().size()).ok()?;
+        let len = match u64::try_from(self.range.len).ok()? {
+            0 => size.checked_sub(from)?,
+            len => len,
+        };
+        let end = from.checked_add(len).filter(|end| *end <= size)?;
+        if len <= clone_gate::MIN_UNIT {
+            return None;
+        }
+        let apart = len.checked_add(clone_gate::MIN_UNIT)?;
+        if core::ptr::eq(self.source(), self.target()) && from.abs_diff(to) < apart {
+            return None;
+        }
+        to.checked_add(len)
+            .filter(|end| i64::try_from(*end).is_ok())?;
+        Some(from..end)
+    }
+
+    /// Makes the destination ready to be written to.
+    fn prepare(&self, target: &Exclusive<'_, LayerFs>) -> Result {
+        inode::refresh(self.instance(), self.target());
+        backing::remove_privileges(self.to, target)
+    }
+
+    /// Has the real filesystem clone all of it.
+    fn at_once(&self, target: Exclusive<'_, LayerFs>) -> Result<i64> {
+        self.prepare(&target)?;
+        let (real_from, real_to) = (self.reals)()?;
+        let result = self
+            .instance()
+            .as_mounter(|c| range::transfer(c, Transfer::Clone, real_from, real_to, self.range));
+        inode::refresh(self.instance(), self.target());
+        result
+    }
+
+    /// Clones in pieces. Of a clone within one file there is one lock, which is kept.
+    fn in_pieces(
+        &self,
+        source: Option<Exclusive<'_, LayerFs>>,
+        target: Exclusive<'_, LayerFs>,
+    ) -> Result<i64> {
+        // Nobody changes the size any more.
+        inode::refresh(self.instance(), self.source());
+        let (real_from, real_to) = (self.reals)()?;
+        let Some(bytes) = self.bytes().filter(|bytes| {
+            let part = self.range.part(bytes);
+            let end = part.to.saturating_add(part.len);
+            range::may_be_in_pieces(real_from, real_to, end)
+        }) else {
+            drop(source);
+            return self.at_once(target);
+        };
+        self.prepare(&target)?;
+        let before = self.target().size().max(0) as u64;
+        let instance = self.instance();
+        let mut cloning = instance
+            .clones
+            .begin(self.source().data().as_source(), bytes.clone())?;
+        let result = instance.as_mounter(|c| {
+            if range::is_mapped_writably(real_from) {
+                range::write_back(c, real_from, &bytes)?;
+            }
+            let tail = cloning.tail();
+            let transfer = |bytes: &Range<u64>| {
+                let part = self.range.part(bytes);
+                range::transfer(c, Transfer::Clone, real_from, real_to, part).map(drop)
+            };
+            transfer(&tail.bytes)?;
+            cloning.done(&tail);
+            drop(source);
+            every_piece(&mut cloning, transfer)
+        });
+        if result.is_err() {
+            let done = cloning.done_in_order();
+            self.cut(before, (self.range.to as u64).saturating_add(done));
+        }
+        drop(cloning);
+        inode::refresh(instance, self.target());
+        result.map(|()| self.range.part(&bytes).len)
+    }
+
+    /// Takes away what of the destination is behind the part that was cloned in order, as a real filesystem leaves it
+    /// when it is interrupted: pieces are there that it would not have come to, and nothing in between.
+    fn cut(&self, before: u64, end: u64) {
+        let instance = self.instance();
+        let size = before.max(end);
+        let Some(path) = Now::of(self.target().held()).upper_path(instance) else {
+            return;
+        };
+        if (path.dentry().inode().size().max(0) as u64) <= size {
+            return;
+        }
+        let cut = path.mount().write(|writing| {
+            instance.as_mounter(|c| Change::size(size).apply(c, writing, path.dentry()))
+        });
+        if let Err(e) = cut {
+            vfs::warn_limited!(
+                "'{}': what was cloned of it can't be cut off: {:?}\n",
+                &**self.to.dentry(),
+                e
+            );
+        }
+    }
+}
+
+/// Returns how long a piece shall take, in microseconds.
+fn piece_us() -> u64 {
+    u64::from(defaults::clone_piece_ms()).saturating_mul(1000)
+}
+
+/// Clones every piece that is left, those first that somebody waits for.
+fn every_piece(
+    cloning: &mut Cloning<'_>,
+    mut transfer: impl FnMut(&Range<u64>) -> Result,
+) -> Result {
+    let mut most = 1u64;
+    while let Some(piece) = cloning.next(most)? {
+        task::check_killed()?;
+        let begin = clock::microseconds();
+        transfer(&piece.bytes)?;
+        cloning.done(&piece);
+        let took = clock::microseconds().saturating_sub(begin);
+        if took > piece_us() {
+            most = (most / 2).max(1);
+        } else if took < piece_us() / 4 {
+            most = most.saturating_mul(2).min(MAX_PIECE);
+        }
+        task::let_others_run();
+    }
+    Ok(())
+}
+
+/// Copies bytes from one real file to another as `copy_file_range(2)` does, which need not be of one moment: in pieces,
+/// so that nobody waits for all of it where they are shared.
+///
+/// # Errors
+///
+/// Those of the real filesystems, where nothing was copied before.
+pub(crate) fn copy(
+    c: &Override<'_>,
+    from: &Backing,
+    to: &Backing,
+    range: TransferRange,
+) -> Result<i64> {
+    const PIECE: u64 = 16 << 20;
+
+    let start = range.from.max(0) as u64;
+    let end = start.saturating_add(range.len.max(0) as u64);
+    let mut done = 0i64;
+    while !task::is_being_killed() {
+        let at = start.saturating_add(done as u64);
+        let part = range.part(&(at..at.saturating_add(PIECE).min(end)));
+        match range::transfer(c, Transfer::Copy, from, to, part) {
+            Ok(more) => {
+                done = done.saturating_add(more);
+                // What is less than was asked for is for the caller to see, as it is without pieces.
+                if more < part.len || start.saturating_add(done as u64) >= end {
+                    break;
+                }
+            }
+            Err(e) if done == 0 => return Err(e),
+            Err(_) => break,
+        }
+    }
+    Ok(done)
+}
