@@ -53,6 +53,58 @@ impl FinalizeRequest {
     }
 }
 
+/// `LAYERFS_IOC_CLONE_RANGE2`.
+pub const CLONE_RANGE2: u32 = read_write(0x41, CloneRequest::LEN);
+
+/// What `LAYERFS_IOC_CLONE_RANGE2` is asked for (`struct layerfs_clone_range2`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CloneRequest {
+    /// The descriptor of the source.
+    pub src_fd: i32,
+    /// The offset in the source, in bytes.
+    pub src_offset: i64,
+    /// The number of bytes; 0: to the end of the source.
+    pub src_length: i64,
+    /// The offset in the destination, in bytes.
+    pub dest_offset: i64,
+    /// Any signal ends it (`LAYERFS_CLONE_INTERRUPTIBLE`).
+    pub interruptible: bool,
+    /// It ends after so many milliseconds, once something was done; 0: when it is done.
+    pub time_budget_ms: u64,
+}
+
+impl CloneRequest {
+    /// The length of the argument, in bytes.
+    pub const LEN: usize = 64;
+
+    /// The place of the number of bytes that were cloned, in bytes from the beginning of the argument.
+    pub const WORK_DONE: usize = 48;
+
+    const INTERRUPTIBLE: u64 = 1;
+
+    /// Reads the argument; `None`: it has flags or fields that this version does not know, or numbers that are no offsets.
+    pub fn decode(argument: &[u8; Self::LEN]) -> Option<CloneRequest> {
+        let word = |i: usize| {
+            let bytes = argument.chunks_exact(8).nth(i)?;
+            Some(u64::from_ne_bytes(bytes.try_into().ok()?))
+        };
+        let offset = |i: usize| i64::try_from(word(i)?).ok();
+        let flags = word(4)?;
+        if flags & !Self::INTERRUPTIBLE != 0 || word(7)? != 0 {
+            return None;
+        }
+        Some(CloneRequest {
+            // The kernel's own FICLONERANGE takes the low half, too.
+            src_fd: word(0)? as i32,
+            src_offset: offset(1)?,
+            src_length: offset(2)?,
+            dest_offset: offset(3)?,
+            interruptible: flags & Self::INTERRUPTIBLE != 0,
+            time_budget_ms: word(5)?,
+        })
+    }
+}
+
 impl FinalizeProgress {
     /// The place of the two numbers in the argument, in bytes from its beginning.
     pub const OFFSET: usize = 8;
@@ -74,4 +126,6 @@ const _: () = {
     assert!(FinalizeProgress::OFFSET + FinalizeProgress::LEN + 8 == FinalizeRequest::LEN);
     assert!(FinalizeRequest::LEN < 1 << 14);
     assert!(FINALIZE == 0xc020_4c40);
+    assert!(CLONE_RANGE2 == 0xc040_4c41);
+    assert!(CloneRequest::WORK_DONE == 6 * 8 && CloneRequest::LEN == 8 * 8);
 };

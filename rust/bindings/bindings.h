@@ -67,6 +67,7 @@ const unsigned int RUST_CONST_HELPER_FMODE_FSNOTIFY_MASK = (__force unsigned int
 const unsigned int RUST_CONST_HELPER_IOCB_NOWAIT = (__force unsigned int)IOCB_NOWAIT;
 const unsigned int RUST_CONST_HELPER_FMODE_NOCMTIME = (__force unsigned int)FMODE_NOCMTIME;
 const unsigned int RUST_CONST_HELPER_FMODE_LSEEK = (__force unsigned int)FMODE_LSEEK;
+const unsigned int RUST_CONST_HELPER_FMODE_READ = (__force unsigned int)FMODE_READ;
 const unsigned int RUST_CONST_HELPER_FMODE_WRITE = (__force unsigned int)FMODE_WRITE;
 const unsigned int RUST_CONST_HELPER_FALLOC_FL_COLLAPSE_RANGE = FALLOC_FL_COLLAPSE_RANGE;
 const unsigned int RUST_CONST_HELPER_FALLOC_FL_INSERT_RANGE = FALLOC_FL_INSERT_RANGE;

@@ -4,6 +4,7 @@
 #include <linux/cred.h>
 #include <linux/filelock.h>
 #include <linux/fs.h>
+#include <linux/fsnotify.h>
 #include <linux/sched/signal.h>
 
 #include "helpers.h"
@@ -219,6 +220,13 @@ bool vfs_helper_may_be_long(const struct inode *inode, loff_t size)
 	unsigned long limit = rlimit(RLIMIT_FSIZE);
 
 	return size <= inode->i_sb->s_maxbytes && (limit == RLIM_INFINITY || size <= limit);
+}
+
+/* Tells whoever watches them that the one was read and the other changed. */
+void vfs_helper_notify_cloned(struct file *from, struct file *to)
+{
+	fsnotify_access(from);
+	fsnotify_modify(to);
 }
 
 /* Lets others run between two steps of something long. */

@@ -41,6 +41,7 @@ int vfs_helper_verify_read(struct file *file, const loff_t *pos, size_t len);
 int vfs_helper_verify_write(struct file *file, const loff_t *pos, size_t len);
 bool vfs_helper_is_being_killed(void);
 bool vfs_helper_may_be_long(const struct inode *inode, loff_t size);
+void vfs_helper_notify_cloned(struct file *from, struct file *to);
 void vfs_helper_cond_resched(void);
 
 /* fault.c */

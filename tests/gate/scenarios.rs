@@ -190,6 +190,29 @@ macro_rules! scenarios {
                 });
             }
 
+            /// A writer goes on once his piece is done, and not only when all is.
+            #[test]
+            fn writer_waits_for_his_piece_alone() {
+                $explore(|| {
+                    let file = File::new(2);
+                    let progress = Progress::new(0..2 * MIN_UNIT).unwrap();
+                    let mut cloner = Cloner::new(Watched::new(progress)).unwrap();
+                    file.gates.lock().unwrap().push(cloner.gate().clone());
+                    let writer = {
+                        let file = file.clone();
+                        thread::spawn(move || file.write(1, 1))
+                    };
+                    let mut writer = Some(writer);
+                    while let Some(piece) = cloner.next(1).unwrap() {
+                        cloner.done(&piece);
+                        if piece.bytes == unit(1) {
+                            writer.take().unwrap().join().unwrap();
+                        }
+                    }
+                    assert!(writer.is_none());
+                });
+            }
+
             /// The clone fails midway: the writer passes.
             #[test]
             fn failure_opens_the_gate() {

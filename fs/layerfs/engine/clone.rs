@@ -30,6 +30,7 @@ use vfs::call::range::Transfer;
 use vfs::call::range::TransferRange;
 use vfs::guard::lock::Exclusive;
 use vfs::sys::clock;
+use vfs::sys::pause;
 use vfs::sys::task;
 use vfs::Override;
 
@@ -105,8 +106,36 @@ pub(crate) struct Request<'a> {
     pub(crate) from: &'a File,
     pub(crate) to: &'a File,
     pub(crate) range: TransferRange,
+    /// What ends it before all is done.
+    pub(crate) limits: Limits,
     /// Gives the real files of both, as they are now.
     pub(crate) reals: &'a dyn Fn() -> Result<(&'a Backing, &'a Backing)>,
+}
+
+/// What ends a clone before all is done.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Limits {
+    /// Any signal.
+    pub(crate) interruptible: bool,
+    /// So many milliseconds, if they are not 0.
+    pub(crate) time_budget_ms: u64,
+}
+
+/// How a clone ended.
+pub(crate) struct Ended {
+    /// The number of bytes from the beginning of the range on that are cloned.
+    pub(crate) done: i64,
+    /// Whether that is all.
+    pub(crate) result: Result<bool>,
+}
+
+impl Ended {
+    fn at_once(result: Result<i64>) -> Self {
+        Self {
+            done: *result.as_ref().unwrap_or(&0),
+            result: result.map(|_| true),
+        }
+    }
 }
 
 impl<'a> Request<'a> {
@@ -122,16 +151,17 @@ impl<'a> Request<'a> {
         self.target().super_block().data()
     }
 
-    /// Clones; gives the number of bytes.
-    ///
-    /// # Errors
-    ///
-    /// Those of the real filesystem. `EINTR`: the task is being killed; what of the destination was done is cut off behind
-    /// the part that was done from its beginning on. `EDEADLK`: it could not be done without somebody waiting for
-    /// himself.
-    pub(crate) fn run(&self) -> Result<i64> {
+    /// Clones. The errors are those of the real filesystem; `EINTR`: the task is being killed. What of the destination was
+    /// done is cut off then behind the part that was done from its beginning on. `EDEADLK`: it could not be done without
+    /// somebody waiting for himself.
+    pub(crate) fn run(&self) -> Ended {
+        self.lock_and_run()
+            .unwrap_or_else(|e| Ended::at_once(Err(e)))
+    }
+
+    fn lock_and_run(&self) -> Result<Ended> {
         if self.bytes().is_none() {
-            return self.at_once(self.lock_target()?);
+            return Ok(Ended::at_once(self.at_once(self.lock_target()?)));
         }
         self.write_back_most()?;
         if core::ptr::eq(self.source(), self.target()) {
@@ -219,7 +249,7 @@ impl<'a> Request<'a> {
         &self,
         source: Option<Exclusive<'_, LayerFs>>,
         target: Exclusive<'_, LayerFs>,
-    ) -> Result<i64> {
+    ) -> Result<Ended> {
         // Nobody changes the size any more.
         inode::refresh(self.instance(), self.source());
         let (real_from, real_to) = (self.reals)()?;
@@ -229,7 +259,7 @@ impl<'a> Request<'a> {
             range::may_be_in_pieces(real_from, real_to, end)
         }) else {
             drop(source);
-            return self.at_once(target);
+            return Ok(Ended::at_once(self.at_once(target)));
         };
         self.prepare(&target)?;
         let before = self.target().size().max(0) as u64;
@@ -249,15 +279,18 @@ impl<'a> Request<'a> {
             transfer(&tail.bytes)?;
             cloning.done(&tail);
             drop(source);
-            every_piece(&mut cloning, transfer)
+            every_piece(&mut cloning, transfer, self.limits)
         });
-        if result.is_err() {
-            let done = cloning.done_in_order();
+        let done = cloning.done_in_order();
+        if !matches!(result, Ok(true)) {
             self.cut(before, (self.range.to as u64).saturating_add(done));
         }
         drop(cloning);
         inode::refresh(instance, self.target());
-        result.map(|()| self.range.part(&bytes).len)
+        Ok(Ended {
+            done: done as i64,
+            result,
+        })
     }
 
     /// Takes away what of the destination is behind the part that was cloned in order, as a real filesystem leaves it
@@ -289,14 +322,25 @@ fn piece_us() -> u64 {
     u64::from(defaults::clone_piece_ms()).saturating_mul(1000)
 }
 
-/// Clones every piece that is left, those first that somebody waits for.
+/// Clones every piece that is left, those first that somebody waits for; returns whether that was all.
 fn every_piece(
     cloning: &mut Cloning<'_>,
     mut transfer: impl FnMut(&Range<u64>) -> Result,
-) -> Result {
+    limits: Limits,
+) -> Result<bool> {
+    let start = clock::milliseconds();
+    let is_at_end = || {
+        limits.interruptible && task::is_interrupted()
+            || limits.time_budget_ms != 0
+                && clock::milliseconds().saturating_sub(start) >= limits.time_budget_ms
+    };
     let mut most = 1u64;
     while let Some(piece) = cloning.next(most)? {
         task::check_killed()?;
+        if cloning.done_in_order() > 0 && is_at_end() {
+            return Ok(false);
+        }
+        pause::at(c"clone_piece");
         let begin = clock::microseconds();
         transfer(&piece.bytes)?;
         cloning.done(&piece);
@@ -308,7 +352,7 @@ fn every_piece(
         }
         task::let_others_run();
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Copies bytes from one real file to another as `copy_file_range(2)` does, which need not be of one moment: in pieces,

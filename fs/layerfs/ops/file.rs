@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::control;
 use crate::engine;
 use crate::engine::clone;
 use crate::engine::clone::lock_for_change;
@@ -42,6 +43,7 @@ use vfs::call::range::Transfer;
 use vfs::call::range::TransferRange;
 use vfs::object::file::SyncRange;
 use vfs::object::file::Whence;
+use vfs::ops::ioctl::Ioctl;
 use vfs::ops::FileOps;
 use vfs::Path;
 
@@ -83,7 +85,7 @@ impl OpenFile {
 
     /// Returns the real file that has the data now.
     #[inline]
-    fn data(&self, instance: &Instance, file: &File) -> Result<&Backing> {
+    pub(super) fn data(&self, instance: &Instance, file: &File) -> Result<&Backing> {
         let path = engine::data::path(instance, file.inode())?;
         self.at(instance, file, path)
     }
@@ -274,6 +276,10 @@ impl FileOps<LayerFs> for Regular {
         result
     }
 
+    fn ioctl(file: &File, open: &OpenFile, ioctl: Ioctl<'_, LayerFs>) -> Result<u32> {
+        control::file_ioctl(file, open, &ioctl)
+    }
+
     fn transfer(
         how: Transfer,
         from: (&File, &OpenFile),
@@ -291,10 +297,12 @@ impl FileOps<LayerFs> for Regular {
                 from: from.0,
                 to: to.0,
                 range,
+                limits: clone::Limits::default(),
                 // The two are of one super block, as the VFS has compared.
                 reals: &|| Ok((from.1.data(instance, from.0)?, to.1.data(instance, to.0)?)),
             };
-            return request.run();
+            let ended = request.run();
+            return ended.result.map(|_| ended.done);
         }
         let lock = lock_for_change(inode, || range.destination())?;
         if how != Transfer::Deduplicate {

@@ -29,6 +29,7 @@ use crate::object::Foreign;
 use crate::object::Ours;
 use crate::sys::bindings;
 use crate::sys::errno::to_result;
+use crate::sys::task::is_being_killed;
 use core::marker::PhantomData;
 use core::ops::Range;
 use core::sync::atomic::fence;
@@ -137,6 +138,7 @@ unsafe extern "C" fn page_mkwrite<F: Ours, W: WriteFaults<F>>(
     vmf: *mut bindings::vm_fault,
 ) -> bindings::vm_fault_t {
     const AGAIN: bindings::vm_fault_t = bindings::vm_fault_reason_VM_FAULT_NOPAGE;
+    const FAILED: bindings::vm_fault_t = bindings::vm_fault_reason_VM_FAULT_SIGBUS;
     const LOCKED: bindings::vm_fault_t = bindings::vm_fault_reason_VM_FAULT_LOCKED;
     const ENDED: bindings::vm_fault_t = bindings::VM_FAULT_ERROR | AGAIN;
 
@@ -151,7 +153,8 @@ unsafe extern "C" fn page_mkwrite<F: Ours, W: WriteFaults<F>>(
         ((*table).original, inode, range_of(vmf))
     };
     if !W::may_store(inode, bytes.clone(), Step::Before) {
-        return AGAIN;
+        // Trying again ends with the signal where the task is in its own code; in a system call it would not end.
+        return if is_being_killed() { FAILED } else { AGAIN };
     }
     // SAFETY: By the invariant of the table: a copy is made of what has the operation.
     let result = match unsafe { (*original).page_mkwrite } {

@@ -85,6 +85,16 @@ pub struct TransferRange {
 }
 
 impl TransferRange {
+    /// `len` bytes, from the offset `from` of the source to the offset `to` of the destination.
+    pub fn new(from: i64, to: i64, len: i64) -> Self {
+        Self {
+            from,
+            to,
+            len,
+            flags: 0,
+        }
+    }
+
     /// The bytes of the destination; without a length, all from the offset on.
     pub fn destination(&self) -> Range<u64> {
         let start = self.to.max(0) as u64;

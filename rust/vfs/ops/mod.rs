@@ -20,6 +20,7 @@
 //! ```
 
 pub(crate) mod context;
+mod file;
 pub mod fs_context;
 pub mod ioctl;
 pub mod registration;
@@ -27,20 +28,9 @@ pub mod revalidation;
 pub(crate) mod tables;
 
 use crate::call::acl;
-use crate::call::backing::Advice;
-use crate::call::backing::LockOwner;
-use crate::call::backing::ReadRequest;
-use crate::call::backing::SpliceRead;
-use crate::call::backing::SpliceWrite;
-use crate::call::backing::WriteRequest;
 use crate::call::change::ChangeRequest;
 use crate::call::emitter::Emitter;
-use crate::call::fiemap::Extents;
 use crate::call::fileattr::FileAttr;
-use crate::call::mapping::MapRequest;
-use crate::call::range::AllocateMode;
-use crate::call::range::Transfer;
-use crate::call::range::TransferRange;
 use crate::call::stat::Query;
 use crate::call::stat::Stat;
 use crate::call::stat::StatFs;
@@ -67,6 +57,7 @@ use crate::object::super_block::Root;
 use crate::object::super_block::SuperBlock;
 use crate::object::Foreign;
 use crate::object::Ours;
+pub use crate::ops::file::FileOps;
 use crate::ops::fs_context::FsContext;
 use crate::ops::fs_context::Value;
 use crate::ops::ioctl::Ioctl;
@@ -435,141 +426,6 @@ impl<'a, F: FileSystem> Nameless<'a, F> {
             }
             to_result(result)
         }
-    }
-}
-
-/// The operations of regular files.
-#[vtable]
-pub trait FileOps<F: FileSystem> {
-    /// The data that is kept per open file: it is not larger than a pointer.
-    type Data: Send + Sync;
-
-    /// Opens a file.
-    ///
-    /// # Errors
-    ///
-    /// The errors are those of what is below.
-    fn open(file: &File<F>) -> Result<Self::Data>;
-
-    /// Reads.
-    ///
-    /// # Errors
-    ///
-    /// The errors are those of what is below.
-    fn read(file: &File<F>, data: &Self::Data, read: ReadRequest<'_>) -> Result<usize>;
-
-    /// Splices into a pipe.
-    ///
-    /// # Errors
-    ///
-    /// The errors are those of what is below.
-    fn splice_read(_file: &File<F>, _data: &Self::Data, _splice: SpliceRead<'_>) -> Result<usize> {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
-
-    /// Maps into memory.
-    ///
-    /// # Errors
-    ///
-    /// The errors are those of what is below.
-    fn mmap(_file: &File<F>, _data: &Self::Data, _map: MapRequest<'_>) -> Result {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
-
-    /// Moves the position; gives the new one.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL`; `ENXIO` for data or holes beyond the end.
-    fn seek(file: &File<F>, data: &Self::Data, offset: i64, whence: Whence) -> Result<i64>;
-
-    /// Takes what the user says of his use of the file.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL`.
-    fn advise(
-        _file: &File<F>,
-        _data: &Self::Data,
-        _offset: i64,
-        _len: i64,
-        _advice: Advice,
-    ) -> Result {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
-
-    /// A descriptor of the open file is closed.
-    ///
-    /// # Errors
-    ///
-    /// The error says what was not told before.
-    fn flush(_file: &File<F>, _data: &Self::Data, _owner: LockOwner) -> Result {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
-
-    /// Tells where the data lies.
-    ///
-    /// # Errors
-    ///
-    /// `EOPNOTSUPP`: that can't be told.
-    fn fiemap(_inode: &Inode<F>, _extents: Extents<'_>) -> Result {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
-
-    /// Writes.
-    ///
-    /// # Errors
-    ///
-    /// The errors are those of what is below.
-    fn write(file: &File<F>, data: &Self::Data, write: WriteRequest<'_, F>) -> Result<usize>;
-
-    /// Splices from a pipe.
-    ///
-    /// # Errors
-    ///
-    /// The errors are those of what is below.
-    fn splice_write(
-        _file: &File<F>,
-        _data: &Self::Data,
-        _splice: SpliceWrite<'_, F>,
-    ) -> Result<usize> {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
-
-    /// Waits until what was written is on disk.
-    ///
-    /// # Errors
-    ///
-    /// The error says what could not be written.
-    fn fsync(file: &File<F>, data: &Self::Data, range: SyncRange) -> Result;
-
-    /// Allocates, punches, zeroes, … a range of bytes.
-    ///
-    /// # Errors
-    ///
-    /// The errors are those of what is below.
-    fn allocate(
-        _file: &File<F>,
-        _data: &Self::Data,
-        _mode: AllocateMode,
-        _offset: i64,
-        _len: i64,
-    ) -> Result {
-        build_error!(VTABLE_DEFAULT_ERROR)
-    }
-
-    /// Transfers bytes from one file to another; gives how many.
-    ///
-    /// # Errors
-    ///
-    /// The errors are those of what is below.
-    fn transfer(
-        _how: Transfer,
-        _from: (&File<F>, &Self::Data),
-        _to: (&File<F>, &Self::Data),
-        _range: TransferRange,
-    ) -> Result<i64> {
-        build_error!(VTABLE_DEFAULT_ERROR)
     }
 }
 

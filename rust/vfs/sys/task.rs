@@ -22,6 +22,12 @@ pub fn is_being_killed() -> bool {
     unsafe { bindings::vfs_helper_is_being_killed() }
 }
 
+/// Whether the current task has a signal to attend to, of whatever kind (wraps `signal_pending()`).
+#[inline]
+pub fn is_interrupted() -> bool {
+    kernel::current!().signal_pending()
+}
+
 /// Lets other tasks run between the steps of what may take long (wraps `cond_resched()`).
 ///
 /// # Context

@@ -19,6 +19,7 @@ use crate::object::file::File;
 use crate::object::file::SyncRange;
 use crate::object::file::Whence;
 use crate::object::inode::Inode;
+use crate::ops::ioctl::Ioctl;
 use crate::ops::FileOps;
 use crate::ops::FileSystem;
 use crate::sys::bindings;
@@ -235,6 +236,21 @@ pub(super) unsafe extern "C" fn file_remap_range<F: FileSystem>(
     // SAFETY: The VFS passes two open regular files, and has compared the super blocks: both are of the one
     // that belongs to `F`.
     position(unsafe { transfer::<F>(how, from, to, range) })
+}
+
+pub(super) unsafe extern "C" fn file_ioctl<F: FileSystem>(
+    file: *mut bindings::file,
+    command: u32,
+    argument: usize,
+) -> isize {
+    // SAFETY: The VFS passes an open file of ours.
+    let (file, data) = unsafe { opened::<F>(file) };
+    // SAFETY: The VFS is inside `->unlocked_ioctl()`, and holds no lock then.
+    let ioctl = unsafe { Ioctl::from_raw(file, command, argument) };
+    match F::Regular::ioctl(file, data, ioctl) {
+        Ok(result) => result as isize,
+        Err(e) => e.to_errno() as isize,
+    }
 }
 
 pub(super) unsafe extern "C" fn file_fadvise<F: FileSystem>(

@@ -190,6 +190,16 @@ impl<F: FileSystem> Tables for F {
             None
         },
         setlease: Some(bindings::generic_setlease),
+        unlocked_ioctl: if F::Regular::HAS_IOCTL {
+            Some(file_ioctl::<F>)
+        } else {
+            None
+        },
+        compat_ioctl: if F::Regular::HAS_IOCTL {
+            bindings::compat_ptr_ioctl
+        } else {
+            None
+        },
         ..pin_init::zeroed()
     };
 
