@@ -20,6 +20,7 @@
 //! | `index`                            | which lower layer has a name, from memory |
 //! | `data`, `lazy`                     | the data of a regular file; looking for it when it is needed |
 //! | `copy_up`, `attributes`, `adopt`   | copying to upper before a change; what goes along with the data; whose a copy is |
+//! | `clone`                            | cloning large files in pieces |
 //! | `change`, `work`                   | making, linking, removing, renaming; the work directory |
 //! | `finalized`, `finalize`            | directories of which upper has every name; making them |
 //! | `stale`                            | why an operation answers `ESTALE` |
@@ -29,6 +30,7 @@
 //! | `instance`                         | the stack itself |
 //! | `object`, `traits`, `lowers`       | what is known of an object; the bits of its word; its lower places |
 //! | `name`, `listing`, `place_index`   | what is known of a name, of the names of a directory, and of its lower ones |
+//! | `clone_gate`, `clones`             | who is let through while a clone is made |
 //! | `publication`, `stats`             | which names are getting a copy in upper; what is counted |
 
 mod engine;

@@ -10,7 +10,7 @@
 //! | **[`ops`]**                           | the operations as traits ([`FileSystem`]), called by the C tables |
 //! | `context`, `fs_context`               | a mount that is configured; its parameters and messages |
 //! | `registration`                        | the type is known to the VFS, and no more |
-//! | `ioctl`                               | commands of a filesystem's own |
+//! | `ioctl`, `clone_source`, `file`       | commands of a filesystem's own; operations of open files |
 //! | `revalidation`                        | whether a cached name is still true |
 //! | `tables`                              | the C tables, made from the traits |
 //! | **[`call`]**                          | what objects are asked and told |

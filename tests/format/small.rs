@@ -4,7 +4,7 @@
 
 use crate::{bytes, config, made_of};
 use checks::properties;
-use format::control::{FinalizeProgress, FinalizeRequest};
+use format::control::{CloneRequest, FinalizeProgress, FinalizeRequest};
 use format::finalized::{Fingerprint, Place, LEN};
 use format::nlink::{self, BadNlink, Base, Nlink};
 use format::opaque::{is_impure, DirMark};
@@ -244,4 +244,40 @@ fn arguments_of_commands_are_read_and_answered() {
     let answer = argument(1, 77, [8, 9], 0);
     let at = FinalizeProgress::OFFSET;
     assert_eq!(answer[at..at + FinalizeProgress::LEN], done.encode());
+}
+
+#[test]
+fn arguments_of_cloning_are_read() {
+    let argument = |words: [u64; 8]| {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        <[u8; CloneRequest::LEN]>::try_from(bytes).expect("the length of the argument")
+    };
+    let wanted = CloneRequest {
+        src_fd: 3,
+        src_offset: 1 << 40,
+        src_length: 5,
+        dest_offset: i64::MAX,
+        interruptible: true,
+        time_budget_ms: u64::MAX,
+    };
+    // What was done is written there, and not read.
+    let asked = argument([3, 1 << 40, 5, i64::MAX as u64, 1, u64::MAX, 77, 0]);
+    assert_eq!(CloneRequest::decode(&asked), Some(wanted));
+    assert_eq!(CloneRequest::WORK_DONE, 48);
+    let none = CloneRequest::decode(&argument([u64::MAX, 0, 0, 0, 0, 0, 0, 0]));
+    assert_eq!(
+        none.map(|wanted| (wanted.src_fd, wanted.interruptible)),
+        Some((-1, false))
+    );
+    for bit in 0..64 {
+        let flags = CloneRequest::decode(&argument([0, 0, 0, 0, 1 << bit, 0, 0, 0]));
+        assert_eq!(flags.is_some(), bit == 0, "flag {bit}");
+        let reserved = CloneRequest::decode(&argument([0, 0, 0, 0, 0, 0, 0, 1 << bit]));
+        assert_eq!(reserved, None, "bit {bit}");
+    }
+    for place in 1..4 {
+        let mut words = [0; 8];
+        words[place] = 1 << 63;
+        assert_eq!(CloneRequest::decode(&argument(words)), None, "{place}");
+    }
 }

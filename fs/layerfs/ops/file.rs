@@ -7,7 +7,6 @@
 
 #![forbid(unsafe_code)]
 
-use super::control;
 use crate::engine;
 use crate::engine::clone;
 use crate::engine::clone::lock_for_change;
@@ -20,6 +19,8 @@ use crate::state::File;
 use crate::state::Inode;
 use crate::state::LayerFs;
 use core::ops::Range;
+use format::control;
+use format::control::CloneRequest;
 use kernel::prelude::*;
 use vfs::call::backing;
 use vfs::call::backing::Advice;
@@ -85,7 +86,7 @@ impl OpenFile {
 
     /// Returns the real file that has the data now.
     #[inline]
-    pub(super) fn data(&self, instance: &Instance, file: &File) -> Result<&Backing> {
+    fn data(&self, instance: &Instance, file: &File) -> Result<&Backing> {
         let path = engine::data::path(instance, file.inode())?;
         self.at(instance, file, path)
     }
@@ -277,7 +278,10 @@ impl FileOps<LayerFs> for Regular {
     }
 
     fn ioctl(file: &File, open: &OpenFile, ioctl: Ioctl<'_, LayerFs>) -> Result<u32> {
-        control::file_ioctl(file, open, &ioctl)
+        match ioctl.command() {
+            control::CLONE_RANGE2 => clone_range(file, open, &ioctl),
+            _ => Err(ENOTTY),
+        }
     }
 
     fn transfer(
@@ -323,4 +327,35 @@ impl FileOps<LayerFs> for Regular {
         engine::inode::refresh(instance, inode);
         result
     }
+}
+
+/// Does what `LAYERFS_IOC_CLONE_RANGE2` asks for.
+///
+/// # Errors
+///
+/// `EINVAL`: the argument says something that is not known here. `EFAULT`. Those of cloning.
+fn clone_range(file: &File, open: &OpenFile, ioctl: &Ioctl<'_, LayerFs>) -> Result<u32> {
+    let wanted = CloneRequest::decode(&ioctl.read()?).ok_or(EINVAL)?;
+    let range = TransferRange::new(wanted.src_offset, wanted.dest_offset, wanted.src_length);
+    let source = ioctl.clone_source(wanted.src_fd, range)?;
+    let instance = file.inode().super_block().data();
+    let ended = clone::Request {
+        from: source.file(),
+        to: file,
+        range,
+        limits: clone::Limits {
+            interruptible: wanted.interruptible,
+            time_budget_ms: wanted.time_budget_ms,
+        },
+        reals: &|| {
+            let from = source.data().data(instance, source.file())?;
+            Ok((from, open.data(instance, file)?))
+        },
+    }
+    .run();
+    if ended.done > 0 {
+        source.notify();
+    }
+    ioctl.write(CloneRequest::WORK_DONE, &(ended.done as u64).to_ne_bytes())?;
+    ended.result.map(|is_all| u32::from(!is_all))
 }

@@ -19,6 +19,7 @@ use crate::object::file::OwnedFile;
 use crate::object::file::Whence;
 use crate::object::waited_for::about_to_ask;
 use crate::sys::bindings;
+use crate::sys::clock::microseconds;
 use crate::sys::cred::Override;
 use crate::sys::errno::from_errno;
 use crate::sys::errno::to_result;
@@ -27,6 +28,15 @@ use kernel::prelude::*;
 
 /// How much is copied between two looks at whether we are to be killed, in bytes.
 const CHUNK: i64 = 1 << 20;
+
+/// How much is shared at first, in bytes. Most files are not longer.
+const FIRST_PIECE: i64 = 16 << 20;
+
+/// The least that is shared at once, in bytes: a multiple of every size that blocks have.
+const LEAST_PIECE: i64 = 64 << 10;
+
+/// The time that sharing a piece shall take, in microseconds: readers of the file wait for it.
+const PIECE_US: u64 = 5000;
 
 /// Part of a file that has data, in bytes.
 #[derive(Clone, Copy, Default)]
@@ -134,6 +144,34 @@ impl OwnedFile {
         Ok(true)
     }
 
+    /// Shares `len` bytes with `from`, in pieces that keep the filesystem's locks on it no longer than [`PIECE_US`] says, as
+    /// far as the last one tells; whether it could.
+    fn share(&self, from: &Self, len: i64) -> Result<bool> {
+        let mut done = 0i64;
+        let mut most = FIRST_PIECE;
+        while done < len {
+            crate::sys::task::check_killed()?;
+            let piece = len.saturating_sub(done).min(most);
+            let begin = microseconds();
+            // SAFETY: Both files are open.
+            let cloned = unsafe {
+                let (from, to) = (from.as_ptr(), self.as_ptr());
+                bindings::vfs_clone_file_range(from, done, to, done, piece, 0)
+            };
+            if cloned != piece {
+                return Ok(false);
+            }
+            done = done.saturating_add(piece);
+            let took = microseconds().saturating_sub(begin);
+            if took > PIECE_US {
+                most = (most / 2).max(LEAST_PIECE);
+            } else if took < PIECE_US / 16 {
+                most = most.saturating_mul(8);
+            }
+        }
+        Ok(true)
+    }
+
     /// Copies `len` bytes of `from`: by sharing them where the filesystem can, else by copying, with
     /// holes left out (wraps `vfs_clone_file_range()` and `do_splice_direct()`).
     ///
@@ -154,10 +192,7 @@ impl OwnedFile {
         };
         // The file that is written to is asked by the calls below, each of which has the right to write while it does.
         about_to_ask(from.inode().super_block());
-        // SAFETY: Both files are open.
-        let cloned =
-            unsafe { bindings::vfs_clone_file_range(from.as_ptr(), 0, self.as_ptr(), 0, len, 0) };
-        if cloned == len {
+        if self.share(from, len)? {
             return Ok(Copied::Shared);
         }
         let zero = 0i64;

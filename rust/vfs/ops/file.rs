@@ -32,14 +32,14 @@ use crate::object::file::File;
 use crate::object::file::SyncRange;
 use crate::object::file::Whence;
 use crate::object::inode::Inode;
+use crate::object::Ours;
 use crate::ops::ioctl::Ioctl;
-use crate::ops::FileSystem;
 use kernel::error::VTABLE_DEFAULT_ERROR;
 use kernel::prelude::*;
 
 /// The operations of regular files.
 #[vtable]
-pub trait FileOps<F: FileSystem> {
+pub trait FileOps<F: Ours> {
     /// The data that is kept per open file: it is not larger than a pointer.
     type Data: Send + Sync;
 

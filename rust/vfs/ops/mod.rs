@@ -19,6 +19,7 @@
 //! }
 //! ```
 
+pub mod clone_source;
 pub(crate) mod context;
 mod file;
 pub mod fs_context;
