@@ -60,12 +60,12 @@ mutants:
 	@$(MAKE) -s --no-print-directory helpers
 	@set -f; scripts/mutants $(MUTANTS)
 
-## bench: layerfs beside overlayfs and the bare filesystem, as a table of costs; BENCH="stat* create" chooses rows; NFS=1: a program's start over NFS; IMAGE=1: an image of metadata
+## bench: layerfs beside overlayfs and the bare filesystem, as a table of costs; BENCH="stat* create" chooses rows; NFS=1: a program's start over NFS; IMAGE=1: an image of metadata; CLONE=1: a clone, and who waits for it (EXTENTS=N)
 bench:
 	@scripts/setup vm
 	@scripts/module
-	@$(MAKE) -s --no-print-directory build/bench-bin/layerbench $(if $(NFS),build/fstests-bin/fsop) $(if $(IMAGE),build/bench-bin/imagemaker)
-	@set -f; NFS=$(NFS) IMAGE=$(IMAGE) scripts/bench $(BENCH)
+	@$(MAKE) -s --no-print-directory build/bench-bin/layerbench $(if $(NFS),build/fstests-bin/fsop) $(if $(CLONE),build/fstests-bin/snapshot) $(if $(IMAGE),build/bench-bin/imagemaker)
+	@set -f; NFS=$(NFS) IMAGE=$(IMAGE) CLONE=$(CLONE) EXTENTS=$(EXTENTS) scripts/bench $(BENCH)
 
 build/bench-bin/imagemaker: bench/image/make.c
 	@mkdir -p $(@D)

@@ -12,6 +12,9 @@
  *     cloners=N	clones that are made at the same time, of COPY.1 and so on [1]
  *     fresh		COPY is a new file each time (else it is written over)
  *     table		times and latencies, in microseconds
+ *     series=FILE	appends a line for each thread and tenth of a second of the last clone in which an access began: the thread,
+ *			the tenth, and the longest, in microseconds
+ *     alone=N		no clones: so many milliseconds of accesses are counted instead
  *
  * Every write has a number and puts it into its block; when it began and when it had ended is kept. A copy shows, for each
  * block, the last write that is in it. It is of one moment if no write is missing that had ended before one began that is
@@ -46,7 +49,7 @@ struct write {
 
 struct times {
 	const char *what;
-	uint32_t *us;
+	uint32_t *us, *began;	/* microseconds; since the clone was asked for */
 	unsigned int n;
 };
 
@@ -61,6 +64,9 @@ struct thread {
 static const char *path, *copy_path;
 static unsigned int blocks = 4096, rounds = 3, cloners = 1, wait_us = 300, seed = 1;
 static bool fresh, table;
+static unsigned int alone;
+static const char *series;
+static volatile uint64_t asked_us;
 static struct write *writes;
 static uint64_t last_write, ticks = 1;
 static volatile bool stop, cloning;
@@ -204,8 +210,10 @@ static void *work(void *arg)
 			block = (block / t->of * t->of + t->number) % (blocks / t->of * t->of);
 		(t->writes ? (void (*)(struct thread *, int, char *, uint64_t *, unsigned int))one_write :
 			     (void (*)(struct thread *, int, char *, uint64_t *, unsigned int))one_read)(t, fd, map, buf, block);
-		if ((during || cloning) && t->times.n < MAX_TIMES)
+		if ((during || cloning) && t->times.n < MAX_TIMES) {
+			t->times.began[t->times.n] = begin > asked_us ? (uint32_t)(begin - asked_us) : 0;
 			t->times.us[t->times.n++] = (uint32_t)(now_us() - begin);
+		}
 		if (wait_us)
 			usleep(wait_us);
 	}
@@ -226,6 +234,7 @@ static void start(const char *list, bool are_writers)
 			die("too many threads");
 		*t = (struct thread){ .how = word, .writes = are_writers, .number = nr_threads - 1 - first };
 		t->times.us = malloc(MAX_TIMES * sizeof(*t->times.us));
+		t->times.began = malloc(MAX_TIMES * sizeof(*t->times.began));
 	}
 	for (unsigned int i = first; i < nr_threads; i++)
 		threads[i].of = nr_threads - first;
@@ -312,6 +321,29 @@ static void *clone_one(void *arg)
 	return NULL;
 }
 
+static void write_series(struct thread *t)
+{
+	FILE *f = fopen(series, "a");
+	unsigned int tenth = 0;
+	uint32_t worst = 0;
+
+	if (!f)
+		die("%s: %s", series, strerrorname_np(errno));
+	for (unsigned int i = 0; i <= t->times.n; i++) {
+		if (i == t->times.n || t->times.began[i] / 100000 != tenth) {
+			if (worst)
+				fprintf(f, "%s-%s,%u,%u\n", t->how, t->writes ? "write" : "read", tenth, worst);
+			if (i == t->times.n)
+				break;
+			tenth = t->times.began[i] / 100000;
+			worst = 0;
+		}
+		if (t->times.us[i] > worst)
+			worst = t->times.us[i];
+	}
+	fclose(f);
+}
+
 static int compare(const void *a, const void *b)
 {
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
@@ -349,9 +381,11 @@ int main(int argc, char **argv)
 			fresh = true;
 		else if (!strcmp(argv[i], "table"))
 			table = true;
+		else if (!strncmp(argv[i], "series=", 7))
+			series = argv[i] + 7;
 		else if (!sscanf(argv[i], "blocks=%u", &blocks) && !sscanf(argv[i], "rounds=%u", &rounds) &&
 			 !sscanf(argv[i], "pause=%u", &wait_us) && !sscanf(argv[i], "seed=%u", &seed) &&
-			 !sscanf(argv[i], "cloners=%u", &cloners))
+			 !sscanf(argv[i], "cloners=%u", &cloners) && !sscanf(argv[i], "alone=%u", &alone))
 			die("what is '%s'?", argv[i]);
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -362,10 +396,21 @@ int main(int argc, char **argv)
 	for (unsigned int i = 0; i < nr_threads; i++)
 		if (pthread_create(&threads[i].id, NULL, work, &threads[i]))
 			die("a thread can't be made");
+	if (alone) {
+		rounds = 0;
+		usleep(200000);
+		cloning = true;
+		usleep(alone * 1000);
+		cloning = false;
+	}
 	for (unsigned int r = 0; r < rounds; r++) {
 		struct clone clones[8];
 
 		usleep(50000);
+		for (unsigned int i = 0; i < nr_threads; i++)
+			if (series)
+				threads[i].times.n = 0;
+		asked_us = now_us();
 		cloning = true;
 		for (unsigned int i = 0; i < cloners && i < 8; i++) {
 			if (i)
@@ -389,9 +434,13 @@ int main(int argc, char **argv)
 	stop = true;
 	for (unsigned int i = 0; i < nr_threads; i++)
 		pthread_join(threads[i].id, NULL);
+	for (unsigned int i = 0; i < nr_threads && series; i++)
+		write_series(&threads[i]);
 	if (table)
 		for (unsigned int i = 0; i < nr_threads; i++)
 			show(&threads[i]);
+	if (alone)
+		return 0;
 	printf("%s\n", good ? "every copy is of one moment" : "a copy is not of one moment");
 	for (unsigned int i = 0; i < nr_threads; i++)
 		if (!threads[i].times.n)

@@ -86,6 +86,13 @@ pub(crate) fn pass(inode: &Inode, bytes: &Range<u64>) -> Result {
     Ok(())
 }
 
+/// Returns whether no gate of a file keeps `bytes` of it from being written to now.
+#[inline]
+pub(crate) fn may_write(inode: &Inode, bytes: &Range<u64>) -> bool {
+    let clones = &inode.super_block().data().clones;
+    clones.closed(inode.data().as_source(), bytes).is_none()
+}
+
 /// Returns whether `bytes` of a file may be stored to through a mapping; waits for that for a moment, if `may_wait`.
 #[inline]
 pub(crate) fn may_store(inode: &Inode, bytes: &Range<u64>, may_wait: bool) -> bool {
@@ -215,7 +222,7 @@ impl<'a> Request<'a> {
             len => len,
         };
         let end = from.checked_add(len).filter(|end| *end <= size)?;
-        if len <= clone_gate::MIN_UNIT {
+        if len <= clone_gate::MIN_UNIT || self.source().data().is_stored_to_unasked() {
             return None;
         }
         let apart = len.checked_add(clone_gate::MIN_UNIT)?;

@@ -46,6 +46,7 @@ use vfs::object::file::SyncRange;
 use vfs::object::file::Whence;
 use vfs::ops::ioctl::Ioctl;
 use vfs::ops::FileOps;
+use vfs::sys::pause;
 use vfs::Path;
 
 /// Operations of regular files.
@@ -113,6 +114,10 @@ impl WriteFaults<LayerFs> for Stores {
 
     fn may_store(inode: &Inode, bytes: Range<u64>, step: Step) -> bool {
         clone::may_store(inode, &bytes, step == Step::Before)
+    }
+
+    fn not_asked(inode: &Inode) {
+        inode.data().set_stored_to_unasked();
     }
 }
 
@@ -222,12 +227,30 @@ impl FileOps<LayerFs> for Regular {
         instance.as_mounter(|c| extents.forward(c, path.dentry().inode()))
     }
 
-    fn write(file: &File, open: &OpenFile, write: WriteRequest<'_, LayerFs>) -> Result<usize> {
+    fn write(file: &File, open: &OpenFile, mut write: WriteRequest<'_, LayerFs>) -> Result<usize> {
         if write.is_empty() {
             return Ok(0);
         }
         let inode = file.inode();
         let instance = instance_of(file);
+        if write.is_direct() {
+            // Several go on at a time, where the real filesystem lets them.
+            let lock = inode.lock_shared_killable()?;
+            if clone::may_write(inode, &write.bytes(inode.size())) {
+                match write.in_parallel(&lock) {
+                    Ok(write) => {
+                        pause::at(c"parallel_write");
+                        let real = open.data(instance, file)?;
+                        return write.forward::<Written>(
+                            real,
+                            &instance.mounter,
+                            !instance.is_volatile(),
+                        );
+                    }
+                    Err(other) => write = other,
+                }
+            }
+        }
         let lock = lock_for_change(inode, || write.bytes(inode.size()))?;
         engine::inode::refresh(instance, inode);
         let real = open.data(instance, file)?;

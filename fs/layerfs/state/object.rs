@@ -158,6 +158,16 @@ impl Object {
         self.word.set(Trait::OUTDATED.0);
     }
 
+    /// Remembers that it was mapped by who can store to it past the gates of clones.
+    pub(crate) fn set_stored_to_unasked(&self) {
+        self.word.set(Trait::STORED_TO_UNASKED.0);
+    }
+
+    /// Returns whether it was. (As long as it is in memory; a mapping keeps it there.)
+    pub(crate) fn is_stored_to_unasked(&self) -> bool {
+        Traits(self.word.bits()).has(Trait::STORED_TO_UNASKED)
+    }
+
     /// Returns it as what clones are made of.
     #[inline]
     pub(crate) fn as_source(&self) -> Source<'_> {

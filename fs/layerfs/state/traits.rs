@@ -37,6 +37,8 @@ impl Trait {
     pub(crate) const DECLARED: Self = Self(1 << 12);
     /// A clone is being made of the file: who writes to it passes a gate before.
     pub(super) const CLONED_FROM: Self = Self(1 << 13);
+    /// The file was mapped by who can store to it past the gates of clones.
+    pub(super) const STORED_TO_UNASKED: Self = Self(1 << 14);
     /// The first of the bits that are a number: of lower places that were asked in vain.
     pub(super) const COUNT_SHIFT: u32 = 16;
 }

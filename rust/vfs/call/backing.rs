@@ -15,6 +15,7 @@
 //! ```
 
 use crate::guard::lock::Exclusive;
+use crate::guard::lock::Shared;
 use crate::object::file::access_of;
 use crate::object::file::File;
 use crate::object::file::Opening;
@@ -437,6 +438,16 @@ impl<F: Ours> WriteRequest<'_, F> {
     ) -> Result<usize> {
         // SAFETY: By the type invariant; the file is open.
         check_lock(unsafe { File::from_raw((*self.iocb).ki_filp) }, lock)?;
+        self.pass_down::<E>(real, cred, sync)
+    }
+
+    /// Does that; the inode is locked as the request wants it.
+    fn pass_down<E: WriteEnd<F>>(
+        self,
+        real: &Backing,
+        cred: &Credential,
+        sync: bool,
+    ) -> Result<usize> {
         // RWF_NOAPPEND was asked of the user's inode alone. (F_SETFL is by `follow_flags`.)
         // SAFETY: By the type invariant.
         let appends = unsafe { (*self.iocb).ki_flags } & bindings::IOCB_APPEND as i32 != 0;
@@ -453,6 +464,77 @@ impl<F: Ours> WriteRequest<'_, F> {
             }
             bindings::backing_file_write_iter(real.as_ptr(), self.iter, self.iocb, flags, &mut ctx)
         })
+    }
+}
+
+/// A write that needs the inode of the user's file locked shared only: direct I/O within the file, which takes away no
+/// privileges.
+///
+/// # Invariants
+///
+/// It is that, as long as the lock is held that it borrows, which is that of the inode.
+pub struct ParallelWrite<'a, 'l, F: Ours> {
+    write: WriteRequest<'a, F>,
+    _lock: PhantomData<&'l Shared<'l, F>>,
+}
+
+impl<'a, F: Ours> WriteRequest<'a, F> {
+    /// Whether it is direct I/O.
+    #[inline]
+    pub fn is_direct(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.iocb).ki_flags & bindings::IOCB_DIRECT as i32 != 0 }
+    }
+
+    /// The same as one that needs the inode locked shared only, if it is such a write: direct, of whole blocks of the file
+    /// as it is long now, at no privileges that would have to be taken away (`S_NOSEC`). The size changes with the lock held
+    /// exclusively alone.
+    ///
+    /// # Errors
+    ///
+    /// The request itself, if it is another, or if `lock` is that of another inode.
+    pub fn in_parallel<'l>(
+        self,
+        lock: &'l Shared<'_, F>,
+    ) -> Result<ParallelWrite<'a, 'l, F>, Self> {
+        // SAFETY: By the type invariant; the file is open, and its flags are words that may be read at any time.
+        let (inode, is_plain, block) = unsafe {
+            let file = File::<F>::from_raw((*self.iocb).ki_filp);
+            let inode = file.inode();
+            let flags = (&raw const (*inode.as_ptr()).i_flags).read_volatile();
+            let appends = (*self.iocb).ki_flags & bindings::IOCB_APPEND as i32 != 0;
+            let is_plain = flags & bindings::S_NOSEC != 0 && !appends;
+            (inode, is_plain, (*inode.as_ptr()).i_blkbits)
+        };
+        let size = inode.size();
+        let bytes = self.bytes(size);
+        let is_aligned = (bytes.start | bytes.end).trailing_zeros() >= u32::from(block);
+        let is_within = bytes.end <= size.max(0) as u64;
+        if self.is_direct() && is_plain && is_aligned && is_within && lock.is_of(inode) {
+            // INVARIANT: As was just checked.
+            Ok(ParallelWrite {
+                write: self,
+                _lock: PhantomData,
+            })
+        } else {
+            Err(self)
+        }
+    }
+}
+
+impl<F: Ours> ParallelWrite<'_, '_, F> {
+    /// Passes it down, as [`WriteRequest::forward`].
+    ///
+    /// # Errors
+    ///
+    /// The errors are those of that.
+    pub fn forward<E: WriteEnd<F>>(
+        self,
+        real: &Backing,
+        cred: &Credential,
+        sync: bool,
+    ) -> Result<usize> {
+        self.write.pass_down::<E>(real, cred, sync)
     }
 }
 

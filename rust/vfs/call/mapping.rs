@@ -110,6 +110,14 @@ pub trait WriteFaults<F: Ours> {
     /// The address space of the task is locked (`mmap_lock`), and the task may hold locks of files: what is waited for
     /// where `step` says that it may wait, must be bounded in time.
     fn may_store(inode: &Inode<F>, bytes: Range<u64>, step: Step) -> bool;
+
+    /// The file was mapped so that [`may_store`](Self::may_store) is not asked: by the user of a filesystem that stands on
+    /// this one.
+    ///
+    /// # Context
+    ///
+    /// As `may_store`; it does not wait.
+    fn not_asked(inode: &Inode<F>);
 }
 
 /// When [`WriteFaults::may_store`] is asked.
@@ -200,7 +208,7 @@ impl MapRequest<'_> {
     ///
     /// # Errors
     ///
-    /// `EINVAL`: it is not the real file of one with the inode of `file`. `ENODEV`: the real file can't be mapped. `EACCES`: shared, and it is append-only. `ENOMEM`. What the filesystem
+    /// `ENODEV`: the real file can't be mapped. `EACCES`: shared, and it is append-only. `ENOMEM`. What the filesystem
     /// gives.
     pub fn forward<F: Ours, W: WriteFaults<F>>(
         self,
@@ -214,17 +222,6 @@ impl MapRequest<'_> {
         if is_shared && has_flag(real.inode(), bindings::S_APPEND) {
             return Err(EACCES);
         }
-        // SAFETY: Both are open, and the one is a backing file, so it has the path of a user's file.
-        let is_of = unsafe {
-            let user = bindings::backing_file_user_path(real.as_ptr());
-            core::ptr::eq(
-                (*(*user).dentry).d_inode,
-                file.inode().as_ptr().cast_const(),
-            )
-        };
-        if !is_of {
-            return Err(EINVAL);
-        }
         let mut ctx = context(cred);
         // SAFETY: By the type invariants.
         to_result(unsafe { bindings::backing_file_mmap(real.as_ptr(), self.0, &mut ctx) })?;
@@ -234,15 +231,30 @@ impl MapRequest<'_> {
         // SAFETY: The area was just mapped, and nobody else has it yet; its table, if it has one, is that of the real
         // filesystem. The copy is kept in the private data of our super block, as `tables()` takes it from there whatever
         // the lifetime; that is there as long as a mapping, as `page_mkwrite` says, since the path that the mapping keeps
-        // is of that super block, as was checked.
+        // is of that super block, as is checked.
         unsafe {
             let original = (*self.0).vm_ops;
-            if !original.is_null() && (*original).page_mkwrite.is_some() {
+            if original.is_null() || (*original).page_mkwrite.is_none() {
+                return Ok(());
+            }
+            if is_of(real, file) {
                 let tables = W::tables(file.inode().super_block().data());
                 (*self.0).vm_ops = tables.copy_of::<F, W>(original)?;
+            } else {
+                W::not_asked(file.inode());
             }
         }
         Ok(())
+    }
+}
+
+/// Whether the path that a real file keeps is one of the inode of `file`. It is not if the user's file is open in another
+/// filesystem, for which `file` is the real one in turn.
+fn is_of<F: Ours>(real: &Backing, file: &File<F>) -> bool {
+    // SAFETY: Both are open, and the one is a backing file, so it has the path of a user's file.
+    unsafe {
+        let user = bindings::backing_file_user_path(real.as_ptr());
+        core::ptr::eq((*(*user).dentry).d_inode, file.inode().as_ptr())
     }
 }
 

@@ -134,6 +134,25 @@ impl<F: Owner> Inode<F> {
         }
     }
 
+    /// Does the same as [`Inode::lock_shared`], for what can be given up (does what `inode_lock_shared_killable()` does).
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`: the task is being killed.
+    ///
+    /// # Context
+    ///
+    /// Sleeps until no writer has the lock.
+    pub fn lock_shared_killable(&self) -> Result<Shared<'_, F>> {
+        // SAFETY: The semaphore of a valid inode is initialised.
+        to_result(unsafe { bindings::down_read_killable(self.rwsem()) })?;
+        // INVARIANT: It was just taken.
+        Ok(Shared {
+            inode: self,
+            _task: NotThreadSafe,
+        })
+    }
+
     /// Locks it shared (does what `inode_lock_shared()` does).
     ///
     /// # Context
@@ -180,6 +199,14 @@ impl<F: Owner> Drop for Shared<'_, F> {
 }
 
 impl<F: Owner> Exclusive<'_, F> {
+    /// Whether it is the lock of `inode`.
+    #[inline]
+    pub fn is_of(&self, inode: &Inode<F>) -> bool {
+        core::ptr::eq(self.inode, inode)
+    }
+}
+
+impl<F: Owner> Shared<'_, F> {
     /// Whether it is the lock of `inode`.
     #[inline]
     pub fn is_of(&self, inode: &Inode<F>) -> bool {
