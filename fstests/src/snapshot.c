@@ -274,7 +274,7 @@ static bool check(const char *name, uint64_t asked, uint64_t ended)
 		if (writes[seen[b]].begin > ended && strange++ < 3)
 			printf("block %u of the copy has what was written after the clone had ended\n", b);
 		/* A whole block of one write; through a mapping the first word alone is stored. */
-		if (strcmp(threads[b % nr_writers].how, "mmap") && buf[1] != buf[BLOCK / sizeof(*buf) - 1] && strange++ < 3)
+		if (nr_writers && strcmp(threads[b % nr_writers].how, "mmap") && buf[1] != buf[BLOCK / sizeof(*buf) - 1] && strange++ < 3)
 			printf("block %u of the copy has parts of two writes\n", b);
 		if (writes[seen[b]].begin > newest)
 			newest = writes[seen[b]].begin;

@@ -8,12 +8,14 @@ use crate::clone_gate::Progress;
 use crate::clone_gate::MIN_UNIT;
 use crate::prelude::Error;
 use crate::prelude::Result;
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 
-struct Watched<T>(Mutex<T>, Condvar);
+/// A value, those who wait, and a clock that goes on by a moment whenever somebody waits for one.
+struct Watched<T>(Mutex<T>, Condvar, Cell<u64>);
 
 impl<T> Monitor<T> for Watched<T> {
     type Guard<'a>
@@ -31,7 +33,12 @@ impl<T> Monitor<T> for Watched<T> {
     }
 
     fn wait_a_moment<'a>(&'a self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        self.2.set(self.2.get() + 20);
         guard
+    }
+
+    fn milliseconds(&self) -> u64 {
+        self.2.get()
     }
 
     fn wake_all(&self) {
@@ -41,7 +48,7 @@ impl<T> Monitor<T> for Watched<T> {
 
 fn cloner(bytes: Range<u64>) -> Cloner<Watched<Progress>> {
     let progress = Progress::new(bytes).unwrap();
-    Cloner::new(Watched(Mutex::new(progress), Condvar::new())).unwrap()
+    Cloner::new(Watched(Mutex::new(progress), Condvar::new(), Cell::new(1))).unwrap()
 }
 
 fn unit(n: u64) -> Range<u64> {
@@ -133,7 +140,7 @@ fn whoever_finds_no_room_for_a_wish_is_served_in_the_end() {
 fn a_cloner_that_does_not_get_on_is_given_up() {
     let mut cloner = cloner(0..4 * MIN_UNIT);
     let gate = cloner.gate().clone();
-    for _ in 0..2000 {
+    for _ in 0..5000 {
         assert!(!gate.pass_soon(&unit(2)));
     }
     let piece = cloner.next(1).unwrap().unwrap();
@@ -143,7 +150,7 @@ fn a_cloner_that_does_not_get_on_is_given_up() {
     while !gate.pass_soon(&unit(1)) {
         moments += 1;
     }
-    assert_eq!(moments, 3000);
+    assert_eq!(moments, 120_000 / 20);
     assert_eq!(cloner.next(1).map(|_| ()), Err(Error("EDEADLK")));
 }
 
@@ -190,4 +197,17 @@ fn random_wishes_and_pieces() {
         }
         assert!(done.iter().all(|done| *done));
     }
+}
+
+#[test]
+fn who_waits_is_told() {
+    let mut cloner = cloner(0..4 * MIN_UNIT);
+    cloner.gate().pass_soon(&unit(2));
+    let mut told = Vec::new();
+    while let Some(piece) = cloner.next(1).unwrap() {
+        told.push((piece.bytes.start / MIN_UNIT, piece.is_wished));
+        cloner.done(&piece);
+    }
+    assert_eq!(told, [(2, true), (0, false), (1, false), (3, false)]);
+    assert!(!cloner.tail().is_wished);
 }

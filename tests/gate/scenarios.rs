@@ -67,6 +67,10 @@ macro_rules! scenarios {
                 fn wake_all(&self) {
                     self.changed.notify_all();
                 }
+
+                fn milliseconds(&self) -> u64 {
+                    1
+                }
             }
 
             type TestGate = KernelArc<Gate<Watched<Progress>>>;

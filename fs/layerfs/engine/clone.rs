@@ -37,6 +37,12 @@ use vfs::Override;
 /// The most units in a piece: what is large and not fragmented takes no time.
 const MAX_PIECE: u64 = 1 << 16;
 
+/// So many times as long a piece may take while no writer has waited for one: each piece takes time for itself.
+const CALM: u64 = 4;
+
+/// For so many pieces after somebody has waited, others are expected to.
+const STAYS_BUSY: u32 = 32;
+
 /// Locks a file whose `bytes` are to be changed, with every gate passed that it has.
 ///
 /// # Errors
@@ -342,6 +348,7 @@ fn every_piece(
                 && clock::milliseconds().saturating_sub(start) >= limits.time_budget_ms
     };
     let mut most = 1u64;
+    let mut busy = 0u32;
     while let Some(piece) = cloning.next(most)? {
         task::check_killed()?;
         if cloning.done_in_order() > 0 && is_at_end() {
@@ -352,9 +359,21 @@ fn every_piece(
         transfer(&piece.bytes)?;
         cloning.done(&piece);
         let took = clock::microseconds().saturating_sub(begin);
-        if took > piece_us() {
+        if piece.is_wished && busy == 0 {
+            most = (most / CALM).max(1);
+        }
+        busy = if piece.is_wished {
+            STAYS_BUSY
+        } else {
+            busy.saturating_sub(1)
+        };
+        let target_us = match busy {
+            0 => piece_us().saturating_mul(CALM),
+            _ => piece_us(),
+        };
+        if took > target_us {
             most = (most / 2).max(1);
-        } else if took < piece_us() / 4 {
+        } else if took < target_us / 2 {
             most = most.saturating_mul(2).min(MAX_PIECE);
         }
         task::let_others_run();

@@ -47,6 +47,9 @@ pub(crate) trait Monitor<T> {
 
     /// Wakes all who wait.
     fn wake_all(&self);
+
+    /// Returns the time, in milliseconds, from whenever on; it is not 0.
+    fn milliseconds(&self) -> u64;
 }
 
 /// How many wishes are kept. Who finds no room waits until one was fulfilled, and wishes then.
@@ -55,9 +58,9 @@ const WISHES: usize = 16;
 /// The most units that a clone is divided into: a bit of memory each.
 const MAX_UNITS: u64 = 1 << 24;
 
-/// After so many moments without a piece that was done, who holds what others may need (a lock of a real file, which a
+/// After so many milliseconds without a piece that was done, who holds what others may need (a lock of a real file, which a
 /// store through a mapping of another may come under) waits no longer: the clone is given up.
-const MOST_MOMENTS: u32 = 3000;
+const PATIENCE_MS: u64 = 120_000;
 
 /// The least size of a unit, in bytes: 16 blocks of the usual size, and so as many extents at most. It is a multiple of
 /// every size that blocks have.
@@ -78,8 +81,8 @@ pub(crate) struct Progress {
     /// The units that somebody waits for, first come first.
     wishes: [Range<u64>; WISHES],
     wished: usize,
-    /// How often somebody has waited for a moment since a piece was done.
-    moments: u32,
+    /// When a piece was done last, or else when somebody began to wait for moments; 0: nobody has yet.
+    since_ms: u64,
     /// Everyone may pass.
     is_open: bool,
 }
@@ -112,7 +115,7 @@ impl Progress {
             next: 0,
             wishes: [const { 0..0 }; WISHES],
             wished: 0,
-            moments: 0,
+            since_ms: 0,
             is_open: false,
         })
     }
@@ -191,18 +194,18 @@ impl Progress {
         self.wished = self.wished.saturating_sub(1);
     }
 
-    /// Chooses what is cloned next.
-    fn choose(&mut self, most: u64) -> Option<Range<u64>> {
+    /// Chooses what is cloned next; and says whether somebody waits for it.
+    fn choose(&mut self, most: u64) -> Option<(Range<u64>, bool)> {
         while self.wished > 0 {
             let wish = self.wishes.first().cloned().unwrap_or_default();
             if let Some(first) = self.first_left(wish.clone()) {
-                return Some(self.run(first, wish.end, most));
+                return Some((self.run(first, wish.end, most), true));
             }
             self.drop_wish();
         }
         let first = self.first_left(0..self.units)?;
         self.next = first;
-        Some(self.run(first, self.units, most))
+        Some((self.run(first, self.units, most), false))
     }
 
     /// Notes that these units are cloned.
@@ -244,9 +247,12 @@ impl<M: Monitor<Progress>> Gate<M> {
         let mut progress = self.0.lock();
         if !progress.lets_pass(range) {
             progress.wish(range);
+            if progress.since_ms == 0 {
+                progress.since_ms = self.0.milliseconds();
+            }
             progress = self.0.wait_a_moment(progress);
-            progress.moments = progress.moments.saturating_add(1);
-            if progress.moments > MOST_MOMENTS {
+            let waited = self.0.milliseconds().saturating_sub(progress.since_ms);
+            if progress.since_ms != 0 && waited > PATIENCE_MS {
                 progress.is_open = true;
             }
         }
@@ -259,6 +265,8 @@ pub(crate) struct Piece {
     units: Range<u64>,
     /// The bytes of the source that it has.
     pub(crate) bytes: Range<u64>,
+    /// Somebody waits for it.
+    pub(crate) is_wished: bool,
 }
 
 /// Who makes a clone: there is one for each gate, which is closed as long as this lives.
@@ -286,6 +294,7 @@ impl<M: Monitor<Progress>> Cloner<M> {
         Piece {
             bytes: progress.bytes_of(&units),
             units,
+            is_wished: false,
         }
     }
 
@@ -300,9 +309,10 @@ impl<M: Monitor<Progress>> Cloner<M> {
         if progress.is_open {
             return Err(EDEADLK);
         }
-        Ok(progress.choose(most).map(|units| Piece {
+        Ok(progress.choose(most).map(|(units, is_wished)| Piece {
             bytes: progress.bytes_of(&units),
             units,
+            is_wished,
         }))
     }
 
@@ -310,7 +320,7 @@ impl<M: Monitor<Progress>> Cloner<M> {
     pub(crate) fn done(&mut self, piece: &Piece) {
         let mut progress = self.0 .0.lock();
         progress.set_done(&piece.units);
-        progress.moments = 0;
+        progress.since_ms = 0;
         drop(progress);
         self.0 .0.wake_all();
     }

@@ -21,6 +21,7 @@ use kernel::sync::Arc;
 use vfs::cell::lock_word::LockWord;
 use vfs::cell::watched::Watched;
 use vfs::cell::watched::WatchedGuard;
+use vfs::sys::clock;
 
 /// The moment that somebody waits who may not wait long, in milliseconds.
 const MOMENT_MS: u32 = 20;
@@ -45,6 +46,10 @@ impl<T: Unpin> Monitor<T> for Watched<T> {
 
     fn wake_all(&self) {
         Watched::wake_all(self);
+    }
+
+    fn milliseconds(&self) -> u64 {
+        clock::milliseconds().max(1)
     }
 }
 
