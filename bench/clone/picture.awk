@@ -31,7 +31,7 @@ function label(power) {
 	return power < 3 ? 10 ^ power " µs" : power < 6 ? 10 ^ (power - 3) " ms" : 10 ^ (power - 6) " s"
 }
 
-function panel(fs, kind, x0, y0,   power, i, y, step, t) {
+function panel(fs, kind, x0, y0,   power, i, y, step, t, path) {
 	printf "<g transform=\"translate(%d %d)\">\n", x0, y0
 	printf "<text x=\"0\" y=\"-8\" font-weight=\"bold\">%ss on %s</text>\n", kind, fs
 	for (power = 1; power <= 9; power++) {
@@ -43,14 +43,16 @@ function panel(fs, kind, x0, y0,   power, i, y, step, t) {
 	for (t = 0; t <= seconds[fs]; t += step)
 		printf "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\" font-size=\"10\">%d s</text>\n", t / seconds[fs] * WIDTH,
 			HEIGHT + 14, t
-	for (i = 1; i <= 3; i++)
+	for (i = 1; i <= 3; i++) {
+		path = ""
 		for (key in longest) {
 			split(key, part, SUBSEP)
 			if (part[1] == fs && part[2] == kind && part[3] == wheres[i])
-				printf "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" stroke-width=\"2\" stroke-linecap=\"round\"/>\n",
-					part[4] / 10 / seconds[fs] * WIDTH, y_of(longest[key]),
-					(part[4] / 10 + longest[key] / 1e6) / seconds[fs] * WIDTH, y_of(longest[key]), colour[wheres[i]]
+				path = path sprintf("M%.1f %.1fH%.1f", part[4] / 10 / seconds[fs] * WIDTH, y_of(longest[key]),
+					(part[4] / 10 + longest[key] / 1e6) / seconds[fs] * WIDTH)
 		}
+		printf "<path d=\"%s\" stroke=\"%s\" stroke-width=\"2\" stroke-linecap=\"round\"/>\n", path, colour[wheres[i]]
+	}
 	print "</g>"
 }
 
