@@ -5,9 +5,9 @@
 //! One call into the real filesystem holds its locks for the whole range, and so keeps readers and writers waiting as long
 //! as that takes, which may be minutes. So a range that is large is cloned in pieces, each of which takes about as long as
 //! the module parameter `clone_piece_ms` says. What is cloned is the file as it was at one moment: that in which its gate
-//! is closed (`state/clone_gate.rs`), under the locks of both inodes. The last piece is cloned under these locks as well:
-//! it has the block that an append changes, and whatever speaks against the clone is found by it, before anything was
-//! done. Then the source is unlocked. Readers have never waited for a lock of ours; writers, and stores through mappings,
+//! is closed (`state/clone_gate.rs`), under the locks of both inodes. One piece is cloned under these locks as well: whatever
+//! speaks against the clone is found by it, before anything was done. It is the last one where the file ends within a block,
+//! which an append changes. Then the source is unlocked. Readers have never waited for a lock of ours; writers, and stores through mappings,
 //! wait for their piece.
 
 #![forbid(unsafe_code)]
@@ -280,20 +280,32 @@ impl<'a> Request<'a> {
         let mut cloning = instance
             .clones
             .begin(self.source().data().as_source(), bytes.clone())?;
-        let result = instance.as_mounter(|c| {
+        // An append changes the block that the file ends in, if it ends within one. Otherwise the order is that of the file.
+        let ends_within = bytes.end & real_from.inode().block_size().saturating_sub(1) != 0;
+        let first = if ends_within {
+            cloning.tail()
+        } else {
+            cloning.head()
+        };
+        let transfer = |c: &Override<'_>, bytes: &Range<u64>| {
+            let part = self.range.part(bytes);
+            range::transfer(c, Transfer::Clone, real_from, real_to, part).map(drop)
+        };
+        let began = instance.as_mounter(|c| {
             if range::is_mapped_writably(real_from) {
                 range::write_back(c, real_from, &bytes)?;
             }
-            let tail = cloning.tail();
-            let transfer = |bytes: &Range<u64>| {
-                let part = self.range.part(bytes);
-                range::transfer(c, Transfer::Clone, real_from, real_to, part).map(drop)
-            };
-            transfer(&tail.bytes)?;
-            cloning.done(&tail);
-            drop(source);
-            every_piece(&mut cloning, transfer, self.limits)
+            transfer(c, &first.bytes)
         });
+        if began.is_err() {
+            // Nothing was done. The real filesystem may want larger units, and else says itself why it can't be.
+            drop((cloning, source));
+            return Ok(Ended::at_once(self.at_once(target)));
+        }
+        cloning.done(&first);
+        drop(source);
+        let result = instance
+            .as_mounter(|c| every_piece(&mut cloning, |bytes| transfer(c, bytes), self.limits));
         let done = cloning.done_in_order();
         if !matches!(result, Ok(true)) {
             self.cut(before, (self.range.to as u64).saturating_add(done));

@@ -287,10 +287,19 @@ impl<M: Monitor<Progress>> Cloner<M> {
         &self.0
     }
 
+    /// Returns the first unit.
+    pub(crate) fn head(&self) -> Piece {
+        self.piece(0..1)
+    }
+
     /// Returns the last unit, which has the block that the file ends in: an append changes that block.
     pub(crate) fn tail(&self) -> Piece {
+        let units = self.0 .0.lock().units;
+        self.piece(units.saturating_sub(1)..units)
+    }
+
+    fn piece(&self, units: Range<u64>) -> Piece {
         let progress = self.0 .0.lock();
-        let units = progress.units.saturating_sub(1)..progress.units;
         Piece {
             bytes: progress.bytes_of(&units),
             units,

@@ -185,6 +185,11 @@ pub(crate) struct Cloning<'a> {
 }
 
 impl Cloning<'_> {
+    /// Returns the first piece.
+    pub(crate) fn head(&self) -> Piece {
+        self.cloner.head()
+    }
+
     /// Returns the last piece: see [`Cloner::tail`].
     pub(crate) fn tail(&self) -> Piece {
         self.cloner.tail()

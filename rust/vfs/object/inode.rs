@@ -225,6 +225,13 @@ impl<F: Owner> RcuInode<F> {
         unsafe { (&raw const (*self.as_ptr()).i_blocks).read_volatile() }.saturating_mul(UNIT_BYTES)
     }
 
+    /// The size of its blocks, in bytes: a power of two (does what `i_blocksize()` does).
+    #[inline]
+    pub fn block_size(&self) -> u64 {
+        // SAFETY: Constant once the inode is set up, but for what a filesystem changes before it has data.
+        1 << (unsafe { (&raw const (*self.as_ptr()).i_blkbits).read_volatile() } & 31)
+    }
+
     /// The number of names.
     #[inline]
     pub fn nlink(&self) -> u32 {
