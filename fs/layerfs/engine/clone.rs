@@ -5,10 +5,10 @@
 //! One call into the real filesystem holds its locks for the whole range, and so keeps readers and writers waiting as long
 //! as that takes, which may be minutes. So a range that is large is cloned in pieces, each of which takes about as long as
 //! the module parameter `clone_piece_ms` says. What is cloned is the file as it was at one moment: that in which its gate
-//! is closed (`state/clone_gate.rs`), under the locks of both inodes. One piece is cloned under these locks as well: whatever
-//! speaks against the clone is found by it, before anything was done. It is the last one where the file ends within a block,
-//! which an append changes. Then the source is unlocked. Readers have never waited for a lock of ours; writers, and stores through mappings,
-//! wait for their piece.
+//! is closed (`state/clone_gate.rs`), under the locks of both inodes. One piece is cloned under these locks as well:
+//! whatever speaks against the clone is found by it, before anything was done. It is the last one where the file ends
+//! within a block, which an append changes. Then the source is unlocked. Readers have never waited for a lock of ours;
+//! writers, and stores through mappings, wait for their piece.
 
 #![forbid(unsafe_code)]
 

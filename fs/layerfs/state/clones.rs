@@ -2,7 +2,7 @@
 
 //! The clones that are being made of files of a stack, for those who write to these.
 //!
-//! A file of which none is being made has a bit less in its word ([`Trait::CLONED_FROM`]), and nobody looks here.
+//! A bit in the word of a file says that one is being made ([`Trait::CLONED_FROM`]); without it nobody looks here.
 
 #![forbid(unsafe_code)]
 

@@ -129,10 +129,7 @@ pub(super) unsafe extern "C" fn dir_ioctl<F: FileSystem>(
     let (file, data) = unsafe { opened::<F>(file) };
     // SAFETY: The VFS is inside `->unlocked_ioctl()`, and holds no lock then.
     let ioctl = unsafe { Ioctl::from_raw(file, command, argument) };
-    match F::Dir::ioctl(file, data, ioctl) {
-        Ok(value) => value as isize,
-        Err(e) => e.to_errno() as isize,
-    }
+    from_result(|| F::Dir::ioctl(file, data, ioctl).map(|value| value as isize))
 }
 
 /// # Safety

@@ -247,10 +247,7 @@ pub(super) unsafe extern "C" fn file_ioctl<F: FileSystem>(
     let (file, data) = unsafe { opened::<F>(file) };
     // SAFETY: The VFS is inside `->unlocked_ioctl()`, and holds no lock then.
     let ioctl = unsafe { Ioctl::from_raw(file, command, argument) };
-    match F::Regular::ioctl(file, data, ioctl) {
-        Ok(result) => result as isize,
-        Err(e) => e.to_errno() as isize,
-    }
+    from_result(|| F::Regular::ioctl(file, data, ioctl).map(|value| value as isize))
 }
 
 pub(super) unsafe extern "C" fn file_fadvise<F: FileSystem>(
