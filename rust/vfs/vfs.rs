@@ -33,6 +33,7 @@
 //! | `pinned`                              | what an inode of ours stands on, also in RCU-walk |
 //! | `file`                                | open files |
 //! | `mount`, `path`, `idmap`              | mounts, places on them, and how they map ids |
+//! | `kept_mount`                          | mounts that last as long as something on them is pinned |
 //! | `super_block`, `fs_type`              | mounted filesystems and their type |
 //! | `tables`, `waited_for`                | which C tables objects get; a check for lockdep |
 //! | **[`cell`]**                          | where something is kept: `locked`, `set_once`, `lock_word`, `byte_vec`, `counters`, `name_map`, `name_map_cell`, `watched` |

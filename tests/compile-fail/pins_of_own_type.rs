@@ -9,7 +9,7 @@ use vfs::PinnedDentry;
 
 /// An example.
 #[derive(Default)]
-pub struct Mine(Option<PinnedDentry>);
+pub struct Mine(Option<PinnedDentry<()>>);
 
 /// Private data of an inode.
 #[derive(Default)]
@@ -17,14 +17,14 @@ pub struct Data {
     #[cfg(misuse)]
     pins: Mine,
     #[cfg(not(misuse))]
-    pins: Option<PinnedDentry>,
+    pins: Option<PinnedDentry<()>>,
 }
 
 impl InodeData for Data {
     #[cfg(misuse)]
     type Pins = Mine;
     #[cfg(not(misuse))]
-    type Pins = Option<PinnedDentry>;
+    type Pins = Option<PinnedDentry<()>>;
 
     fn pins(&self) -> &Self::Pins {
         &self.pins

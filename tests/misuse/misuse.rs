@@ -24,6 +24,7 @@ use vfs::object::idmap::Idmap;
 use vfs::object::inode::Protection;
 use vfs::object::inode_cache::Cached;
 use vfs::object::inode_cache::InodeData;
+use vfs::object::kept_mount::KeptMount;
 use vfs::object::mount::PrivateMount;
 use vfs::object::mount::PrivateUse;
 use vfs::object::super_block::InWalk;
@@ -104,23 +105,23 @@ fn keep(inode: Option<ARef<Inode<Misuse>>>) -> Result {
 
 /// Private data of a super block.
 pub(crate) struct Data {
-    mount: PrivateMount,
+    mount: ARef<KeptMount<()>>,
 }
 
 impl SuperData for Data {
     fn private_mounts(&self, each: &mut dyn FnMut(&PrivateMount)) {
-        each(&self.mount);
+        each(self.mount.private());
     }
 }
 
 /// Private data of an inode.
 #[derive(Default)]
 pub(crate) struct Object {
-    pins: Option<PinnedDentry>,
+    pins: Option<PinnedDentry<()>>,
 }
 
 impl InodeData for Object {
-    type Pins = Option<PinnedDentry>;
+    type Pins = Option<PinnedDentry<()>>;
 
     fn pins(&self) -> &Self::Pins {
         &self.pins
@@ -203,7 +204,7 @@ impl ContextOps<Misuse> for Setup {
             })?;
             return Err(EDOM);
         }
-        let in_walk = InWalk::new(mounter, core::iter::once(Some(mount.get())))?;
+        let in_walk = InWalk::new(mounter);
         let properties = Properties {
             magic: 0x4d69_7375,
             read_only: false,
@@ -215,7 +216,10 @@ impl ContextOps<Misuse> for Setup {
             has_handles: false,
             nosec: false,
         };
-        let parts = SuperParts::new(in_walk, Data { mount }, properties)?;
+        let parts = {
+            let mount = KeptMount::new(mount, ())?;
+            SuperParts::new(in_walk, Data { mount }, properties)?
+        };
         Ok(Tree { case, parts })
     }
 
@@ -243,11 +247,11 @@ impl ContextOps<Misuse> for Setup {
 
 /// An inode that stands for the root of what is mounted below.
 fn root_inode(sb: &SuperBlock<Misuse>) -> Result<ARef<Inode<Misuse>>> {
-    let real = sb.data().mount.get().root();
+    let real = sb.data().mount.root();
     match sb.get_or_new(real.inode().key())? {
         Cached::Found(inode) => Ok(inode),
         Cached::New(new) => {
-            let pins = Some(PinnedDentry::new(ARef::from(real), 0));
+            let pins = Some(sb.data().mount.pin(ARef::from(real))?);
             let (idmap, protection) = (Idmap::identity(), Protection::default());
             Ok(new.init(real.inode(), idmap, 1, protection, Object { pins }))
         }

@@ -44,7 +44,7 @@ pub(crate) struct Ops;
 
 #[vtable]
 impl AttrOps<Misuse> for Ops {
-    fn permission(inode: &RcuInode<Misuse>, access: Access<'_>) -> Result {
+    fn permission(inode: Walk<'_, Misuse>, access: Access<'_>) -> Result {
         inode.generic_permission(access)
     }
 

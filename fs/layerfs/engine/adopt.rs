@@ -25,7 +25,6 @@
 #![forbid(unsafe_code)]
 
 use super::attributes;
-use crate::state::instance::Instance;
 use crate::state::Positive;
 use kernel::prelude::*;
 use vfs::call::acl;
@@ -88,7 +87,6 @@ impl Refusal {
 ///
 /// `EOVERFLOW`: there can't be such a copy.
 pub(super) fn adopt(
-    instance: &Instance,
     c: &Override<'_>,
     dentry: &Positive,
     lower: Path<'_>,
@@ -99,7 +97,7 @@ pub(super) fn adopt(
         return Ok(false);
     }
     if let Some(why) = refusal(c, dentry, lower, stat, unknown) {
-        return Err(refuse(instance, dentry, why));
+        return Err(refuse(dentry, why));
     }
     stat.set_owner(unknown.replace_in(c, stat.owner()));
     if unknown.gid {
@@ -169,9 +167,9 @@ fn is_there<T>(result: Result<T>) -> bool {
 }
 
 #[cold]
-fn refuse(instance: &Instance, dentry: &Positive, why: Refusal) -> Error {
+fn refuse(dentry: &Positive, why: Refusal) -> Error {
     let layer = match dentry.inode().data().lower() {
-        Some(pin) => instance.name_of(pin),
+        Some(pin) => &*pin.owner().name,
         None => c"?",
     };
     vfs::warn_limited!(

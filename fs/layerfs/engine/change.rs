@@ -102,8 +102,8 @@ fn is_in_upper(dentry: &Dentry) -> bool {
 }
 
 /// Shows the times of a directory that was changed, and has its listing made anew.
-fn changed(instance: &Instance, dir: &Positive) {
-    inode::refresh(instance, dir.inode());
+fn changed(dir: &Positive) {
+    inode::refresh(dir.inode());
     if let Some(listing) = dir.inode().data().listing() {
         listing.outdate();
     }
@@ -149,7 +149,7 @@ fn with_change<R>(
 ) -> Result<R> {
     let upper = instance.upper()?;
     upper.work()?;
-    upper.mount.get().write(|writing| {
+    upper.mount.write(|writing| {
         instance.as_mounter(|c| {
             f(&DirChange {
                 instance,
@@ -207,7 +207,7 @@ impl DirChange<'_> {
     /// Makes a new object, and returns its inode.
     fn create(&self, name: Named<'_, LayerFs>, what: &NewEntry<'_>) -> Result<ARef<Inode>> {
         let dir = name.directory();
-        let upper_dir = upper_of(self.instance, dir)?;
+        let upper_dir = upper_of(dir)?;
         let over_whiteout = name::is_whiteout(&name);
         let nothing_below = name::leaves_nothing_below(&name);
         let made = if over_whiteout {
@@ -216,7 +216,7 @@ impl DirChange<'_> {
             self.create_beside(name, upper_dir, what)?
         };
         name::set_nothing_below(&name, nothing_below);
-        changed(self.instance, dir);
+        changed(dir);
         let sb = dir.super_block();
         inode::get_made(sb, self.instance, made.clone(), &name).inspect_err(|_| {
             if over_whiteout {
@@ -313,8 +313,8 @@ impl DirChange<'_> {
     /// removed or replaced in one step.
     fn clear(&self, name: Named<'_, LayerFs>, whiteouts: &Whiteouts) -> Result<ARef<Real>> {
         let inode = name.dentry().positive().ok_or(ENOENT)?.inode();
-        let old = Now::of(inode.held()).upper_path(self.instance).ok_or(EIO)?;
-        let upper_dir = upper_of(self.instance, name.directory())?;
+        let old = Now::of(inode.held()).upper_path().ok_or(EIO)?;
+        let upper_dir = upper_of(name.directory())?;
         let mut room = StatBuf::new();
         let stat = room.fill(self.c, old, Query::BASIC)?;
         if !old.dentry().is_dir() {
@@ -361,21 +361,21 @@ impl DirChange<'_> {
     }
 
     fn remove_from_upper(&self, name: Named<'_, LayerFs>, hidden: &mut Hidden) -> Result {
-        let upper_dir = upper_of(self.instance, name.directory())?;
+        let upper_dir = upper_of(name.directory())?;
         let replaced = self.clear_if_needed(name, hidden)?;
         let removing = Removing::begin(self.c, self.writing, upper_dir, name.name())?;
         if !self.matches(&name, Some(removing.child()), replaced) {
             return Err(Stale::RemovedIsOther.refuse(&name));
         }
         let result = removing.remove(self.c);
-        changed(self.instance, name.directory());
+        changed(name.directory());
         result?;
         name.forget();
         Ok(())
     }
 
     fn replace_by_whiteout(&self, name: Named<'_, LayerFs>, hidden: &mut Hidden) -> Result {
-        let upper_dir = upper_of(self.instance, name.directory())?;
+        let upper_dir = upper_of(name.directory())?;
         let replaced = self.clear_if_needed(name, hidden)?;
         let mount = self.writing.mount();
         let victim = upper_dir.lookup_any(self.c, mount, name.name())?;
@@ -386,7 +386,7 @@ impl DirChange<'_> {
         }
         let result = work::put_whiteout(self.upper, self.c, self.writing, upper_dir, &victim);
         if result.is_ok() {
-            changed(self.instance, name.directory());
+            changed(name.directory());
         }
         name.forget();
         result
@@ -452,7 +452,7 @@ pub(crate) fn create_nameless(
     let owner = dir.inode().owner_of_new(request.viewed, request.mode);
     let made = with_change(instance, |job| {
         job.as_creator(&named, &owner, |job| {
-            let upper_dir = Path::new(job.writing.mount(), upper_of(instance, dir)?)?;
+            let upper_dir = Path::new(job.writing.mount(), upper_of(dir)?)?;
             let real =
                 BackingFile::make_nameless(job.c, &request.opening(), upper_dir, owner.mode)?;
             let made = ARef::from(real.dentry());
@@ -485,8 +485,8 @@ pub(crate) fn link(
     let inode = old.inode();
     with_change(instance, |job| {
         let now = Now::of(inode.held());
-        let real = now.upper_path(instance).ok_or(EIO)?;
-        let upper_dir = upper_of(instance, dir)?;
+        let real = now.upper_path().ok_or(EIO)?;
+        let upper_dir = upper_of(dir)?;
         if now.is_metacopy() {
             // The new name does not say where the data is.
             job.set_redirect(&old, real.dentry(), false)?;
@@ -500,11 +500,11 @@ pub(crate) fn link(
         } else {
             job.create_beside(named, upper_dir, &what)?;
         }
-        changed(instance, dir);
+        changed(dir);
         Ok(())
     })?;
     old.add_name();
-    inode::refresh(instance, inode);
+    inode::refresh(inode);
     name.instantiate(ARef::from(inode))?;
     // The next lookup finds what belongs to the new name.
     named.forget();
@@ -554,7 +554,7 @@ pub(crate) fn remove(
     vfs::pause::at(c"removed");
     lost_name(object);
     if Now::of(inode.data()).in_upper() {
-        inode::refresh(instance, inode);
+        inode::refresh(inode);
     }
     Ok(())
 }

@@ -242,7 +242,7 @@ impl<'a> Request<'a> {
 
     /// Makes the destination ready to be written to.
     fn prepare(&self, target: &Exclusive<'_, LayerFs>) -> Result {
-        inode::refresh(self.instance(), self.target());
+        inode::refresh(self.target());
         backing::remove_privileges(self.to, target)
     }
 
@@ -253,7 +253,7 @@ impl<'a> Request<'a> {
         let result = self
             .instance()
             .as_mounter(|c| range::transfer(c, Transfer::Clone, real_from, real_to, self.range));
-        inode::refresh(self.instance(), self.target());
+        inode::refresh(self.target());
         result
     }
 
@@ -264,7 +264,7 @@ impl<'a> Request<'a> {
         target: Exclusive<'_, LayerFs>,
     ) -> Result<Ended> {
         // Nobody changes the size any more.
-        inode::refresh(self.instance(), self.source());
+        inode::refresh(self.source());
         let (real_from, real_to) = (self.reals)()?;
         let Some(bytes) = self.bytes().filter(|bytes| {
             let part = self.range.part(bytes);
@@ -311,7 +311,7 @@ impl<'a> Request<'a> {
             self.cut(before, (self.range.to as u64).saturating_add(done));
         }
         drop(cloning);
-        inode::refresh(instance, self.target());
+        inode::refresh(self.target());
         Ok(Ended {
             done: done as i64,
             result,
@@ -323,7 +323,7 @@ impl<'a> Request<'a> {
     fn cut(&self, before: u64, end: u64) {
         let instance = self.instance();
         let size = before.max(end);
-        let Some(path) = Now::of(self.target().held()).upper_path(instance) else {
+        let Some(path) = Now::of(self.target().held()).upper_path() else {
             return;
         };
         if (path.dentry().inode().size().max(0) as u64) <= size {

@@ -181,14 +181,13 @@ fn copy_up_one(
     // What a delegation kept from being done is done from the beginning, without a lock held between.
     upper
         .mount
-        .get()
         .write_parts(|access| copy_up_by(instance, c, access, parent, dentry, need))
 }
 
 /// Returns the directory of upper that stands for `dir`, a directory of the stack.
-pub(super) fn upper_of<'a>(instance: &'a Instance, dir: &'a Positive) -> Result<&'a Real> {
+pub(super) fn upper_of(dir: &Positive) -> Result<&Real> {
     Ok(Now::of(dir.inode().held())
-        .upper_path(instance)
+        .upper_path()
         .ok_or(EIO)?
         .dentry())
 }
@@ -204,19 +203,19 @@ fn copy_up_by(
     let upper = instance.upper()?;
     let object = dentry.inode().held();
     // Of a metacopy file in upper only the data may be known.
-    let lower = object::lower_path(instance, object)
-        .or_else(|| object::lower_data_path(instance, object))
+    let lower = object::lower_path(object)
+        .or_else(|| object::lower_data_path(object))
         .ok_or(EIO)?;
     let mut stat = StatBuf::new();
     let stat = stat.fill_checked(c, lower, Query::BASIC)?;
-    let is_adopted = adopt::adopt(instance, c, dentry, lower, stat)?;
+    let is_adopted = adopt::adopt(c, dentry, lower, stat)?;
     let mut mark = [0; MAX_LEN];
     let metacopy = if need == Need::Metadata && !is_adopted {
         data::metacopy_mark(instance, c, dentry.inode(), &mut mark)?
     } else {
         None
     };
-    let upper_dir = parent.map(|dir| upper_of(instance, dir)).transpose()?;
+    let upper_dir = parent.map(|dir| upper_of(dir)).transpose()?;
     if need == Need::Empty && dentry.inode().is_regular() {
         stat.set_size(0);
     }
@@ -320,8 +319,14 @@ impl CopyUp<'_> {
     }
 
     /// Shows the copy in upper: from now on everybody finds it there.
-    fn publish(&self, made: ARef<Real>) {
+    ///
+    /// # Errors
+    ///
+    /// `EIO`: it is on another filesystem than upper, where nobody makes it.
+    fn publish(&self, made: ARef<Real>) -> Result {
         vfs::pause::at(c"copy_up_linked");
+        let needs_revalidation = made.needs_revalidation();
+        let made = self.upper.mount.pin(made)?;
         let inode = self.dentry.inode();
         let object = inode.data();
         let shown = match self.metacopy {
@@ -329,7 +334,7 @@ impl CopyUp<'_> {
             Some(_) => Shown::Metadata,
             None => Shown::Whole,
         };
-        if made.needs_revalidation() {
+        if needs_revalidation {
             self.dentry.set_needs_revalidation();
         }
         if !inode.is_dir() && !self.leads_to_lower.get() {
@@ -339,10 +344,10 @@ impl CopyUp<'_> {
             inode.hash_by(made.inode().key());
         }
         vfs::pause::at(c"copy_up_hashed");
-        self.claim.show_in_upper(LayerIndex::Upper.pin(made), shown);
+        self.claim.show_in_upper(made, shown);
         vfs::pause::at(c"copy_up_shown");
         if self.is_adopted {
-            inode::refresh(self.instance, inode);
+            inode::refresh(inode);
         }
         if let Some(listing) = object.listing() {
             listing.outdate();
@@ -351,6 +356,7 @@ impl CopyUp<'_> {
         if let Some(listing) = parent.and_then(|dir| dir.data().listing()) {
             listing.outdate();
         }
+        Ok(())
     }
 
     /// Records that it was copied.
@@ -406,8 +412,7 @@ impl CopyUp<'_> {
         let temp = file.dentry();
         self.copy_metadata(temp, origin)?;
         let Some(place) = &self.place else {
-            self.publish(ARef::from(temp));
-            return Ok(());
+            return self.publish(ARef::from(temp));
         };
         let writing = self.access.start();
         let creating = Creating::begin(self.c, &writing, place.upper_dir, place.name)?;
@@ -415,8 +420,7 @@ impl CopyUp<'_> {
             return Err(Stale::NameIsTaken.refuse(self.dentry));
         }
         let _publication = self.begin_publication()?;
-        self.publish(creating.create_keeping_times(self.c, &NewEntry::Link(temp))?);
-        Ok(())
+        self.publish(creating.create_keeping_times(self.c, &NewEntry::Link(temp))?)
     }
 
     /// Copies up an object of any type: it is made in the work directory, and renamed when it is whole.
@@ -440,11 +444,10 @@ impl CopyUp<'_> {
         let _publication = self.finish_in_work(&temp, origin)?;
         if self.place.is_none() {
             // The copy is removed as the object was.
-            self.publish(temp.object());
+            self.publish(temp.object())
         } else {
-            self.publish(temp.published());
+            self.publish(temp.published())
         }
-        Ok(())
     }
 
     /// Returns where a symbolic link points. Some filesystems can't keep one that points to nothing.
@@ -500,7 +503,7 @@ impl CopyUp<'_> {
 
     /// Returns the path of an object in upper.
     fn in_upper<'a>(&'a self, dentry: &'a Real) -> Result<Path<'a>> {
-        Path::new(self.upper.mount.get(), dentry)
+        Path::new(&self.upper.mount, dentry)
     }
 
     /// Returns whether there is data to be copied.
@@ -515,7 +518,7 @@ impl CopyUp<'_> {
             return Ok(Copied::Shared);
         }
         let object = self.dentry.inode().held();
-        let from = object::lower_data_path(self.instance, object).ok_or(EIO)?;
+        let from = object::lower_data_path(object).ok_or(EIO)?;
         let from = OwnedFile::open_data(self.c, from, false)?;
         to.copy_from(self.c, &from, self.stat.size())
     }
@@ -546,7 +549,8 @@ impl CopyUp<'_> {
         write.with(|writing| {
             if let Some(origin) = origin {
                 let kept = self.write_origin(writing, temp, origin)?;
-                let lower = self.dentry.inode().data().lower();
+                let object = self.dentry.inode().held();
+                let lower = object.and_then(|object| object.lower());
                 let found =
                     lower.is_some_and(|lower| origin::is_found(self.instance, lower, origin));
                 // A metacopy file leads there by its name, if one looks there.
@@ -633,7 +637,7 @@ impl CopyUp<'_> {
     /// Adds the data to what has only metadata in upper.
     fn add_data(&self) -> Result {
         let now = Now::of(self.dentry.inode().held());
-        let upper = now.upper_path(self.instance).ok_or(EIO)?;
+        let upper = now.upper_path().ok_or(EIO)?;
         let capability = if self.has_data() {
             // Writing takes capabilities away, which nobody has asked for here.
             let capability = self.capability_of(upper)?;

@@ -34,7 +34,7 @@ pub(crate) fn path<'a>(instance: &'a Instance, inode: &'a Inode) -> Result<Path<
     if now.is_metacopy() {
         return prepare(instance, inode, now);
     }
-    now.data_path(instance).ok_or(EIO)
+    now.data_path().ok_or(EIO)
 }
 
 /// Returns the data of what is a metacopy file `now`. (If another task copies the data to upper meanwhile, it is the
@@ -46,18 +46,18 @@ fn prepare<'a>(
     now: Now<Held<'a, Object>>,
 ) -> Result<Path<'a>> {
     instance.as_mounter(|c| {
-        if now.data_path(instance).is_none() {
+        if now.data_path().is_none() {
             // One task looks for the data while it holds the lock of the object; others wait for the lock, and find it
             // known.
             let _claim = now.object().get().lock(inode.super_block().stack_depth())?;
-            if now.data_path(instance).is_none() {
+            if now.data_path().is_none() {
                 lazy::find(instance, c, inode)?;
                 revalidate_names(inode);
             }
         }
-        let data = now.data_path(instance).ok_or(EIO)?;
+        let data = now.data_path().ok_or(EIO)?;
         if instance.config.features.verity != Verity::Off && !now.has(Trait::VERIFIED) {
-            check(instance, c, now.real_path(instance)?, data)?;
+            check(instance, c, now.real_path()?, data)?;
             now.object().set_verified();
         }
         Ok(data)
@@ -91,7 +91,7 @@ pub(super) fn metacopy_mark<'b>(
     let digest = if features.verity == Verity::Off {
         None
     } else {
-        let data = object::lower_data_path(instance, inode.held()).ok_or(EIO)?;
+        let data = object::lower_data_path(inode.held()).ok_or(EIO)?;
         verity::digest(c, data).map_err(|_| EIO)?
     };
     let mut mark = Metacopy::default();

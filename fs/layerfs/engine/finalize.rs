@@ -170,7 +170,7 @@ impl<'a> Request<'a> {
         })?;
         let names = names()?;
         self.copy_missing(dir, &names)?;
-        let path = now.upper_path(instance).ok_or(EIO)?;
+        let path = now.upper_path().ok_or(EIO)?;
         finalized::finalize(instance, dir, path, over)?;
         self.has_begun = true;
         Ok(names)

@@ -108,8 +108,8 @@ pub(crate) fn traits(
         }
         holds
     };
-    let upper = claims.upper && holds(Now::of(object).upper_path(instance), 0);
-    let lower = claims.lower && holds(object::lower_path(instance, object), 1);
+    let upper = claims.upper && holds(Now::of(object).upper_path(), 0);
+    let lower = claims.lower && holds(object::lower_path(object), 1);
     Traits::default()
         .with(Trait::FINALIZED, upper)
         .with(Trait::LOWER_FINALIZED, lower)
@@ -136,7 +136,7 @@ pub(super) fn before_listing(
 /// for it.
 pub(crate) fn after_listing(instance: &Instance, dir: &Positive, over: Fingerprint) {
     let now = Now::of(dir.inode().held());
-    let Some(path) = now.upper_path(instance).filter(|_| now.naming() > 1) else {
+    let Some(path) = now.upper_path().filter(|_| now.naming() > 1) else {
         return;
     };
     if dir.super_block().is_read_only() {

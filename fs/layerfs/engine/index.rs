@@ -133,11 +133,10 @@ fn is_fit(instance: &Instance, now: Now<Held<'_, Object>>) -> bool {
         && now.is_merged()
         && now.naming() == usize::MAX
         && object::lower_places(now.object()).all(|place| {
-            let layer = instance.lower_of(place.get());
             let inode = place.dentry().inode();
             // What is looked up there by one name may be listed by another.
             let by_name = !inode.is_casefolded() && !inode.is_encrypted();
-            by_name && layer.is_ok_and(|layer| layer.keeps_names)
+            by_name && place.owner().keeps_names
         })
 }
 

@@ -9,7 +9,6 @@ use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::LayerIndex;
 use crate::state::lowers::Lowers;
-use crate::state::object;
 use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::traits::Trait;
@@ -17,6 +16,7 @@ use crate::state::traits::Traits;
 use crate::state::Dentry;
 use crate::state::Inode;
 use crate::state::LayerFs;
+use crate::state::Pin;
 use crate::state::Real;
 use crate::state::SuperBlock;
 use format::ino;
@@ -27,7 +27,6 @@ use vfs::object::inode_cache::Cached;
 use vfs::object::inode_cache::NewInode;
 use vfs::Held;
 use vfs::Override;
-use vfs::PinnedDentry;
 
 /// What the marks say of an object, for its inode. An object that was just made has none.
 #[derive(Default)]
@@ -49,12 +48,12 @@ pub(crate) fn read_marks(
     found: Held<'_, Object>,
 ) -> Result<Marks> {
     let now = Now::of(found);
-    let path = now.real_path(instance)?;
+    let path = now.real_path()?;
     let config = &instance.config;
     let is_dir = path.dentry().is_dir();
     let numbered = numbered(found, stands_for_lower(instance, &found))?;
-    let fsid = instance.fsid_of(&numbered)?;
-    let numbered = object::path(instance, numbered)?;
+    let fsid = numbered.owner().fsid;
+    let numbered = numbered.path();
     let may_have_whiteouts = is_dir && (now.is_merged() || marks::has_origin(config, c, path));
     let impure = now.in_upper() && is_dir && marks::is_impure(config, c, path);
     Ok(Marks {
@@ -78,7 +77,7 @@ fn has_marks(found: &Object) -> bool {
 }
 
 /// Returns what has the number of an object: where it is topmost, or (`by_lower`) what it stands for.
-fn numbered(found: Held<'_, Object>, by_lower: bool) -> Result<Held<'_, PinnedDentry>> {
+fn numbered(found: Held<'_, Object>, by_lower: bool) -> Result<Held<'_, Pin>> {
     found
         .and_then(|object| match object.lower() {
             Some(lower) if by_lower => Some(lower),
@@ -117,9 +116,9 @@ pub(crate) fn ino_of_found(
         }
     }
     let pin = numbered(Held::unshared(&mut found), by_lower).ok()?;
-    let fsid = instance.fsid_of(&pin).ok()?;
+    let fsid = pin.owner().fsid;
     let real = pin.inode().ino();
-    if !instance.is_numbered_by(c, object::path(instance, pin).ok()?, fsid) {
+    if !instance.is_numbered_by(c, pin.path(), fsid) {
         return Some(real);
     }
     Some(ino::compose(real, fsid, instance.xino).unwrap_or(real))
@@ -136,7 +135,7 @@ pub(crate) fn shown_ino(instance: &Instance, inode: &Inode) -> Option<u64> {
         _ => now.real().ok()?,
     };
     let real = pin.inode().ino();
-    let fsid = instance.fsid_of(pin).ok()?;
+    let fsid = pin.owner().fsid;
     if instance.may_keep_ino(fsid) {
         // Which part it is in was asked when the inode was made.
         return Some(inode.ino());
@@ -195,7 +194,7 @@ fn is_outdated(inode: &Inode, found: Held<'_, Object>) -> bool {
     }
     let found = Now::of(found).places().zip(0..now.needed());
     let mut found = found.map(|(pin, _)| pin);
-    let mut is_same = |pin: Held<'_, PinnedDentry>| {
+    let mut is_same = |pin: Held<'_, Pin>| {
         let known = pin.dentry();
         match found.next() {
             Some(other) => {
@@ -223,7 +222,7 @@ pub(crate) fn get_made(
     name: &Dentry,
 ) -> Result<ARef<Inode>> {
     let key = made.inode().key();
-    let upper = LayerIndex::Upper.pin(made);
+    let upper = sb.data().upper()?.mount.pin(made)?;
     let mut object = Object::new(Some(upper), Lowers::default(), false)?;
     match sb.get_or_new(key)? {
         Cached::New(new) => init(instance, new, object, Marks::default(), false),
@@ -288,19 +287,17 @@ fn init(
     let ino = if marks.keeps_ino {
         number
     } else {
-        let fsid = instance.fsid_of(&numbered)?;
+        let fsid = numbered.owner().fsid;
         instance.map_ino(number, fsid, numbered.inode().is_dir())
     };
-    let idmap = instance.idmap_of(Now::of(&*found).real()?)?;
-    let real = ARef::from(Now::of(found).real_path(instance)?.dentry());
-    Ok(new.init(real.inode(), idmap, ino, marks.protection, object))
+    let idmap = ARef::from(Now::of(&*found).real()?.idmap());
+    let real = ARef::from(Now::of(found).real_path()?.dentry());
+    Ok(new.init(real.inode(), &idmap, ino, marks.protection, object))
 }
 
 /// Shows what the real object shows now.
-pub(crate) fn refresh(instance: &Instance, inode: &Inode) {
+pub(crate) fn refresh(inode: &Inode) {
     if let Ok(pin) = Now::of(inode.data()).real() {
-        if let Ok(idmap) = instance.idmap_of(pin) {
-            inode.refresh(pin.inode(), idmap);
-        }
+        inode.refresh(pin.inode(), pin.idmap());
     }
 }

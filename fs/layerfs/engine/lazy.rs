@@ -19,13 +19,12 @@ use crate::state::object;
 use crate::state::object::Object;
 use crate::state::stats::Counter;
 use crate::state::Inode;
+use crate::state::Pin;
 use kernel::prelude::*;
-use kernel::sync::aref::ARef;
 use vfs::sys::alloc::charged;
 use vfs::sys::errno::EREMOTE;
 use vfs::Held;
 use vfs::Override;
-use vfs::PinnedDentry;
 
 /// Looks for the data of a metacopy file, and keeps where it is. The caller holds the lock of the object.
 ///
@@ -68,7 +67,7 @@ pub(super) fn find(instance: &Instance, c: &Override<'_>, inode: &Inode) -> Resu
 /// `EIO`, after a message: it is no metacopy file, or has no absolute redirect. What such a file has as data is never
 /// given out, as it may not be what the file stands for.
 fn ask_declared(instance: &Instance, c: &Override<'_>, object: Held<'_, Object>) -> Result {
-    let path = object::lower_path(instance, object).ok_or(EIO)?;
+    let path = object::lower_path(object).ok_or(EIO)?;
     let config = &instance.config;
     let redirect = match marks::is_metacopy(config, c, path)? {
         true => marks::redirect(config, c, path)?,
@@ -94,7 +93,7 @@ fn look(
     inode: &Inode,
     lazy: Held<'_, LazyData>,
     path: &[u8],
-) -> Result<PinnedDentry> {
+) -> Result<Pin> {
     let mut redirect = None;
     if path.first() == Some(&b'/') {
         let mut copy = KVVec::with_capacity(path.len(), charged())?;
@@ -133,7 +132,7 @@ fn look_in_merged(
     walk: &mut Walk<'_>,
     root: Held<'_, Object>,
     lazy: Held<'_, LazyData>,
-) -> Result<Option<PinnedDentry>> {
+) -> Result<Option<Pin>> {
     // `i` is the place that is next: one of the directories that were kept, or (`from_root`) of the root, where each is
     // that of the layer with its number; `next` is the layer below the last.
     let (mut i, mut next) = (0, lazy.0 .0.first);
@@ -153,40 +152,39 @@ fn look_in_merged(
         };
         walk.check_allowed()?;
         i = i.saturating_add(1);
-        let layer = instance.lower_of(dir.get())?;
         let LayerIndex::Lower(index) = LayerIndex::of(&dir) else {
             return Err(EIO);
         };
         next = (index as usize).saturating_add(1);
         let at = Within {
-            index: LayerIndex::Lower(index),
-            layer: Some(layer),
-            mount: layer.mount.get(),
+            layer: dir.mount(),
             is_last: next == instance.layers.merged_len() && !instance.layers.has_data_layers(),
         };
         let found = walk.search(&at, dir.dentry())?;
         if let Some(found) = found.filter(|_| walk.met == Met::Whole) {
-            return Ok(Some(LayerIndex::Lower(index).pin(found)));
+            return dir.mount().pin(found).map(Some);
         }
     }
     Ok(None)
 }
 
 /// Looks in the data-only layers, topmost first.
-fn look_in_data_layers(instance: &Instance, c: &Override<'_>, path: &CStr) -> Result<PinnedDentry> {
+fn look_in_data_layers(instance: &Instance, c: &Override<'_>, path: &CStr) -> Result<Pin> {
     let mut outcome = ENOENT;
-    for (index, layer) in instance.layers.data() {
-        let found = vfs::object::path::lookup_inside(c, layer.mount.get(), path);
-        instance.stats.count_lookup(index, found.is_ok());
+    for layer in instance.layers.data() {
+        let found = vfs::object::path::lookup_inside(c, layer, path);
+        instance
+            .stats
+            .count_lookup(layer.owner().index, found.is_ok());
         match found {
             Ok(found) if found.unsuitable().is_some() => outcome = EREMOTE,
             Ok(found) if found.is_regular() => {
                 vfs::debug!(
                     "lookup of the data '{}' in '{}': found\n",
                     path,
-                    &*layer.name
+                    &*layer.owner().name
                 );
-                return Ok(index.pin(ARef::from(&*found)));
+                return layer.pin(found);
             }
             Ok(_) => outcome = ENOENT,
             Err(e) => outcome = e,

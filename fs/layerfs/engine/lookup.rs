@@ -21,6 +21,7 @@ use super::walk::Walk;
 use super::walk::Within;
 use crate::marks;
 use crate::state::instance::Instance;
+use crate::state::layer::Layer;
 use crate::state::layer::LayerIndex;
 use crate::state::lowers::Lowers;
 use crate::state::object;
@@ -29,17 +30,18 @@ use crate::state::object::Object;
 use crate::state::stats::Counter;
 use crate::state::traits::Trait;
 use crate::state::traits::Traits;
+use crate::state::Pin;
 use crate::state::Real;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
+use vfs::object::kept_mount::KeptMount;
 use vfs::object::path::PATH_MAX;
 use vfs::sys::alloc::charged;
 use vfs::sys::errno::ENAMETOOLONG;
 use vfs::Held;
 use vfs::Override;
 use vfs::Path;
-use vfs::PinnedDentry;
 
 /// What a lookup comes to.
 pub(crate) struct Outcome {
@@ -129,9 +131,7 @@ impl<'a> Search<'a> {
             return Ok(());
         };
         let at = Within {
-            index: LayerIndex::Upper,
-            layer: None,
-            mount: self.instance.upper()?.mount.get(),
+            layer: dir.mount(),
             is_last: !self.follows && self.parent.lower_depth() == 0,
         };
         self.upper = self.walk.search(&at, dir.dentry())?;
@@ -140,10 +140,10 @@ impl<'a> Search<'a> {
     }
 
     /// Returns what a file in upper was copied up from, if that can be found.
-    fn find_origin(&self) -> Result<Option<PinnedDentry>> {
+    fn find_origin(&self) -> Result<Option<Pin>> {
         match &self.upper {
             Some(upper) if self.walk.met != Met::Directory => {
-                let path = Path::new(self.instance.upper()?.mount.get(), upper)?;
+                let path = Path::new(&self.instance.upper()?.mount, upper)?;
                 origin::find(self.instance, self.c, path)
             }
             _ => Ok(None),
@@ -193,7 +193,6 @@ impl<'a> Search<'a> {
                 return Ok(());
             }
             i = i.saturating_add(1);
-            let layer = instance.lower_of(dir.get())?;
             let LayerIndex::Lower(index) = LayerIndex::of(&dir) else {
                 return Err(EIO);
             };
@@ -206,13 +205,11 @@ impl<'a> Search<'a> {
                 next == instance.layers.merged_len() && !may_be_data
             };
             let at = Within {
-                index: LayerIndex::Lower(index),
-                layer: Some(layer),
-                mount: layer.mount.get(),
+                layer: dir.mount(),
                 is_last,
             };
             match self.walk.search(&at, dir.dentry())? {
-                Some(found) => self.keep(found, index, purpose)?,
+                Some(found) => self.keep(found, at.layer, purpose)?,
                 None if from_root || self.walk.end.is_some() || known != Places::ANY => {}
                 None => self.in_vain = self.in_vain.saturating_add(1),
             }
@@ -235,7 +232,7 @@ impl<'a> Search<'a> {
                 if rest.len() == MOST_DIRS {
                     return Ok(false);
                 }
-                let pin = LayerIndex::of(&place).pin(ARef::from(place.dentry()));
+                let pin = place.mount().pin(ARef::from(place.dentry()))?;
                 rest.push(pin, GFP_KERNEL_ACCOUNT)?;
             }
         }
@@ -252,8 +249,8 @@ impl<'a> Search<'a> {
         Ok(true)
     }
 
-    /// Keeps what was found in lower layer `index`.
-    fn keep(&mut self, found: ARef<Real>, index: u32, purpose: Purpose) -> Result {
+    /// Keeps what was found in a lower layer.
+    fn keep(&mut self, found: ARef<Real>, layer: &KeptMount<Layer>, purpose: Purpose) -> Result {
         let is_first = self.lowers.is_empty();
         if is_first {
             self.finalized.lower = self.walk.is_finalized;
@@ -266,7 +263,7 @@ impl<'a> Search<'a> {
         }
         // Of metacopy files only the topmost is kept: what it points to is only a step.
         if is_first || self.walk.met != Met::Metacopy {
-            self.lowers.push(LayerIndex::Lower(index).pin(found))?;
+            self.lowers.push(layer.pin(found)?)?;
         }
         Ok(())
     }
@@ -314,7 +311,10 @@ impl<'a> Search<'a> {
                 self.lowers.push(origin)?;
             }
         }
-        let upper = self.upper.take().map(|upper| LayerIndex::Upper.pin(upper));
+        let upper = match self.upper.take() {
+            Some(upper) => Some(self.instance.upper()?.mount.pin(upper)?),
+            None => None,
+        };
         let lowers = core::mem::take(&mut self.lowers);
         let mut object = Object::new(upper, lowers, is_metacopy)?;
         let traits = Traits::default()
@@ -346,9 +346,7 @@ pub(crate) fn is_in_lower(
         };
         i = place.saturating_add(1);
         let layer = LayerIndex::of(&dir);
-        let Ok(dir) = object::path(instance, dir) else {
-            return true;
-        };
+        let dir = dir.path();
         let found = dir.dentry().lookup_killable(c, dir.mount(), name);
         instance
             .stats

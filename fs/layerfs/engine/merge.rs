@@ -200,19 +200,15 @@ impl<'a> Merge<'a> {
         let depth = now.depth().min(now.naming());
         for (i, pin) in (0..depth).zip(now.places()) {
             let in_upper = LayerIndex::of(&pin) == LayerIndex::Upper;
-            let path = object::path(instance, pin)?;
+            let path = pin.path();
             let key = path.dentry().inode().key();
-            let fsid = instance.fsid_of(pin.get())?;
+            let fsid = pin.owner().fsid;
             let layer = LayerDir {
                 path,
                 numbers: instance.is_numbered_by(c, path, fsid).then_some(fsid),
                 marked: now.has(Trait::XATTR_WHITEOUTS)
                     && !in_upper
-                    && marks::expects_xattr_whiteouts(
-                        &instance.config,
-                        c,
-                        instance.lower_of(pin.get())?,
-                    ),
+                    && marks::expects_xattr_whiteouts(&instance.config, c, pin.mount()),
                 is_lowest: i + 1 == depth,
                 in_upper,
                 only_names: false,
@@ -247,7 +243,7 @@ impl<'a> Merge<'a> {
         let depth = dir.get().lower_depth();
         for (i, pin) in (0..depth).zip(object::lower_places(dir)) {
             let layer = LayerDir {
-                path: object::path(instance, pin)?,
+                path: pin.path(),
                 numbers: None,
                 marked: false,
                 is_lowest: i + 1 == depth,

@@ -14,18 +14,20 @@ use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::traits::Trait;
 use crate::state::Inode;
+use crate::state::Pin;
 use crate::state::Real;
 use format::handle::Endian;
 use format::options::Uuid;
 use format::xattr::Mark;
 use kernel::prelude::*;
 use vfs::call::handle::FileHandle;
+use vfs::object::kept_mount::KeptMount;
 use vfs::object::super_block::FileHandles;
 use vfs::sys::cred;
 use vfs::sys::cred::Capability;
+use vfs::Held;
 use vfs::Override;
 use vfs::Path;
-use vfs::PinnedDentry;
 
 /// Finds the origin of an object in upper.
 ///
@@ -35,11 +37,7 @@ use vfs::PinnedDentry;
 ///
 /// `ENOMEM`, `EINTR`: it can't be looked for now. That a layer can't look for it is no error, as it is needed for a
 /// number alone.
-pub(crate) fn find(
-    instance: &Instance,
-    c: &Override<'_>,
-    upper: Path<'_>,
-) -> Result<Option<PinnedDentry>> {
+pub(crate) fn find(instance: &Instance, c: &Override<'_>, upper: Path<'_>) -> Result<Option<Pin>> {
     let Some(value) = marks::origin(&instance.config, c, upper) else {
         return Ok(None);
     };
@@ -54,23 +52,26 @@ pub(crate) fn find(
         return Ok(None);
     }
     let no_uuid = instance.config.features.uuid == Uuid::Off;
-    for (index, layer) in instance.layers.merged() {
-        let mount = layer.mount.get();
+    for layer in instance.layers.merged() {
         let uuid = if no_uuid {
             [0; 16]
         } else {
-            mount.super_block().uuid()
+            layer.super_block().uuid()
         };
         if !is_asked(instance, layer) || handle.uuid != uuid {
             continue;
         }
-        match real.find(c, mount) {
+        match real.find(c, layer) {
             Ok(found) if found.unsuitable().is_some() => {}
             Ok(found) => {
                 let same =
                     found.inode().mode().file_type() == upper.dentry().inode().mode().file_type();
                 // Inode numbers are used again: another kind of object is another object.
-                return Ok(same.then(|| index.pin(found)));
+                return if same {
+                    layer.pin(found).map(Some)
+                } else {
+                    Ok(None)
+                };
             }
             Err(e) if e == ENOMEM || e == EINTR || e == ERESTARTSYS => return Err(e),
             // It may still be in another layer of that filesystem.
@@ -140,9 +141,8 @@ pub(crate) fn identify(inode: &Inode, room: &mut [u8]) -> Option<usize> {
 }
 
 /// Returns whether [`find`] finds `lower` by the origin `value`.
-pub(crate) fn is_found(instance: &Instance, lower: &PinnedDentry, value: &[u8]) -> bool {
-    let layer = instance.lower_of(lower);
-    !value.is_empty() && layer.is_ok_and(|layer| is_asked(instance, layer))
+pub(crate) fn is_found(instance: &Instance, lower: Held<'_, Pin>, value: &[u8]) -> bool {
+    !value.is_empty() && is_asked(instance, lower.mount())
 }
 
 /// Returns whether [`find`] finds what an object in upper was copied up from by the origin that is written on it.
@@ -163,10 +163,9 @@ pub(super) fn leads_to_lower(
 
 /// Returns whether a handle is looked for in a layer: not if the UUID does not say that it may be there, nor where a
 /// server may be asked about a file whose data nobody needs.
-fn is_asked(instance: &Instance, layer: &Layer) -> bool {
-    let is_lazy =
-        || instance.config.features.lazydata && layer.mount.get().root().needs_revalidation();
-    is_told_apart(instance, layer) && !is_lazy()
+fn is_asked(instance: &Instance, layer: &KeptMount<Layer>) -> bool {
+    let is_lazy = || instance.config.features.lazydata && layer.root().needs_revalidation();
+    is_told_apart(instance, layer.owner()) && !is_lazy()
 }
 
 /// Returns whether the UUID says which filesystem a layer is on.
@@ -189,7 +188,7 @@ pub(crate) fn add_missing(
     let Some(layer) = &instance.upper else {
         return;
     };
-    let mount = layer.mount.get();
+    let mount = &*layer.mount;
     let Ok(path) = Path::new(mount, upper) else {
         return;
     };

@@ -114,7 +114,7 @@ impl Disagreement {
                 "'{}': '{}' in layer '{}' is already in use under another name; remove the redirect of one of both in upperdir, or mount again if layers were changed\n",
                 name,
                 real,
-                &*layer.name
+                &*layer.owner().name
             ),
             None => vfs::warn_limited!(
                 "'{}': '{}' in upperdir was another object before; mount again, and leave upperdir alone while it is mounted\n",

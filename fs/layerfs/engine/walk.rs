@@ -11,7 +11,6 @@
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::Layer;
-use crate::state::layer::LayerIndex;
 use crate::state::Real;
 use format::opaque::DirMark;
 use format::redirect::Progress;
@@ -19,12 +18,12 @@ use format::redirect::Redirect;
 use kernel::fmt;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
+use vfs::object::kept_mount::KeptMount;
 use vfs::sys::alloc::charged;
 use vfs::sys::errno::ELOOP;
 use vfs::sys::errno::ENAMETOOLONG;
 use vfs::sys::errno::EREMOTE;
 use vfs::sys::errno::ESTALE;
-use vfs::Mount;
 use vfs::Override;
 use vfs::Path;
 
@@ -67,10 +66,7 @@ pub(super) enum End {
 
 /// The layer in which is looked.
 pub(super) struct Within<'a> {
-    pub(super) index: LayerIndex,
-    /// The layer, if it is not upper.
-    pub(super) layer: Option<&'a Layer>,
-    pub(super) mount: &'a Mount,
+    pub(super) layer: &'a KeptMount<Layer>,
     /// There is no layer below this one, so marks that speak of those need not be read.
     pub(super) is_last: bool,
 }
@@ -78,7 +74,7 @@ pub(super) struct Within<'a> {
 impl Within<'_> {
     /// Returns how messages call the layer.
     fn name(&self) -> &CStr {
-        self.layer.map_or(c"upperdir", |layer| &*layer.name)
+        &self.layer.owner().name
     }
 }
 
@@ -274,7 +270,7 @@ impl<'a> Walk<'a> {
             return Ok(None);
         };
         let config = &self.instance.config;
-        let path = Path::new(at.mount, &found)?;
+        let path = Path::new(at.layer, &found)?;
         if is_object && self.is_declared(at, &found) {
             self.met = Met::Declared;
             self.end = Some(End::Reached);
@@ -307,7 +303,7 @@ impl<'a> Walk<'a> {
     fn is_declared(&self, at: &Within<'_>, found: &Real) -> bool {
         self.instance.config.features.image
             && self.met == Met::Nothing
-            && at.layer.is_some()
+            && !at.layer.owner().is_upper()
             && found.is_regular()
             && found.inode().size() != 0
     }
@@ -318,15 +314,19 @@ impl<'a> Walk<'a> {
         if dir.inode().is_casefolded() {
             return Err(self.unfit(at, name, "its directory ignores case", ESTALE));
         }
-        let found = match at.layer {
-            Some(_) => dir.lookup_killable(self.c, at.mount, name),
+        let found = if !at.layer.owner().is_upper() {
+            dir.lookup_killable(self.c, at.layer, name)
+        } else if self.purpose == Purpose::Create {
             // Whoever makes something there finds upper's dentry by its name, and needs no other.
-            None if self.purpose == Purpose::Create => dir.lookup(self.c, at.mount, name),
+            dir.lookup(self.c, at.layer, name)
+        } else {
             // That upper has nothing is kept by our own dentry.
-            None => dir.lookup_once(self.c, at.mount, name),
+            dir.lookup_once(self.c, at.layer, name)
         };
         let is_there = matches!(found, Ok(Some(_)));
-        self.instance.stats.count_lookup(at.index, is_there);
+        self.instance
+            .stats
+            .count_lookup(at.layer.owner().index, is_there);
         let found = match found {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(None),
@@ -367,9 +367,9 @@ impl<'a> Walk<'a> {
         }
         match marks::dir_mark(&self.instance.config, self.c, path) {
             DirMark::HasWhiteouts if is_object => {
-                if let Some(layer) = at.layer {
+                if !at.layer.owner().is_upper() {
                     self.xattr_whiteouts = true;
-                    layer.expect_xattr_whiteouts();
+                    at.layer.owner().expect_xattr_whiteouts();
                 }
             }
             DirMark::Opaque => {

@@ -23,6 +23,7 @@ use vfs::call::xattr;
 use vfs::call::xattr::SetFlags;
 use vfs::guard::write::WantWrite;
 use vfs::object::inode::Protection;
+use vfs::object::kept_mount::KeptMount;
 use vfs::sys::errno::ENODATA;
 use vfs::sys::errno::EOPNOTSUPP;
 use vfs::sys::mode::FileType;
@@ -53,10 +54,14 @@ pub(crate) fn fingerprint(
 
 /// Returns whether whiteouts in the form of extended attributes are to be expected in a lower layer. Its root is asked
 /// when that is first of interest.
-pub(crate) fn expects_xattr_whiteouts(config: &Config, c: &Override<'_>, layer: &Layer) -> bool {
-    layer.expects_xattr_whiteouts(|| {
-        dir_mark(config, c, layer.mount.get().root_path()) == DirMark::HasWhiteouts
-    })
+pub(crate) fn expects_xattr_whiteouts(
+    config: &Config,
+    c: &Override<'_>,
+    layer: &KeptMount<Layer>,
+) -> bool {
+    layer
+        .owner()
+        .expects_xattr_whiteouts(|| dir_mark(config, c, layer.root_path()) == DirMark::HasWhiteouts)
 }
 
 /// Returns whether an object is a whiteout: a character device 0/0, or an empty regular file with a mark.

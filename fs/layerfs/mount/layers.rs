@@ -24,7 +24,6 @@ use crate::state::config::Lowerdirs;
 use crate::state::instance::Instance;
 use crate::state::layer::Filesystem;
 use crate::state::layer::Layer;
-use crate::state::layer::LayerIndex;
 use crate::state::layer::Upper;
 use crate::state::layers::Layers;
 use crate::state::lowers::Lowers;
@@ -49,6 +48,7 @@ use vfs::call::mapping;
 use vfs::call::stat::StatFs;
 use vfs::cell::locked::Locked;
 use vfs::cell::set_once::LateBox;
+use vfs::object::kept_mount::KeptMount;
 use vfs::object::mount::PrivateMount;
 use vfs::object::mount::PrivateUse;
 use vfs::object::super_block::FileHandles;
@@ -178,7 +178,7 @@ pub(super) fn build(
         (Some(upper), Some(work)) => Some(upper::prepare(fc, c, &mut plan.features, upper, work)?),
     };
     let mut filesystems: KVec<Filesystem> = KVec::with_capacity(2, GFP_KERNEL)?;
-    let first = upper.as_ref().map(|upper| upper.mount.get().root_path());
+    let first = upper.as_ref().map(|upper| upper.mount.root_path());
     filesystems.push(first_filesystem(c, first)?, GFP_KERNEL)?;
     let merged = plan.lowers.iter().filter(|lower| !lower.data).count();
     let lowers = core::mem::take(&mut plan.lowers);
@@ -194,11 +194,6 @@ pub(super) fn build(
         .as_ref()
         .and_then(|upper| upper::uuid(fc, c, &mut plan.features, upper));
     let xino = choose_xino(fc, plan, facts, upper.as_ref(), &filesystems);
-    let mounts = Iterator::chain(
-        upper.iter().map(|upper| upper.mount.get()),
-        layers.iter().map(|layer| layer.mount.get()),
-    );
-    let no_idmaps = mounts.fold(true, |none, mount| none && mount.idmap().is_identity());
     Ok(Instance {
         magic: if plan.as_overlay {
             OVERLAY_MAGIC
@@ -223,7 +218,6 @@ pub(super) fn build(
         uuid,
         name_max: facts.name_max,
         mounter,
-        no_idmaps,
         name_key: vfs::sys::hash::HashKey::random(),
         last_made_up: AtomicU64::new(0),
         said_not_finalized: AtomicBool::new(false),
@@ -237,11 +231,10 @@ fn mount_lowers(
     lowers: KVec<Lower>,
     filesystems: &mut KVec<Filesystem>,
     wanted: NameIndex,
-) -> Result<KVec<Layer>> {
-    let mut layers: KVec<Layer> = KVec::with_capacity(lowers.len(), GFP_KERNEL)?;
+) -> Result<KVec<ARef<KeptMount<Layer>>>> {
+    let mut layers: KVec<ARef<KeptMount<Layer>>> = KVec::with_capacity(lowers.len(), GFP_KERNEL)?;
     for lower in lowers {
         let path = lower.path.as_path();
-        let root = path.dentry().inode().key();
         if path.dentry().inode().is_in_use_as_upper() {
             // It is in use by another mount, as our own upper layer was just looked at.
             warn_in_use(fc, &lower.name);
@@ -265,8 +258,9 @@ fn mount_lowers(
             NameIndex::On => true,
             NameIndex::Auto => mount.get().super_block().is_local(),
         };
-        let layer = Layer::new(mount, root, lower.name, fsid, keeps_names);
-        layers.push(layer, GFP_KERNEL)?;
+        let index = u32::try_from(layers.len()).map_err(|_| EINVAL)?;
+        let layer = Layer::new(index, lower.name, fsid, keeps_names);
+        layers.push(KeptMount::new(mount, layer)?, GFP_KERNEL)?;
     }
     Ok(layers)
 }
@@ -281,9 +275,7 @@ fn choose_xino(
 ) -> XinoBits {
     let wanted = plan.features.xino;
     let only_ino32 = facts.only_ino32
-        && upper.is_none_or(|upper| {
-            upper.mount.get().super_block().file_handles() == FileHandles::Ino32
-        });
+        && upper.is_none_or(|upper| upper.mount.super_block().file_handles() == FileHandles::Ino32);
     // The first is nobody's where there is no upper.
     let count = filesystems
         .len()
@@ -314,7 +306,7 @@ fn config(
         None => {
             let mut names = KVec::with_capacity(layers.len(), GFP_KERNEL)?;
             for layer in layers.iter() {
-                names.push(CString::try_from(&*layer.name)?, GFP_KERNEL)?;
+                names.push(CString::try_from(&*layer.owner().name)?, GFP_KERNEL)?;
             }
             Lowerdirs::Each(names)
         }
@@ -345,23 +337,28 @@ pub(super) fn root_parts(instance: &Instance, c: &Override<'_>) -> Result<RootPa
     let mut lowers = Lowers::default();
     let mut claims = Claims::default();
     let mut weak = false;
-    let upper = instance.upper.as_ref().map(|upper| {
-        let root = upper.mount.get().root();
-        weak |= root.needs_revalidation();
-        let mark = marks::dir_mark(&instance.config, c, upper.mount.get().root_path());
-        claims.upper = mark == DirMark::Finalized;
-        LayerIndex::Upper.pin(ARef::from(root))
-    });
-    for (i, (index, layer)) in instance.layers.merged().enumerate() {
-        let dentry = layer.mount.get().root();
+    let upper = match &instance.upper {
+        Some(upper) => {
+            let root = upper.mount.root();
+            weak |= root.needs_revalidation();
+            let mark = marks::dir_mark(&instance.config, c, upper.mount.root_path());
+            claims.upper = mark == DirMark::Finalized;
+            Some(upper.mount.pin(ARef::from(root))?)
+        }
+        None => None,
+    };
+    for (i, layer) in instance.layers.merged().enumerate() {
+        let dentry = layer.root();
         weak |= dentry.needs_revalidation();
         // The lowermost is asked when one of its directories is read: few stacks ever care.
         if i < lowermost {
-            let mark = marks::dir_mark(&instance.config, c, layer.mount.get().root_path());
-            xattr_whiteouts |= layer.expects_xattr_whiteouts(|| mark == DirMark::HasWhiteouts);
+            let mark = marks::dir_mark(&instance.config, c, layer.root_path());
+            xattr_whiteouts |= layer
+                .owner()
+                .expects_xattr_whiteouts(|| mark == DirMark::HasWhiteouts);
             claims.lower |= i == 0 && mark == DirMark::Finalized;
         }
-        lowers.push(index.pin(ARef::from(dentry)))?;
+        lowers.push(layer.pin(ARef::from(dentry))?)?;
     }
     let mut object = Object::new(upper, lowers, false)?;
     object.add(Traits::default().with(Trait::XATTR_WHITEOUTS, xattr_whiteouts));

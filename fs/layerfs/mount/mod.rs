@@ -43,6 +43,7 @@ use kernel::str::CString;
 use kernel::sync::aref::ARef;
 use vfs::object::fs_type::FsType;
 use vfs::object::path::OwnedPath;
+use vfs::object::super_block::InWalk;
 use vfs::object::super_block::NewSuper;
 use vfs::object::super_block::Properties;
 use vfs::object::super_block::Root;
@@ -241,7 +242,7 @@ impl ContextOps<LayerFs> for Setup {
             Some(upper)
                 if fc.wants_read_only() && !sb.is_read_only() && !instance.is_volatile() =>
             {
-                upper.mount.get().super_block().sync()
+                upper.mount.super_block().sync()
             }
             _ => Ok(()),
         }
@@ -300,7 +301,7 @@ impl Setup {
         let upper_sb = instance
             .upper
             .as_ref()
-            .map(|upper| upper.mount.get().super_block());
+            .map(|upper| upper.mount.super_block());
         let properties = Properties {
             magic: instance.magic,
             read_only: instance
@@ -315,7 +316,7 @@ impl Setup {
             has_handles: facts.has_handles,
             nosec: upper_sb.is_some_and(|sb| sb.is_nosec()),
         };
-        let parts = SuperParts::new(instance.in_walk()?, instance, properties)?;
+        let parts = SuperParts::new(InWalk::new(mounter.into()), instance, properties)?;
         Ok(Stack {
             root: root_parts(parts.data(), c)?,
             parts,

@@ -31,12 +31,12 @@ pub(super) fn sorted_roots(
         }
     }
     for layer in layers.iter() {
-        match roots.binary_search(&layer.root) {
+        match roots.binary_search(&layer.root().inode().key()) {
             Err(place) => roots
-                .insert_within_capacity(place, layer.root)
+                .insert_within_capacity(place, layer.root().inode().key())
                 .map_err(|_| ENOMEM)?,
             Ok(_) => {
-                fc.error(fmt!("'{}' is a layer twice", &*layer.name));
+                fc.error(fmt!("'{}' is a layer twice", &*layer.owner().name));
                 return Err(ELOOP);
             }
         }
@@ -58,11 +58,11 @@ pub(super) fn check_overlaps(fc: &FsContext<'_>, instance: &Instance) -> Result 
     let upper = instance
         .upper
         .iter()
-        .map(|upper| (upper.mount.get().root(), &*upper.name, false));
+        .map(|upper| (upper.mount.root(), &*upper.name, false));
     let lowers = instance
         .layers
         .iter()
-        .map(|layer| (layer.mount.get().root(), &*layer.name, true));
+        .map(|layer| (layer.root(), &*layer.owner().name, true));
     for (root, name, is_lower) in Iterator::chain(upper, lowers) {
         let mut dir = ARef::from(root);
         while !dir.is_root() {

@@ -15,6 +15,7 @@ use format::options::Applied;
 use format::options::Features;
 use format::options::Key;
 use kernel::prelude::*;
+use vfs::object::kept_mount::KeptMount;
 use vfs::object::path::OwnedPath;
 use vfs::ops::fs_context::FsContext;
 use vfs::ops::fs_context::Value;
@@ -63,21 +64,21 @@ pub(super) fn is_as_mounted(
 
 /// Returns whether `is_it` is true of one of the layers that such an option gives: those that are merged, or those that
 /// only have data.
-fn any_of_kind(instance: &Instance, key: Key, is_it: impl Fn(&Layer) -> bool) -> bool {
+fn any_of_kind(instance: &Instance, key: Key, is_it: impl Fn(&KeptMount<Layer>) -> bool) -> bool {
     if key == Key::DatadirAdd {
-        instance.layers.data().any(|(_, layer)| is_it(layer))
+        instance.layers.data().any(is_it)
     } else {
-        instance.layers.merged().any(|(_, layer)| is_it(layer))
+        instance.layers.merged().any(is_it)
     }
 }
 
-fn is_root(layer: &Layer, path: &OwnedPath) -> bool {
-    path.as_path().dentry().inode().key() == layer.root
+fn is_root(layer: &KeptMount<Layer>, path: &OwnedPath) -> bool {
+    path.as_path().dentry().inode().key() == layer.root().inode().key()
 }
 
 /// Returns whether this name is that of the layer: as it was given, or by another way there.
-fn is_layer(fc: &FsContext<'_>, layer: &Layer, name: &CStr) -> bool {
-    layer.name.to_bytes() == name.to_bytes()
+fn is_layer(fc: &FsContext<'_>, layer: &KeptMount<Layer>, name: &CStr) -> bool {
+    layer.owner().name.to_bytes() == name.to_bytes()
         || !name.is_empty() && fc.resolve(name).is_ok_and(|path| is_root(layer, &path))
 }
 

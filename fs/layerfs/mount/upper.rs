@@ -297,7 +297,7 @@ fn load_or_make_uuid(
     features: &mut Features,
     upper: &Upper,
 ) -> Result<Option<[u8; 16]>> {
-    let mount = upper.mount.get();
+    let mount = &*upper.mount;
     let path = mount.root_path();
     let namespace = if features.userxattr {
         Namespace::User

@@ -13,13 +13,13 @@ use crate::engine::copy_up::Need;
 use crate::marks;
 use crate::marks::Marked;
 use crate::state::instance::Instance;
-use crate::state::layer::mount_index;
 use crate::state::name;
 use crate::state::object;
 use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::Inode;
 use crate::state::LayerFs;
+use crate::state::Pin;
 use crate::state::Positive;
 use crate::state::RcuInode;
 use format::ino;
@@ -43,7 +43,6 @@ use vfs::sys::cred::Capability;
 use vfs::sys::errno::EOPNOTSUPP;
 use vfs::Held;
 use vfs::Path;
-use vfs::PinnedDentry;
 
 /// Attribute operations.
 pub(crate) struct Attr;
@@ -73,15 +72,14 @@ impl AttrOps<LayerFs> for Attr {
         } else {
             access
         };
-        let idmap = stack.idmap(mount_index(pin))?;
-        stack.as_mounter(|c| real.permission(c, idmap, access))
+        stack.as_mounter(|c| real.permission(c, pin.idmap(), access))
     }
 
     fn getattr(dentry: &Positive, viewed: Viewed<'_>, stat: &mut Stat, query: Query) -> Result {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
         let now = Now::of(inode.held());
-        let path = now.real_path(instance)?;
+        let path = now.real_path()?;
         instance.as_mounter(|c| stat.fill_fresh(c, path, query))?;
         if now.is_metacopy() {
             show_blocks_of_data(instance, now, stat, query)?;
@@ -107,7 +105,7 @@ impl AttrOps<LayerFs> for Attr {
     fn list_xattrs(dentry: &Positive, buf: &mut [u8]) -> Result<usize> {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let path = Now::of(inode.held()).real_path(instance)?;
+        let path = Now::of(inode.held()).real_path()?;
         let len = instance.as_mounter(|c| vfs::call::xattr::list(c, path, buf))?;
         // Without a buffer the length is an upper bound, as overlayfs gives it.
         let Some(list) = buf.get_mut(..len) else {
@@ -130,8 +128,7 @@ impl AttrOps<LayerFs> for Attr {
             // Such an inode never caches that it has none.
             return Ok(acl::CachedAcl::NONE);
         }
-        let idmap = inode.super_block().in_walk().idmap(mount_index(top))?;
-        if !idmap.is_identity() {
+        if !top.idmap().is_identity() {
             // The ids must be mapped, which takes a copy, and that can't be made in RCU-walk.
             return Err(ECHILD);
         }
@@ -140,14 +137,14 @@ impl AttrOps<LayerFs> for Attr {
 
     fn acl_for_check(inode: &Inode, kind: acl::Kind) -> Result<Option<acl::Acl>> {
         let instance = inode.super_block().data();
-        let path = Now::of(inode.held()).real_path(instance)?;
+        let path = Now::of(inode.held()).real_path()?;
         instance.as_mounter(|c| acl::Acl::for_check(c, path, kind))
     }
 
     fn acl(dentry: &Positive, kind: acl::Kind) -> Result<Option<acl::Acl>> {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let path = Now::of(inode.held()).real_path(instance)?;
+        let path = Now::of(inode.held()).real_path()?;
         if !path.dentry().inode().may_have_acls() {
             // The stack has lists, if not of this object.
             return Ok(None);
@@ -158,7 +155,7 @@ impl AttrOps<LayerFs> for Attr {
     fn fileattr(dentry: &Positive, attr: &mut FileAttr<'_>) -> Result {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let path = Now::of(inode.held()).real_path(instance)?;
+        let path = Now::of(inode.held()).real_path()?;
         instance.as_mounter(|c| attr.fill(c, path))?;
         attr.show_protection_of(inode);
         Ok(())
@@ -168,7 +165,7 @@ impl AttrOps<LayerFs> for Attr {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
         copy_up(instance, &dentry, Need::Metadata)?;
-        let path = Now::of(inode.held()).upper_path(instance).ok_or(EIO)?;
+        let path = Now::of(inode.held()).upper_path().ok_or(EIO)?;
         let writing = path.mount().want_write()?;
         let protection = attr.protection();
         instance.as_mounter(|c| {
@@ -188,7 +185,7 @@ impl AttrOps<LayerFs> for Attr {
             })
         })?;
         dentry.refresh_flags(path.dentry().inode(), protection);
-        engine::inode::refresh(instance, inode);
+        engine::inode::refresh(inode);
         Ok(())
     }
 
@@ -231,23 +228,22 @@ impl AttrOps<LayerFs> for Attr {
         }
         if acl.is_none() && !now.in_upper() {
             // Nothing is copied up to take away what is not there.
-            let path = now.real_path(instance)?;
+            let path = now.real_path()?;
             instance.as_mounter(|c| acl::Acl::get(c, path, kind))?;
         }
         copy_up(instance, &dentry, Need::Metadata)?;
-        let path = Now::of(object).upper_path(instance).ok_or(EIO)?;
+        let path = Now::of(object).upper_path().ok_or(EIO)?;
         let writing = path.mount().want_write()?;
         instance.as_mounter(|c| match acl {
             Some(acl) => acl.set_on(c, &writing, path.dentry(), kind),
             None => acl::Acl::remove_from(c, &writing, path.dentry(), kind),
         })?;
-        engine::inode::refresh(instance, inode);
+        engine::inode::refresh(inode);
         Ok(())
     }
 
     fn touch(inode: &Inode) {
-        let instance = inode.super_block().data();
-        if let Some(path) = Now::of(inode.held()).upper_path(instance) {
+        if let Some(path) = Now::of(inode.held()).upper_path() {
             vfs::object::path::touch(path);
             inode.refresh_access_time(path.dentry().inode());
         }
@@ -256,10 +252,10 @@ impl AttrOps<LayerFs> for Attr {
 
 /// Changes attributes of what is in upper.
 fn change_upper(instance: &Instance, inode: &Inode, mut request: PreparedChange<'_>) -> Result {
-    let path = Now::of(inode.held()).upper_path(instance).ok_or(EIO)?;
+    let path = Now::of(inode.held()).upper_path().ok_or(EIO)?;
     path.mount()
         .write(|writing| instance.as_mounter(|c| request.apply(c, writing, path.dentry())))?;
-    engine::inode::refresh(instance, inode);
+    engine::inode::refresh(inode);
     Ok(())
 }
 
@@ -271,7 +267,7 @@ fn show_blocks_of_data(
     stat: &mut Stat,
     query: Query,
 ) -> Result {
-    let blocks = match now.data_path(instance) {
+    let blocks = match now.data_path() {
         Some(data) => instance.as_mounter(|c| {
             let mut room = StatBuf::new();
             room.fill(c, data, Query::blocks(query))
@@ -303,7 +299,7 @@ fn map_dev_ino(
     if (!is_dir || instance.xino.same_dev()) && now.has_origin() {
         // It was copied up: the number is what it was.
         let lower = now.object().get().lower().ok_or(EIO)?;
-        let path = object::lower_path(instance, now.object()).ok_or(EIO)?;
+        let path = object::lower_path(now.object()).ok_or(EIO)?;
         let (ino, nlink, below) = ask_origin(instance, lower, path, query)?;
         if engine::inode::stays_one(is_dir, nlink) {
             pin = lower;
@@ -311,7 +307,7 @@ fn map_dev_ino(
             part = below;
         }
     }
-    let fsid = instance.fsid_of(pin)?;
+    let fsid = pin.owner().fsid;
     let fs = instance.filesystems.get(fsid as usize).ok_or(EIO)?;
     if part != fs.part {
         return map_dev_ino_in_part(instance, inode, fsid, part, stat);
@@ -328,7 +324,7 @@ fn map_dev_ino(
                 vfs::warn_limited!(
                     "inode number {} of layer '{}' is too big for xino=on; mount with xino=off\n",
                     stat.ino(),
-                    instance.name_of(pin)
+                    &*pin.owner().name
                 );
             }
             if is_dir {
@@ -349,11 +345,11 @@ fn map_dev_ino(
 #[inline]
 fn ask_origin(
     instance: &Instance,
-    lower: &PinnedDentry,
+    lower: &Pin,
     path: Path<'_>,
     query: Query,
 ) -> Result<(u64, u32, Part)> {
-    let fsid = instance.fsid_of(lower)?;
+    let fsid = lower.owner().fsid;
     let fs = instance.filesystems.get(fsid as usize).ok_or(EIO)?;
     let inode = lower.inode();
     // An object in upper stays when the one that it was copied up from is gone; our inode still has the number

@@ -53,7 +53,7 @@ impl DentryOps<LayerFs> for Dentry {
         }
         let instance = inode.super_block().data();
         let path = match of {
-            RealType::Metadata => Now::of(inode.held()).real_path(instance).ok(),
+            RealType::Metadata => Now::of(inode.held()).real_path().ok(),
             RealType::Data => engine::data::path(instance, inode).ok(),
         };
         Some(path?.dentry())

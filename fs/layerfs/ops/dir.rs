@@ -122,8 +122,8 @@ impl DirOps<LayerFs> for Dir {
         let inode = file.inode();
         let instance = inode.super_block().data();
         let now = Now::of(inode.held());
-        let path = now.real_path(instance)?;
-        let fsid = instance.fsid_of(now.get().real()?)?;
+        let path = now.real_path()?;
+        let fsid = now.get().real()?.owner().fsid;
         let (real, is_numbered) = instance.as_mounter(|c| {
             let real = OwnedFile::open_dir(c, path)?;
             Ok::<_, Error>((real, instance.is_numbered_by(c, path, fsid)))
@@ -207,7 +207,7 @@ impl DirOps<LayerFs> for Dir {
         if instance.is_volatile() {
             return instance.check_errors();
         }
-        let Some(path) = Now::of(inode.held()).upper_path(instance) else {
+        let Some(path) = Now::of(inode.held()).upper_path() else {
             return Ok(());
         };
         instance.as_mounter(|c| {
@@ -312,7 +312,7 @@ fn make_pure(instance: &Instance, inode: &Inode, version: usize) {
         return;
     }
     let object = now.object();
-    let Some(upper) = now.upper_path(instance) else {
+    let Some(upper) = now.upper_path() else {
         return;
     };
     instance.as_mounter(|c| {
@@ -384,15 +384,14 @@ fn ask_ino(
 /// interest: in one that has whiteouts in the form of extended attributes they don't show either. A layer that has any
 /// is known by its root, or by a directory that was looked at.
 fn look_for_mark(instance: &Instance, now: Now<Held<'_, Object>>) {
-    let Ok(layer) = now.get().real().and_then(|pin| instance.lower_of(pin)) else {
+    let Some(pin) = now.real() else {
         return;
     };
-    if layer.is_known_without_xattr_whiteouts() {
+    let layer = pin.mount();
+    if layer.owner().is_upper() || layer.owner().is_known_without_xattr_whiteouts() {
         return;
     }
-    let Ok(path) = now.real_path(instance) else {
-        return;
-    };
+    let path = pin.path();
     let config = &instance.config;
     let is_marked = instance.as_mounter(|c| {
         marks::expects_xattr_whiteouts(config, c, layer)
@@ -554,7 +553,7 @@ fn is_whiteout_in(
     now: Now<Held<'_, Object>>,
     name: &[u8],
 ) -> Result<bool> {
-    let dir = now.real_path(instance)?;
+    let dir = now.real_path()?;
     match dir.dentry().lookup_killable(c, dir.mount(), name) {
         Ok(Some(found)) => {
             let found = Path::new(dir.mount(), &found)?;

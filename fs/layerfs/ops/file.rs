@@ -99,7 +99,7 @@ struct Written;
 impl WriteEnd<LayerFs> for Written {
     fn written(file: &File) {
         let inode = file.inode();
-        engine::inode::refresh(inode.super_block().data(), inode);
+        engine::inode::refresh(inode);
     }
 }
 
@@ -252,7 +252,7 @@ impl FileOps<LayerFs> for Regular {
             }
         }
         let lock = lock_for_change(inode, || write.bytes(inode.size()))?;
-        engine::inode::refresh(instance, inode);
+        engine::inode::refresh(inode);
         let real = open.data(instance, file)?;
         write.forward::<Written>(real, &instance.mounter, &lock, !instance.is_volatile())
     }
@@ -265,7 +265,7 @@ impl FileOps<LayerFs> for Regular {
         let inode = file.inode();
         let instance = instance_of(file);
         let lock = lock_for_change(inode, || splice.bytes())?;
-        engine::inode::refresh(instance, inode);
+        engine::inode::refresh(inode);
         let real = open.data(instance, file)?;
         splice.forward::<Written>(real, &instance.mounter, &lock)
     }
@@ -278,7 +278,7 @@ impl FileOps<LayerFs> for Regular {
         }
         let now = Now::of(inode.held());
         // A file in a lower layer was never written by us.
-        let Some(path) = now.upper_path(instance) else {
+        let Some(path) = now.upper_path() else {
             return Ok(());
         };
         if range.data_only && !now.has(Trait::UPPER_DATA) {
@@ -292,11 +292,11 @@ impl FileOps<LayerFs> for Regular {
         let inode = file.inode();
         let instance = instance_of(file);
         let lock = lock_for_change(inode, || mode.changes(offset, len))?;
-        engine::inode::refresh(instance, inode);
+        engine::inode::refresh(inode);
         backing::remove_privileges(file, &lock)?;
         let real = open.data(instance, file)?;
         let result = instance.as_mounter(|c| range::allocate(c, real, mode, offset, len));
-        engine::inode::refresh(instance, inode);
+        engine::inode::refresh(inode);
         result
     }
 
@@ -333,7 +333,7 @@ impl FileOps<LayerFs> for Regular {
         }
         let lock = lock_for_change(inode, || range.destination())?;
         if how != Transfer::Deduplicate {
-            engine::inode::refresh(instance, inode);
+            engine::inode::refresh(inode);
             backing::remove_privileges(to.0, &lock)?;
         }
         let real_to = to.1.data(instance, to.0)?;
@@ -347,7 +347,7 @@ impl FileOps<LayerFs> for Regular {
             Transfer::Copy => clone::copy(c, real_from, real_to, range),
             _ => range::transfer(c, how, real_from, real_to, range),
         });
-        engine::inode::refresh(instance, inode);
+        engine::inode::refresh(inode);
         result
     }
 }

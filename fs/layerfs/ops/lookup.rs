@@ -15,11 +15,11 @@ use crate::state::name;
 use crate::state::object::Now;
 use crate::state::Inode;
 use crate::state::LayerFs;
+use crate::state::Pin;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use vfs::object::named::Unhashed;
 use vfs::Held;
-use vfs::PinnedDentry;
 
 /// The number of times that a lookup asks again whether it found what is there.
 const MOST_TRIES: u32 = 16;
@@ -73,7 +73,7 @@ fn is_in_upper_as(
         Ok(Some(Err(_))) | Err(_) => return false,
     };
     let known = Now::of(inode.data()).upper().map(|pin| pin.inode().key());
-    let Some(dir) = Now::of(dentry.parent().inode().held()).upper_path(instance) else {
+    let Some(dir) = Now::of(dentry.parent().inode().held()).upper_path() else {
         return known.is_none();
     };
     let in_upper =
@@ -140,7 +140,7 @@ pub(super) fn trace_negative(dentry: &Unhashed<'_, LayerFs>) {
 /// Returns whether a layer wants to be asked about what was found under a name; if that is nothing, about the
 /// directory.
 pub(super) fn is_revalidated(dentry: &Unhashed<'_, LayerFs>, found: Option<&Inode>) -> bool {
-    let weak = |pin: Held<'_, PinnedDentry>| pin.dentry().needs_revalidation();
+    let weak = |pin: Held<'_, Pin>| pin.dentry().needs_revalidation();
     match found {
         Some(inode) => {
             let now = Now::of(inode.held());

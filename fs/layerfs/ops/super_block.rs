@@ -31,7 +31,7 @@ impl SuperOps<LayerFs> for Super {
     fn statfs(sb: &SuperBlock, stat: &mut StatFs) -> Result {
         let instance = sb.data();
         let root = sb.root().inode();
-        stat.fill(Now::of(root.held()).real_path(instance)?)?;
+        stat.fill(Now::of(root.held()).real_path()?)?;
         stat.set_name_max(instance.name_max);
         if let Some(uuid) = instance.uuid {
             stat.set_identity(uuid);
@@ -50,7 +50,7 @@ impl SuperOps<LayerFs> for Super {
         }
         // Without waiting there is nothing to do: upper is written with all other filesystems.
         if wait {
-            upper.mount.get().super_block().sync()
+            upper.mount.super_block().sync()
         } else {
             Ok(())
         }
@@ -77,7 +77,8 @@ impl SuperOps<LayerFs> for Super {
             counters.value(fmt!("lookups_missed_upper"), missed);
         }
         let lowers = Iterator::chain(instance.layers.merged(), instance.layers.data());
-        for (index, _) in lowers {
+        for layer in lowers {
+            let index = layer.owner().index;
             let LayerIndex::Lower(number) = index else {
                 continue;
             };

@@ -25,14 +25,14 @@ impl SymlinkOps<LayerFs> for Symlink {
     ) -> Result<symlink::Target<'a>> {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let path = Now::of(inode.held()).real_path(instance)?;
+        let path = Now::of(inode.held()).real_path()?;
         instance.as_mounter(|c| symlink::target(c, path.dentry(), done))
     }
 
     fn read(dentry: &Positive, buffer: symlink::UserBuffer<'_>) -> Result<i32> {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let path = Now::of(inode.held()).real_path(instance)?;
+        let path = Now::of(inode.held()).real_path()?;
         instance.as_mounter(|c| symlink::read_to_user(c, path, buffer))
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Xattr;
 impl XattrOps<LayerFs> for Xattr {
     fn get(inode: &Inode, name: &CStr, buf: &mut [u8]) -> Result<usize> {
         let instance = inode.super_block().data();
-        let path = Now::of(inode.held()).real_path(instance)?;
+        let path = Now::of(inode.held()).real_path()?;
         let mut buffer = [0u8; 256];
         let name = stored_name(instance, name, &mut buffer)?;
         instance.as_mounter(|c| xattr::get(c, path, name, buf))
@@ -46,17 +46,17 @@ impl XattrOps<LayerFs> for Xattr {
         let now = Now::of(inode.held());
         if value.is_none() && !now.in_upper() {
             // Nothing is copied up to take away what is not there.
-            let path = now.real_path(instance)?;
+            let path = now.real_path()?;
             instance.as_mounter(|c| xattr::get(c, path, name, &mut []))?;
         }
         copy_up(instance, dentry, Need::Metadata)?;
-        let path = Now::of(inode.held()).upper_path(instance).ok_or(EIO)?;
+        let path = Now::of(inode.held()).upper_path().ok_or(EIO)?;
         let writing = path.mount().want_write()?;
         let result = instance.as_mounter(|c| match value {
             Some(value) => xattr::set(c, &writing, path.dentry(), name, value, flags),
             None => xattr::remove(c, &writing, path.dentry(), name),
         });
-        engine::inode::refresh(instance, inode);
+        engine::inode::refresh(inode);
         result
     }
 }

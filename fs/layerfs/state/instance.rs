@@ -7,8 +7,6 @@
 use super::clones::Clones;
 use super::config::Config;
 use super::layer::Filesystem;
-use super::layer::Layer;
-use super::layer::LayerIndex;
 use super::layer::OtherPart;
 use super::layer::Upper;
 use super::layers::Layers;
@@ -32,16 +30,12 @@ use vfs::cell::locked::Locked;
 use vfs::cell::set_once::LateBox;
 use vfs::object::inode_cache::InodeKey;
 use vfs::object::mount::PrivateMount;
-use vfs::object::super_block::InWalk;
 use vfs::sys::anon_dev::AnonDev;
 use vfs::sys::anon_dev::Dev;
 use vfs::sys::cred::OverrideExt;
 use vfs::sys::hash::HashKey;
-use vfs::Idmap;
-use vfs::Mount;
 use vfs::Override;
 use vfs::Path;
-use vfs::PinnedDentry;
 
 /// Private data of the super block.
 pub(crate) struct Instance {
@@ -69,8 +63,6 @@ pub(crate) struct Instance {
     pub(crate) name_max: u64,
     /// The credentials with which the layers are accessed.
     pub(crate) mounter: ARef<Credential>,
-    /// No layer's mount maps ids.
-    pub(crate) no_idmaps: bool,
     /// The key of the hashes of names: who can make names can't choose them so that all fall into one place of a hash
     /// table.
     pub(crate) name_key: HashKey,
@@ -95,9 +87,9 @@ pub(crate) struct Instance {
 impl vfs::object::super_block::SuperData for Instance {
     fn private_mounts(&self, each: &mut dyn FnMut(&PrivateMount)) {
         if let Some(upper) = &self.upper {
-            each(&upper.mount);
+            each(upper.mount.private());
         }
-        self.layers.iter().for_each(|layer| each(&layer.mount));
+        self.layers.iter().for_each(|layer| each(layer.private()));
     }
 }
 
@@ -106,19 +98,6 @@ impl Instance {
     #[inline(always)]
     pub(crate) fn as_mounter<R>(&self, f: impl FnOnce(&Override<'_>) -> R) -> R {
         self.mounter.override_current(f)
-    }
-
-    /// Returns what a path walk under RCU (`LOOKUP_RCU`) may use of it, with the mounts as
-    /// [`mount_index`](super::layer::mount_index) numbers them.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn in_walk(&self) -> Result<InWalk> {
-        let upper = self.upper.as_ref().map(|upper| upper.mount.get());
-        let lower = self.layers.iter().map(|layer| Some(layer.mount.get()));
-        let mounts = Iterator::chain(core::iter::once(upper), lower);
-        InWalk::new(self.mounter.clone(), mounts)
     }
 
     /// Returns where the names of merged directories are kept.
@@ -139,56 +118,14 @@ impl Instance {
         self.upper.as_ref().ok_or(EROFS)
     }
 
-    /// Returns the lower layer a pin is in.
-    #[inline]
-    pub(crate) fn lower_of(&self, pin: &PinnedDentry) -> Result<&Layer> {
-        self.layers.of(pin)
-    }
-
-    /// Returns the mount of the layer a pin is in.
-    #[inline]
-    pub(crate) fn mount_of(&self, pin: &PinnedDentry) -> Result<&Mount> {
-        Ok(match LayerIndex::of(pin) {
-            LayerIndex::Upper => self.upper()?.mount.get(),
-            LayerIndex::Lower(_) => self.lower_of(pin)?.mount.get(),
-        })
-    }
-
-    /// Returns the number of the filesystem a pin is on.
-    #[inline]
-    pub(crate) fn fsid_of(&self, pin: &PinnedDentry) -> Result<u32> {
-        Ok(match LayerIndex::of(pin) {
-            LayerIndex::Upper => 0,
-            LayerIndex::Lower(_) => self.lower_of(pin)?.fsid,
-        })
-    }
-
-    /// Returns how messages call the layer a pin is in.
-    pub(crate) fn name_of(&self, pin: &PinnedDentry) -> &CStr {
-        match self.lower_of(pin) {
-            Ok(layer) => &layer.name,
-            Err(_) => c"upperdir",
-        }
-    }
-
     /// Returns how messages call the layer that a place is in.
     #[cold]
     pub(crate) fn layer_name(&self, path: Path<'_>) -> &CStr {
         let layer = self
             .layers
             .iter()
-            .find(|layer| core::ptr::eq(layer.mount.get(), path.mount()));
-        layer.map_or(c"upperdir", |layer| &*layer.name)
-    }
-
-    /// Returns the id mapping of the layer a pin is in.
-    #[inline]
-    pub(crate) fn idmap_of(&self, pin: &PinnedDentry) -> Result<&Idmap> {
-        if self.no_idmaps {
-            Ok(Idmap::identity())
-        } else {
-            Ok(self.mount_of(pin)?.idmap())
-        }
+            .find(|layer| core::ptr::eq(&***layer, path.mount()));
+        layer.map_or(c"upperdir", |layer| &*layer.owner().name)
     }
 
     /// Returns whether `dir` is the root of a layer: layers contain each other where that is met.
@@ -209,7 +146,7 @@ impl Instance {
     pub(crate) fn check_errors(&self) -> Result {
         match &self.upper {
             Some(upper) => {
-                let sb = upper.mount.get().super_block();
+                let sb = upper.mount.super_block();
                 sb.check_errors_since(upper.errors).map_err(|_| EIO)
             }
             None => Ok(()),

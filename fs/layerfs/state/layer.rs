@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::Pin;
 use super::Real;
 use core::sync::atomic::AtomicBool;
 use core::sync::atomic::AtomicU32;
@@ -16,12 +17,12 @@ use vfs::call::stat::Part;
 use vfs::cell::locked::Locked;
 use vfs::guard::in_use::InUse;
 use vfs::object::inode_cache::InodeKey;
+use vfs::object::kept_mount::KeptMount;
 use vfs::object::mount::PrivateMount;
 use vfs::object::super_block::ErrorMark;
 use vfs::sys::anon_dev::AnonDev;
-use vfs::PinnedDentry;
 
-/// The layer that something is in, which is what the tag of a pin stands for.
+/// The layer that something is in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LayerIndex {
     Upper,
@@ -30,35 +31,11 @@ pub(crate) enum LayerIndex {
 }
 
 impl LayerIndex {
-    /// The tag that stands for upper. There are far fewer lower layers.
-    const UPPER_TAG: u32 = u32::MAX;
-
     /// Returns the layer that a pin is in.
     #[inline]
-    pub(crate) fn of(pin: &PinnedDentry) -> Self {
-        match pin.tag() {
-            Self::UPPER_TAG => Self::Upper,
-            index => Self::Lower(index),
-        }
+    pub(crate) fn of(pin: &Pin) -> Self {
+        pin.owner().index
     }
-
-    /// Makes a pin of an object in this layer.
-    #[inline]
-    pub(crate) fn pin(self, dentry: ARef<Real>) -> PinnedDentry {
-        let tag = match self {
-            Self::Upper => Self::UPPER_TAG,
-            Self::Lower(index) => index,
-        };
-        PinnedDentry::new(dentry, tag)
-    }
-}
-
-/// Returns which of the mounts that [`InWalk`](vfs::object::super_block::InWalk) was made with a pin is on: upper's is
-/// the first.
-#[inline]
-pub(crate) fn mount_index(pin: &PinnedDentry) -> usize {
-    // UPPER_TAG and one is 0.
-    pin.tag().wrapping_add(1) as usize
 }
 
 /// A filesystem that one or more layers are on: where it has several parts that number their objects on their own
@@ -139,7 +116,7 @@ pub(crate) struct Upper {
     /// The number of the last temporary name.
     pub(crate) last_temp: AtomicU32,
     /// Our own mount of it: the last field, as it must outlive what is held of the filesystem.
-    pub(crate) mount: PrivateMount,
+    pub(crate) mount: ARef<KeptMount<Layer>>,
 }
 
 /// A whiteout to be shared.
@@ -182,7 +159,7 @@ impl Upper {
                 parts.base.inode().key(),
                 work.inode().key(),
             ],
-            mount: parts.mount,
+            mount: KeptMount::new(parts.mount, Layer::of_upper()?)?,
             _base: parts.base_in_use,
             work: parts.work,
             _root: parts.root_in_use,
@@ -231,13 +208,11 @@ impl Upper {
     }
 }
 
-/// A lower layer.
+/// What is known of a layer, beside our mount of it ([`KeptMount`]), and so of every pin on that.
 pub(crate) struct Layer {
-    /// Our own mount of it.
-    pub(crate) mount: PrivateMount,
-    /// Its root, to recognise it where it should not be met.
-    pub(crate) root: InodeKey,
-    /// How the mounter calls it.
+    /// Which one it is.
+    pub(crate) index: LayerIndex,
+    /// How the mounter calls it; upper is called by the option.
     pub(crate) name: CString,
     /// The index of its filesystem in inode numbers; 0 is upper's. (A data-only layer has 0 too: nothing
     /// that can be seen is numbered by it.)
@@ -256,22 +231,33 @@ const NONE_KNOWN: u8 = 1;
 const EXPECTED: u8 = 2;
 
 impl Layer {
-    /// Makes a layer of whose whiteouts nothing is known yet.
-    pub(crate) fn new(
-        mount: PrivateMount,
-        root: InodeKey,
-        name: CString,
-        fsid: u32,
-        keeps_names: bool,
-    ) -> Self {
+    /// Makes a lower layer of whose whiteouts nothing is known yet.
+    pub(crate) fn new(index: u32, name: CString, fsid: u32, keeps_names: bool) -> Self {
         Self {
+            index: LayerIndex::Lower(index),
             keeps_names,
-            mount,
-            root,
             name,
             fsid,
             xattr_whiteouts: AtomicU8::new(UNASKED),
         }
+    }
+
+    /// Makes what there is to know of upper.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    fn of_upper() -> Result<Self> {
+        Ok(Self {
+            index: LayerIndex::Upper,
+            ..Self::new(0, CString::try_from(c"upperdir")?, 0, false)
+        })
+    }
+
+    /// Returns whether it is upper.
+    #[inline]
+    pub(crate) fn is_upper(&self) -> bool {
+        self.index == LayerIndex::Upper
     }
 
     /// Remembers that whiteouts in the form of extended attributes are to be expected.

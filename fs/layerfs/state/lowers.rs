@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::Pin;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::prelude::*;
 use vfs::cell::set_once::SetOnce;
@@ -11,14 +12,13 @@ use vfs::object::path::PATH_MAX;
 use vfs::object::pinned::Other;
 use vfs::sys::alloc::charged;
 use vfs::sys::errno::ENAMETOOLONG;
-use vfs::PinnedDentry;
 
 /// The first place below the top one, and the others. Most objects have but one.
-pub(super) type BelowPins = (Option<PinnedDentry>, KVec<PinnedDentry>);
+pub(super) type BelowPins = (Option<Pin>, KVec<Pin>);
 
 /// Data that nobody looks for before it is needed: what to look for, in which directories, and the place where it was
 /// found.
-pub(crate) type LazyData = (Other<Sought>, KVec<PinnedDentry>, SetOnce<PinnedDentry>);
+pub(crate) type LazyData = (Other<Sought>, KVec<Pin>, SetOnce<Pin>);
 
 /// Data that is to be looked for.
 pub(crate) struct Sought {
@@ -47,7 +47,7 @@ impl Sought {
 /// Where an object was found in the lower layers, topmost first, while it is being looked for.
 #[derive(Default)]
 pub(crate) struct Lowers {
-    pub(super) top: Option<PinnedDentry>,
+    pub(super) top: Option<Pin>,
     pub(super) below: BelowPins,
     pub(super) lazy: Option<KBox<LazyData>>,
 }
@@ -58,7 +58,7 @@ impl Lowers {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn push(&mut self, place: PinnedDentry) -> Result {
+    pub(crate) fn push(&mut self, place: Pin) -> Result {
         let (first, rest) = &mut self.below;
         if self.top.is_none() {
             self.top = Some(place);
@@ -80,7 +80,7 @@ impl Lowers {
         &mut self,
         path: KVVec<u8>,
         first: usize,
-        dirs: KVec<PinnedDentry>,
+        dirs: KVec<Pin>,
     ) -> Result {
         let data = (Other(Sought::new(path, first)?), dirs, SetOnce::new());
         self.lazy = Some(KBox::new(data, GFP_KERNEL_ACCOUNT)?);
@@ -113,7 +113,7 @@ pub(super) fn count((first, rest): &BelowPins) -> usize {
 
 /// Returns the `i`th place below the top one.
 #[inline]
-pub(super) fn nth((first, rest): &BelowPins, i: usize) -> Option<&PinnedDentry> {
+pub(super) fn nth((first, rest): &BelowPins, i: usize) -> Option<&Pin> {
     match i.checked_sub(1) {
         None => first.as_ref(),
         Some(i) => rest.get(i),

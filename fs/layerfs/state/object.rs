@@ -14,7 +14,6 @@
 #![forbid(unsafe_code)]
 
 use super::clones::Source;
-use super::instance::Instance;
 use super::listing::SharedListing;
 use super::lowers::count;
 use super::lowers::nth;
@@ -26,6 +25,7 @@ use super::place_index::Indexes;
 use super::place_index::PlaceIndex;
 use super::traits::Trait;
 use super::traits::Traits;
+use super::Pin;
 use core::ops::Deref;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::prelude::*;
@@ -36,7 +36,6 @@ use vfs::cell::set_once::SetOnce;
 use vfs::object::pinned::Other;
 use vfs::Held;
 use vfs::Path;
-use vfs::PinnedDentry;
 
 /// Private data of an inode.
 ///
@@ -51,7 +50,7 @@ pub(crate) struct Object {
 /// All dentries that an object keeps, and beside them what is rare: where it is in upper, which is there
 /// once the word says [`Trait::IN_UPPER`] (readers go by that); the first place
 /// in the lower layers, which of a file in upper is what it was copied up from; the rest.
-pub(crate) type Pins = (SetOnce<PinnedDentry>, Option<PinnedDentry>, LateBox<More>);
+pub(crate) type Pins = (SetOnce<Pin>, Option<Pin>, LateBox<More>);
 
 /// What only few objects have, and so is beside them: the lower layers below the top one, in order, which are those
 /// that a directory is merged of, or the one that has the data of a metacopy file; the data of a metacopy file that
@@ -80,11 +79,7 @@ impl Object {
     /// # Errors
     ///
     /// `ENOMEM`; `EIO`: it is in none.
-    pub(crate) fn new(
-        upper: Option<PinnedDentry>,
-        lowers: Lowers,
-        is_metacopy: bool,
-    ) -> Result<Self> {
+    pub(crate) fn new(upper: Option<Pin>, lowers: Lowers, is_metacopy: bool) -> Result<Self> {
         if upper.is_none() && lowers.is_empty() {
             return Err(EIO);
         }
@@ -189,7 +184,7 @@ impl Object {
 
     /// Returns the first place in the lower layers, which of a file in upper is its origin.
     #[inline]
-    pub(crate) fn lower(&self) -> Option<&PinnedDentry> {
+    pub(crate) fn lower(&self) -> Option<&Pin> {
         self.pins.1.as_ref()
     }
 
@@ -207,7 +202,7 @@ impl Object {
 
     /// Returns where its data is in the lower layers, if that is known.
     #[inline]
-    fn lower_data(&self) -> Option<&PinnedDentry> {
+    fn lower_data(&self) -> Option<&Pin> {
         if let Some(lazy) = self.lazy() {
             return lazy.2.as_ref();
         }
@@ -258,20 +253,20 @@ impl Object {
 
     /// Remembers where the data is, unless that is known. The caller holds the lock of the object, so that one task
     /// looks for it.
-    pub(crate) fn set_lazy_data(&self, found: PinnedDentry) {
+    pub(crate) fn set_lazy_data(&self, found: Pin) {
         if let Some(lazy) = self.lazy() {
             lazy.2.populate(found);
         }
     }
 
     /// Returns the data that was not looked for before it was needed, once it was found.
-    pub(crate) fn found_lazily(&self) -> Option<&PinnedDentry> {
+    pub(crate) fn found_lazily(&self) -> Option<&Pin> {
         self.lazy()?.2.as_ref()
     }
 
     /// Returns every place it is in the lower layers, topmost first, and its data in data-only layers last, once that
     /// was found.
-    fn lower_places(&self) -> impl Iterator<Item = &PinnedDentry> {
+    fn lower_places(&self) -> impl Iterator<Item = &Pin> {
         let below = self
             .below()
             .into_iter()
@@ -280,7 +275,7 @@ impl Object {
         Iterator::chain(merged, self.found_lazily())
     }
 
-    fn lower_place(&self, i: usize) -> Option<&PinnedDentry> {
+    fn lower_place(&self, i: usize) -> Option<&Pin> {
         match i.checked_sub(1) {
             // Of a metacopy file in upper, the first may be what it was copied from, or the data.
             None => self.lower().or(self.found_lazily()),
@@ -372,7 +367,7 @@ impl<'a> Claim<'a> {
 
     /// Adds the place in upper. Readers, who take no lock, see place and traits at once: the place is there before the
     /// trait that they go by.
-    pub(crate) fn show_in_upper(&self, upper: PinnedDentry, shown: Shown) {
+    pub(crate) fn show_in_upper(&self, upper: Pin, shown: Shown) {
         self.object.pins.0.populate(upper);
         let more = match shown {
             Shown::Directory => Trait::MAY_HAVE_WHITEOUTS.0,
@@ -501,7 +496,7 @@ impl<R: Deref<Target = Object>> Now<R> {
 impl<'a> Now<&'a Object> {
     /// Returns where it is in the upper layer.
     #[inline]
-    pub(crate) fn upper(self) -> Option<&'a PinnedDentry> {
+    pub(crate) fn upper(self) -> Option<&'a Pin> {
         if self.in_upper() {
             self.object.pins.0.as_ref()
         } else {
@@ -515,7 +510,7 @@ impl<'a> Now<&'a Object> {
     ///
     /// `EIO`: it is nowhere, which is not so of an object in use.
     #[inline]
-    pub(crate) fn real(self) -> Result<&'a PinnedDentry> {
+    pub(crate) fn real(self) -> Result<&'a Pin> {
         let place = if self.in_upper() {
             self.object.pins.0.as_ref()
         } else {
@@ -526,7 +521,7 @@ impl<'a> Now<&'a Object> {
 
     /// Returns where its data is, if that is known.
     #[inline]
-    fn data(self) -> Option<&'a PinnedDentry> {
+    fn data(self) -> Option<&'a Pin> {
         if self.in_upper() && self.has(Trait::UPPER_DATA) {
             self.object.pins.0.as_ref()
         } else {
@@ -535,7 +530,7 @@ impl<'a> Now<&'a Object> {
     }
 
     /// Returns every place it is in, upper first, and data that was found lazily last.
-    pub(crate) fn places(self) -> impl Iterator<Item = &'a PinnedDentry> {
+    pub(crate) fn places(self) -> impl Iterator<Item = &'a Pin> {
         Iterator::chain(self.upper().into_iter(), self.object.lower_places())
     }
 }
@@ -558,14 +553,22 @@ impl<'a> Now<Held<'a, Object>> {
 
     /// Returns where it is in the upper layer.
     #[inline]
-    pub(crate) fn upper(self) -> Option<Held<'a, PinnedDentry>> {
+    pub(crate) fn upper(self) -> Option<Held<'a, Pin>> {
         let word = self.word;
         self.object.and_then(|object| Now { object, word }.upper())
     }
 
     /// Returns every place it is in, upper first, and data that was found lazily last.
-    pub(crate) fn places(self) -> impl Iterator<Item = Held<'a, PinnedDentry>> {
+    pub(crate) fn places(self) -> impl Iterator<Item = Held<'a, Pin>> {
         Iterator::chain(self.upper().into_iter(), lower_places(self.object))
+    }
+
+    /// Returns where its attributes are.
+    #[inline]
+    pub(crate) fn real(self) -> Option<Held<'a, Pin>> {
+        let word = self.word;
+        self.object
+            .and_then(|object| Now { object, word }.real().ok())
     }
 
     /// Returns the place of its attributes, as a path.
@@ -574,62 +577,43 @@ impl<'a> Now<Held<'a, Object>> {
     ///
     /// `EIO`.
     #[inline]
-    pub(crate) fn real_path(self, instance: &'a Instance) -> Result<Path<'a>> {
-        let word = self.word;
-        let real = self
-            .object
-            .and_then(|object| Now { object, word }.real().ok())
-            .ok_or(EIO)?;
-        path(instance, real)
+    pub(crate) fn real_path(self) -> Result<Path<'a>> {
+        Ok(self.real().ok_or(EIO)?.path())
     }
 
     /// Returns the place in the upper layer, as a path.
     #[inline]
-    pub(crate) fn upper_path(self, instance: &'a Instance) -> Option<Path<'a>> {
-        path(instance, self.upper()?).ok()
+    pub(crate) fn upper_path(self) -> Option<Path<'a>> {
+        Some(self.upper()?.path())
     }
 
     /// Returns the place of its data, as a path; `None` if nobody has looked for it yet.
     #[inline]
-    pub(crate) fn data_path(self, instance: &'a Instance) -> Option<Path<'a>> {
+    pub(crate) fn data_path(self) -> Option<Path<'a>> {
         let word = self.word;
         let data = self.object.and_then(|object| Now { object, word }.data())?;
-        path(instance, data).ok()
+        Some(data.path())
     }
 }
 
 /// Returns the first place in the lower layers, as a path.
 #[inline]
-pub(crate) fn lower_path<'a>(instance: &'a Instance, object: Held<'a, Object>) -> Option<Path<'a>> {
-    path(instance, object.and_then(|o| o.lower())?).ok()
+pub(crate) fn lower_path(object: Held<'_, Object>) -> Option<Path<'_>> {
+    Some(object.and_then(|o| o.lower())?.path())
 }
 
 /// Returns the place of its data in the lower layers, as a path; `None` if nobody has looked for it yet.
-pub(crate) fn lower_data_path<'a>(
-    instance: &'a Instance,
-    object: Held<'a, Object>,
-) -> Option<Path<'a>> {
-    path(instance, object.and_then(|o| o.lower_data())?).ok()
-}
-
-/// Returns a pin as a path.
-#[inline]
-pub(crate) fn path<'a>(instance: &'a Instance, pin: Held<'a, PinnedDentry>) -> Result<Path<'a>> {
-    Path::new(instance.mount_of(pin.get())?, pin.dentry())
+pub(crate) fn lower_data_path(object: Held<'_, Object>) -> Option<Path<'_>> {
+    Some(object.and_then(|o| o.lower_data())?.path())
 }
 
 /// Returns every place an object is in the lower layers, topmost first, and data that was found lazily last.
-pub(crate) fn lower_places<'a>(
-    object: Held<'a, Object>,
-) -> impl Iterator<Item = Held<'a, PinnedDentry>> {
+pub(crate) fn lower_places<'a>(object: Held<'a, Object>) -> impl Iterator<Item = Held<'a, Pin>> {
     (0..).map_while(move |i| lower_place(object, i))
 }
 
 /// Returns a place an object is in the lower layers, by number from the top.
 #[inline]
-pub(crate) fn lower_place<'a>(
-    object: Held<'a, Object>,
-    i: usize,
-) -> Option<Held<'a, PinnedDentry>> {
+pub(crate) fn lower_place<'a>(object: Held<'a, Object>, i: usize) -> Option<Held<'a, Pin>> {
     object.and_then(|o| o.lower_place(i))
 }

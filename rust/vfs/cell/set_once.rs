@@ -9,7 +9,7 @@
 //! # Examples
 //!
 //! ```ignore
-//! let place: SetOnce<PinnedDentry> = SetOnce::new();
+//! let place: SetOnce<PinnedDentry<MyLayer>> = SetOnce::new();
 //! place.populate(pin);
 //! if let Some(pin) = place.as_ref() { /* ... */ }
 //! ```

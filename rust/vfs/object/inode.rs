@@ -135,6 +135,28 @@ impl<'a> Access<'a> {
     }
 }
 
+/// How a path walk comes by an inode.
+#[derive(Clone, Copy)]
+pub enum Walk<'a, F: Owner> {
+    /// Under the RCU read lock: nothing is counted, and nothing may sleep.
+    Rcu(&'a RcuInode<F>, InRcuWalk<'a>),
+    /// With a count on it.
+    Ref(&'a Inode<F>),
+}
+
+/// What can be used of it either way.
+impl<F: Owner> Deref for Walk<'_, F> {
+    type Target = RcuInode<F>;
+
+    #[inline]
+    fn deref(&self) -> &RcuInode<F> {
+        match self {
+            Self::Rcu(inode, _) => inode,
+            Self::Ref(inode) => inode,
+        }
+    }
+}
+
 /// The part of an inode that may be used under the RCU read lock alone, as in RCU-walk.
 ///
 /// # Invariants

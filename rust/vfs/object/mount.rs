@@ -227,17 +227,34 @@ impl Drop for EndedMounts {
     }
 }
 
-impl Drop for PrivateMount {
-    fn drop(&mut self) {
+impl PrivateMount {
+    /// Gives the mount up: what [`Drop`] does, where it must be done before the memory goes.
+    ///
+    /// # Safety
+    ///
+    /// It is done once, and `self` is not dropped; from then on nobody but readers under RCU, whose read-side section has
+    /// begun, uses the mount.
+    ///
+    /// # Context
+    ///
+    /// Sleeps for a grace period, unless it is a short-term mount.
+    pub(crate) unsafe fn give_up(&self) {
         let mnt = self.mnt.as_ptr();
-        // SAFETY: By the type invariant the reference is ours. One on a long-term mount may be given
-        // back by `kern_unmount()` alone.
+        // SAFETY: By the type invariant the reference is ours, and by the requirement given back once. One on a long-term
+        // mount may be given back by `kern_unmount()` alone. The memory of a mount is freed after a grace period.
         unsafe {
-            if *self.is_short_term.get_mut() {
+            if self.is_short_term.load(Ordering::Relaxed) {
                 bindings::mntput(mnt);
             } else {
                 bindings::kern_unmount(mnt);
             }
         }
+    }
+}
+
+impl Drop for PrivateMount {
+    fn drop(&mut self) {
+        // SAFETY: It is dropped, so it was not given up, and nobody borrows it.
+        unsafe { self.give_up() };
     }
 }

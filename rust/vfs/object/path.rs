@@ -59,6 +59,17 @@ impl<'a> Path<'a> {
         Ok(Self { mount, dentry })
     }
 
+    /// As [`Path::new`], where it is known that both belong together.
+    ///
+    /// # Safety
+    ///
+    /// See the type invariant.
+    #[inline]
+    pub(crate) unsafe fn new_unchecked(mount: &'a Mount, dentry: &'a Positive<Foreign>) -> Self {
+        // INVARIANT: By the requirement.
+        Self { mount, dentry }
+    }
+
     /// The root of `mount`.
     #[inline]
     pub(crate) fn of_root(mount: &'a Mount) -> Self {

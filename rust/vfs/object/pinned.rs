@@ -22,7 +22,7 @@
 //! # Examples
 //!
 //! ```ignore
-//! type Pins = (SetOnce<PinnedDentry>, Option<PinnedDentry>);
+//! type Pins = (SetOnce<PinnedDentry<MyLayer>>, Option<PinnedDentry<MyLayer>>);
 //!
 //! let pin = inode.held().and_then(|data| data.upper());
 //! let dentry = pin.as_ref().map(|pin| pin.dentry());
@@ -31,17 +31,23 @@
 use crate::cell::set_once::LateBox;
 use crate::cell::set_once::SetOnce;
 use crate::object::dentry::Positive;
+use crate::object::idmap::Idmap;
 use crate::object::inode::RcuInode;
 use crate::object::inode_cache::InodeData;
+use crate::object::kept_mount;
+use crate::object::kept_mount::KeptMount;
+use crate::object::path::Path;
 use crate::object::Foreign;
 use crate::sys::bindings;
+use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
+use kernel::sync::aref::AlwaysRefCounted;
 
 /// A borrow of something within the private data of an inode, by somebody who holds a counted
 /// reference on that inode (not merely an RCU read lock).
@@ -123,74 +129,71 @@ impl<'a, T> Held<'a, [T]> {
     }
 }
 
-/// A reference from the private data of an inode to a positive dentry below.
+/// What there is of a [`PinnedDentry`] whatever the owner of the mount keeps beside that.
 ///
 /// # Invariants
 ///
-/// `dentry` is positive and `inode` is its inode. A count on `dentry` is ours while `released` is
-/// false. After that, `inode` remains readable until the end of the RCU grace period after which
-/// the data that holds the pin is freed.
-pub struct PinnedDentry {
-    dentry: NonNull<bindings::dentry>,
+/// `dentry`, without its lowest bit, is positive, on the super block of `mount`, and `inode` is its inode. A count on
+/// `dentry` and one on `mount` are ours while the lowest bit is clear. After that (the pin is *released*), `inode` and
+/// `mount` remain readable until the end of the RCU grace period after which the data that holds the pin is freed.
+pub struct RawPin {
+    dentry: AtomicPtr<bindings::dentry>,
     inode: NonNull<bindings::inode>,
-    tag: u32,
-    released: AtomicBool,
+    mount: NonNull<kept_mount::Head>,
 }
 
+/// The bit of the address of a dentry that says the pin is released. The address of a structure with pointers in it has
+/// none so low.
+const RELEASED: usize = 1;
+
+const _: () = assert!(align_of::<bindings::dentry>() > RELEASED);
+
 // SAFETY: Neither dentries nor inodes are bound to a task.
-unsafe impl Send for PinnedDentry {}
+unsafe impl Send for RawPin {}
 
-// SAFETY: The pointers are constant, the flag is atomic.
-unsafe impl Sync for PinnedDentry {}
+// SAFETY: Two pointers are constant, the third is atomic.
+unsafe impl Sync for RawPin {}
 
-impl PinnedDentry {
-    /// Keeps `dentry`, and with it a number of its owner's.
-    pub fn new(dentry: ARef<Positive<Foreign>>, tag: u32) -> Self {
-        let inode = NonNull::from(dentry.inode()).cast();
-        // INVARIANT: The count of `dentry` is taken over; a positive dentry keeps its inode.
-        Self {
-            dentry: ARef::into_raw(dentry).cast(),
-            inode,
-            tag,
-            released: AtomicBool::new(false),
-        }
-    }
-
-    /// The number that was given with the dentry.
+impl RawPin {
+    /// The dentry, and whether the pin is released.
     #[inline]
-    pub fn tag(&self) -> u32 {
-        self.tag
+    fn load(&self) -> (*mut bindings::dentry, bool) {
+        let tagged = self.dentry.load(Ordering::Acquire);
+        (
+            tagged.map_addr(|address| address & !RELEASED),
+            tagged.addr() & RELEASED != 0,
+        )
     }
 
-    /// The real inode: also under RCU, when the pin may have been released already.
-    #[inline]
-    pub fn inode(&self) -> &RcuInode<Foreign> {
-        // SAFETY: By the type invariant the memory is that of an inode while `self` can be seen:
-        // inodes are freed after a grace period, by every filesystem that supports RCU-walk.
-        unsafe { RcuInode::from_raw(self.inode.as_ptr()) }
-    }
-
-    /// Gives the dentry back; the inode can still be read under RCU.
+    /// Gives the dentry and the mount back; the inode can still be read under RCU.
     ///
     /// # Safety
     ///
     /// The pin must be in the data of an inode that nobody counts on any more, so that there is no
     /// [`Held`] of it.
     unsafe fn release(&self) {
-        if !self.released.swap(true, Ordering::Release) {
-            // SAFETY: By the type invariant the count was ours, and this happens once.
-            unsafe { bindings::dput(self.dentry.as_ptr()) };
+        let (dentry, was_released) = self.load();
+        if was_released {
+            return;
+        }
+        let released = dentry.map_addr(|address| address | RELEASED);
+        if self.dentry.swap(released, Ordering::AcqRel) == dentry {
+            // SAFETY: By the type invariant the counts were ours, and this happens once.
+            unsafe {
+                bindings::dput(dentry);
+                kept_mount::Head::put(self.mount);
+            }
         }
     }
 
     /// Asks the filesystem of the dentry in RCU-walk whether the dentry still is what it was.
     /// `None`: it can't be told without sleeping.
-    pub(crate) fn revalidate_rcu(&self, flags: u32) -> Option<bool> {
-        if self.released.load(Ordering::Acquire) {
+    fn revalidate_rcu(&self, flags: u32) -> Option<bool> {
+        let (dentry, was_released) = self.load();
+        if was_released {
             // Nothing is asked about what may be on its way out.
             return None;
         }
-        let dentry = self.dentry.as_ptr();
         // SAFETY: Dentries are freed after a grace period; we are within one that began before the
         // pin was released, as it was not a moment ago. Parent and inode are read once and may be gone
         // (`d_inode == NULL`); the name is a copy of ours.
@@ -216,6 +219,87 @@ impl PinnedDentry {
                 Some(result > 0)
             }
         }
+    }
+}
+
+impl Drop for RawPin {
+    fn drop(&mut self) {
+        let (dentry, was_released) = self.load();
+        // SAFETY: By the type invariant the counts are ours. Where they can't be given back, because the pin
+        // was put where it does not belong, in what an RCU callback drops, they are kept (and that is said):
+        // then nothing can go wrong with what it is on.
+        unsafe {
+            if !was_released && !bindings::vfs_helper_pin_is_lost() {
+                bindings::dput(dentry);
+                kept_mount::Head::put(self.mount);
+            }
+        }
+    }
+}
+
+/// A reference from the private data of an inode to a positive dentry below, and to the mount that it is had by. `T` is
+/// what the owner of the mount keeps beside that.
+///
+/// # Invariants
+///
+/// The mount is a [`KeptMount`] of `T`.
+#[repr(transparent)]
+pub struct PinnedDentry<T> {
+    raw: RawPin,
+    _owner: PhantomData<fn() -> T>,
+}
+
+impl<T> PinnedDentry<T> {
+    /// Keeps `dentry`, and the mount that it is had by.
+    ///
+    /// # Errors
+    ///
+    /// `EIO`: the dentry is on another super block.
+    #[inline]
+    pub(crate) fn new(dentry: ARef<Positive<Foreign>>, mount: &KeptMount<T>) -> Result<Self> {
+        Path::new(mount, &dentry)?;
+        let inode = NonNull::from(dentry.inode()).cast();
+        mount.inc_ref();
+        // INVARIANT: The count of `dentry` is taken over, the one on the mount was just taken; a positive dentry keeps
+        // its inode.
+        let raw = RawPin {
+            dentry: AtomicPtr::new(ARef::into_raw(dentry).as_ptr().cast()),
+            inode,
+            mount: mount.head(),
+        };
+        Ok(Self {
+            raw,
+            _owner: PhantomData,
+        })
+    }
+
+    /// What the owner of the mount keeps beside it.
+    #[inline]
+    pub fn owner(&self) -> &T {
+        // SAFETY: By the invariants of both types it can be read while `self` can be seen.
+        unsafe { self.raw.mount.cast::<KeptMount<T>>().as_ref() }.owner()
+    }
+
+    /// The real inode: also under RCU, when the pin may have been released already.
+    #[inline]
+    pub fn inode(&self) -> &RcuInode<Foreign> {
+        // SAFETY: By the type invariant the memory is that of an inode while `self` can be seen:
+        // inodes are freed after a grace period, by every filesystem that supports RCU-walk.
+        unsafe { RcuInode::from_raw(self.raw.inode.as_ptr()) }
+    }
+
+    /// How the mount maps ids: also under RCU, when the pin may have been released already.
+    #[inline]
+    pub fn idmap(&self) -> &Idmap {
+        // SAFETY: By the type invariant it can be read while `self` can be seen; a mount gives its mapping up when its
+        // memory is freed.
+        unsafe { self.raw.mount.as_ref() }.mount().idmap()
+    }
+
+    /// Asks the filesystem of the dentry in RCU-walk whether the dentry still is what it was.
+    /// `None`: it can't be told without sleeping.
+    pub(crate) fn revalidate_rcu(&self, flags: u32) -> Option<bool> {
+        self.raw.revalidate_rcu(flags)
     }
 }
 
@@ -251,32 +335,36 @@ unsafe fn short_name(
     }
 }
 
-impl<'a> Held<'a, PinnedDentry> {
+impl<'a, T> Held<'a, PinnedDentry<T>> {
     /// The dentry.
     #[inline]
     pub fn dentry(self) -> &'a Positive<Foreign> {
-        // SAFETY: The pin is held, so it was not released, and its count makes the dentry stay
+        // SAFETY: The pin is held, so it was not released (its lowest bit is clear), and its count makes the dentry stay
         // positive.
-        unsafe { Positive::from_raw(self.0.dentry.as_ptr()) }
+        unsafe { Positive::from_raw(self.0.raw.dentry.load(Ordering::Relaxed)) }
+    }
+
+    /// The mount that it is had by.
+    #[inline]
+    pub fn mount(self) -> &'a KeptMount<T> {
+        // SAFETY: The pin is held, so its count on the mount keeps that; by the type invariant it is one of `T`.
+        unsafe { self.0.raw.mount.cast().as_ref() }
+    }
+
+    /// Both, as a path.
+    #[inline]
+    pub fn path(self) -> Path<'a> {
+        // SAFETY: By the type invariant the dentry is on the super block of the mount.
+        unsafe { Path::new_unchecked(self.mount(), self.dentry()) }
     }
 }
 
-impl Drop for PinnedDentry {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant the count is ours. Where it can't be given back, because the pin
-        // was put where it does not belong, in what an RCU callback drops, it is kept (and that is said):
-        // then nothing can go wrong with what it is on.
-        unsafe {
-            if !*self.released.get_mut() && !bindings::vfs_helper_pin_is_lost() {
-                bindings::dput(self.dentry.as_ptr());
-            }
-        }
-    }
-}
-
-mod sealed {
+/// Only this crate implements [`PinSet`].
+pub(crate) mod sealed {
     pub trait Sealed {}
 }
+
+pub(crate) use sealed::Sealed;
 
 /// What the pins of an inode may be kept in: containers of this crate and of the kernel crate that own
 /// what is in them, in any combination. Only this crate implements it.
@@ -285,12 +373,13 @@ mod sealed {
 ///
 /// ```ignore
 /// /// Where the object is now, once that is known; and what else there is of it.
-/// type Pins = (SetOnce<PinnedDentry>, LateBox<(KVec<PinnedDentry>, Other<CString>)>);
+/// type Pin = PinnedDentry<MyLayer>;
+/// type Pins = (SetOnce<Pin>, LateBox<(KVec<Pin>, Other<CString>)>);
 /// ```
-pub trait PinSet: sealed::Sealed {
+pub trait PinSet: Sealed {
     /// Shows each pin.
     #[doc(hidden)]
-    fn each(&self, f: &mut impl FnMut(&PinnedDentry));
+    fn each(&self, f: &mut impl FnMut(&RawPin));
 }
 
 /// Gives back all dentries of a set; the inodes can still be read under RCU.
@@ -309,74 +398,74 @@ pub(crate) unsafe fn release_all(set: &impl PinSet) {
 #[derive(Default)]
 pub struct Other<T>(pub T);
 
-impl<T> sealed::Sealed for Other<T> {}
+impl<T> Sealed for Other<T> {}
 
 impl<T> PinSet for Other<T> {
     #[inline]
-    fn each(&self, _f: &mut impl FnMut(&PinnedDentry)) {}
+    fn each(&self, _f: &mut impl FnMut(&RawPin)) {}
 }
 
-impl sealed::Sealed for PinnedDentry {}
+impl<T> Sealed for PinnedDentry<T> {}
 
-impl PinSet for PinnedDentry {
+impl<T> PinSet for PinnedDentry<T> {
     #[inline]
-    fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
-        f(self)
+    fn each(&self, f: &mut impl FnMut(&RawPin)) {
+        f(&self.raw)
     }
 }
 
-impl<S: PinSet> sealed::Sealed for Option<S> {}
+impl<S: PinSet> Sealed for Option<S> {}
 
 impl<S: PinSet> PinSet for Option<S> {
     #[inline]
-    fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+    fn each(&self, f: &mut impl FnMut(&RawPin)) {
         self.iter().for_each(|set| set.each(f));
     }
 }
 
-impl<S: PinSet> sealed::Sealed for KBox<S> {}
+impl<S: PinSet> Sealed for KBox<S> {}
 
 impl<S: PinSet> PinSet for KBox<S> {
     #[inline]
-    fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+    fn each(&self, f: &mut impl FnMut(&RawPin)) {
         (**self).each(f);
     }
 }
 
-impl<S: PinSet> sealed::Sealed for KVec<S> {}
+impl<S: PinSet> Sealed for KVec<S> {}
 
 impl<S: PinSet> PinSet for KVec<S> {
     #[inline]
-    fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+    fn each(&self, f: &mut impl FnMut(&RawPin)) {
         self.iter().for_each(|set| set.each(f));
     }
 }
 
-impl<S: PinSet> sealed::Sealed for SetOnce<S> {}
+impl<S: PinSet> Sealed for SetOnce<S> {}
 
 impl<S: PinSet> PinSet for SetOnce<S> {
     #[inline]
-    fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+    fn each(&self, f: &mut impl FnMut(&RawPin)) {
         self.as_ref().into_iter().for_each(|set| set.each(f));
     }
 }
 
-impl<S: PinSet> sealed::Sealed for LateBox<S> {}
+impl<S: PinSet> Sealed for LateBox<S> {}
 
 impl<S: PinSet> PinSet for LateBox<S> {
     #[inline]
-    fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+    fn each(&self, f: &mut impl FnMut(&RawPin)) {
         self.get().into_iter().for_each(|set| set.each(f));
     }
 }
 
 macro_rules! tuple {
     ($($set:ident $i:tt),*) => {
-        impl<$($set: PinSet),*> sealed::Sealed for ($($set,)*) {}
+        impl<$($set: PinSet),*> Sealed for ($($set,)*) {}
 
         impl<$($set: PinSet),*> PinSet for ($($set,)*) {
             #[inline]
-            fn each(&self, f: &mut impl FnMut(&PinnedDentry)) {
+            fn each(&self, f: &mut impl FnMut(&RawPin)) {
                 $(self.$i.each(f);)*
             }
         }

@@ -16,9 +16,7 @@
 
 use crate::object::dentry::Positive;
 use crate::object::dentry::REVALIDATION;
-use crate::object::idmap::Idmap;
 use crate::object::inode::Inode;
-use crate::object::mount::Mount;
 use crate::object::mount::PrivateMount;
 use crate::object::Foreign;
 use crate::object::Ours;
@@ -276,54 +274,24 @@ pub trait SuperData: Send + Sync {
     fn private_mounts(&self, each: &mut dyn FnMut(&PrivateMount));
 }
 
-/// What a path walk under RCU may use of a stack: whose credentials the layers are accessed with, and how
-/// their mounts map ids.
+/// What a path walk under RCU may use of a stack: whose credentials the layers are accessed with.
 ///
 /// It is kept beside the private data, of which such a walk sees nothing: neither mounts nor dentries, and so
 /// nothing that sleeps.
 pub struct InWalk {
     mounter: ARef<Credential>,
-    /// Empty: no mount maps ids.
-    idmaps: KVec<ARef<Idmap>>,
 }
 
 impl InWalk {
-    /// With the mappings of `mounts`, in that order; `None` stands for one that is not used.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub fn new<'a>(
-        mounter: ARef<Credential>,
-        mounts: impl Iterator<Item = Option<&'a Mount>> + Clone,
-    ) -> Result<Self> {
-        let mut all = mounts.map(|mount| mount.map_or(Idmap::identity(), Mount::idmap));
-        let mut idmaps = KVec::new();
-        if !all.clone().all(Idmap::is_identity) {
-            while let Some(idmap) = all.next() {
-                idmaps.push(ARef::from(idmap), GFP_KERNEL)?;
-            }
-        }
-        Ok(Self { mounter, idmaps })
+    /// With the credentials of the mounter.
+    pub fn new(mounter: ARef<Credential>) -> Self {
+        Self { mounter }
     }
 
     /// Does `f` as the mounter. What sleeps takes more than an override, and that can't be had in RCU-walk.
     #[inline(always)]
     pub fn as_mounter<R>(&self, f: impl FnOnce(&Override<'_>) -> R) -> R {
         self.mounter.override_current(f)
-    }
-
-    /// How the mount number `i` maps ids.
-    ///
-    /// # Errors
-    ///
-    /// `EIO`: there is no such mount.
-    #[inline]
-    pub fn idmap(&self, i: usize) -> Result<&Idmap> {
-        if self.idmaps.is_empty() {
-            return Ok(Idmap::identity());
-        }
-        Ok(self.idmaps.get(i).ok_or(EIO)?)
     }
 }
 

@@ -179,7 +179,7 @@ pub trait AttrOps<F: FileSystem> {
     /// # Errors
     ///
     /// `EACCES`; `ECHILD`: it can't be told without sleeping.
-    fn permission(inode: &RcuInode<F>, access: Access<'_>) -> Result;
+    fn permission(walk: Walk<'_, F>, access: Access<'_>) -> Result;
 
     /// Fills in its attributes, with the owners that a user sees who came by this mount.
     ///
@@ -202,7 +202,11 @@ pub trait AttrOps<F: FileSystem> {
     /// # Errors
     ///
     /// `ECHILD`: it can't be had without sleeping.
-    fn acl_in_rcu_walk(_inode: &RcuInode<F>, _kind: acl::Kind) -> Result<acl::CachedAcl> {
+    fn acl_in_rcu_walk(
+        _inode: &RcuInode<F>,
+        _rcu: InRcuWalk<'_>,
+        _kind: acl::Kind,
+    ) -> Result<acl::CachedAcl> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 

@@ -20,6 +20,7 @@ use crate::object::waited_for::about_to_ask;
 use crate::object::Foreign;
 use crate::sys::bindings;
 use crate::sys::errno::from_errno;
+use crate::sys::rcu::InRcu;
 use core::marker::PhantomData;
 use kernel::prelude::*;
 
@@ -29,7 +30,7 @@ pub struct Revalidation<'a> {
     pub(crate) flags: u32,
     /// The walk ends here without a lookup of the name (`.`, `..`, a mount's root).
     pub(crate) weak: bool,
-    pub(crate) _walk: PhantomData<&'a ()>,
+    pub(crate) _walk: PhantomData<(&'a (), *const ())>,
 }
 
 /// As [`Revalidation`], of a path walk under RCU.
@@ -39,6 +40,9 @@ pub struct Revalidation<'a> {
 /// `LOOKUP_RCU` is among the flags, and the RCU read lock is held as long as it lasts.
 #[derive(Clone, Copy)]
 pub struct RcuRevalidation<'a>(pub(crate) Revalidation<'a>);
+
+// SAFETY: By its invariant.
+unsafe impl InRcu for RcuRevalidation<'_> {}
 
 impl Revalidation<'_> {
     /// Asks the filesystem of a dentry below whether it is still what it was. One that is not is dropped from the
@@ -101,7 +105,7 @@ impl Revalidation<'_> {
 
 impl RcuRevalidation<'_> {
     /// Asks the filesystem of a pinned dentry. `None`: it can't be told without sleeping.
-    pub fn ask(self, pin: &PinnedDentry) -> Option<bool> {
+    pub fn ask<T>(self, pin: &PinnedDentry<T>) -> Option<bool> {
         if self.0.weak {
             return None;
         }

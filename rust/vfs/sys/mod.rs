@@ -14,6 +14,7 @@ pub mod log;
 pub mod mode;
 pub mod pause;
 pub mod random;
+pub mod rcu;
 pub mod seq;
 pub mod shrinker;
 pub mod task;

@@ -27,6 +27,7 @@ use crate::state::instance::Instance;
 use crate::state::name;
 use crate::state::object::Now;
 use crate::state::LayerFs;
+use crate::state::Pin;
 use crate::state::Positive;
 use crate::state::Real;
 use format::options::RedirectDir;
@@ -41,7 +42,6 @@ use vfs::object::named::Named;
 use vfs::sys::alloc::charged;
 use vfs::sys::errno::ENOTEMPTY;
 use vfs::Path;
-use vfs::PinnedDentry;
 
 /// Returns whether an object can be renamed: a directory tree is not copied up to be moved.
 fn can_move(instance: &Instance, dentry: &Positive) -> bool {
@@ -164,8 +164,8 @@ impl DirChange<'_> {
     fn rename(&self, what: Rename<'_>, hidden: &mut Hidden) -> Result {
         let (old, new, overwrites) = (what.old, what.new, what.overwrites);
         let (old_dir, new_dir) = (old.directory(), new.directory());
-        let old_upper_dir = upper_of(self.instance, old_dir)?;
-        let new_upper_dir = upper_of(self.instance, new_dir)?;
+        let old_upper_dir = upper_of(old_dir)?;
+        let new_upper_dir = upper_of(new_dir)?;
         let same_dir = core::ptr::eq(old_dir, new_dir);
         let old_inode = old.dentry().positive().ok_or(ENOENT)?.inode();
         let new_inode = new.dentry().positive().map(|d| d.inode());
@@ -210,11 +210,11 @@ impl DirChange<'_> {
         if let Some(whiteout) = whiteout {
             self.cleanup(old_upper_dir, &whiteout);
         }
-        changed(self.instance, old_dir);
-        changed(self.instance, new_dir);
-        inode::refresh(self.instance, old_inode);
+        changed(old_dir);
+        changed(new_dir);
+        inode::refresh(old_inode);
         if let Some(new_inode) = new_inode.filter(|i| Now::of(i.data()).in_upper()) {
-            inode::refresh(self.instance, new_inode);
+            inode::refresh(new_inode);
         }
         Ok(())
     }
@@ -274,7 +274,7 @@ impl DirChange<'_> {
         let object = dentry.inode().data();
         // Hard links may be in different directories.
         let is_dir = dentry.inode().is_dir();
-        let came_apart = |pin: &PinnedDentry| !inode::stays_one(is_dir, pin.inode().nlink());
+        let came_apart = |pin: &Pin| !inode::stays_one(is_dir, pin.inode().nlink());
         // What is not known yet may have several names.
         let absolute = !same_dir || object.lower().is_none_or(came_apart);
         let known = self.redirect_of(real)?;
@@ -320,7 +320,7 @@ impl DirChange<'_> {
             let name = at.name_copy()?;
             vfs::pause::at(c"path_step");
             let now = Now::of(at.inode().held());
-            let redirect = match now.upper_path(self.instance) {
+            let redirect = match now.upper_path() {
                 Some(upper) if at.inode().is_dir() || now.is_metacopy() => {
                     self.redirect_of(upper.dentry())?
                 }

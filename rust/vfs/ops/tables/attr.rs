@@ -18,6 +18,7 @@ use crate::object::idmap::Viewed;
 use crate::object::inode::Access;
 use crate::object::inode::Inode;
 use crate::object::inode::RcuInode;
+use crate::object::inode::Walk;
 use crate::ops::AttrOps;
 use crate::ops::FileSystem;
 use crate::ops::SymlinkOps;
@@ -25,6 +26,7 @@ use crate::ops::XattrOps;
 use crate::sys::bindings;
 use crate::sys::errno::to_errno;
 use crate::sys::errno::EOPNOTSUPP;
+use crate::sys::rcu::InRcuWalk;
 use core::ptr::NonNull;
 use kernel::error::from_result;
 use kernel::ffi;
@@ -35,9 +37,17 @@ pub(super) unsafe extern "C" fn permission<F: FileSystem>(
     inode: *mut bindings::inode,
     mask: i32,
 ) -> i32 {
-    // SAFETY: The VFS passes an inode of ours, counted or under RCU, and a mapping that lasts for the call.
-    let (inode, viewed) = unsafe { (RcuInode::<F>::from_raw(inode), Viewed::from_raw(idmap)) };
-    match F::Attr::permission(inode, Access::from_raw(mask, viewed)) {
+    // SAFETY: The VFS passes an inode of ours, and a mapping that lasts for the call. A path walk under RCU alone says
+    // that it may not sleep; who else asks has the inode counted.
+    let (walk, viewed) = unsafe {
+        let walk = if mask & bindings::MAY_NOT_BLOCK as i32 != 0 {
+            Walk::Rcu(RcuInode::<F>::from_raw(inode), InRcuWalk::new())
+        } else {
+            Walk::Ref(Inode::from_raw(inode))
+        };
+        (walk, Viewed::from_raw(idmap))
+    };
+    match F::Attr::permission(walk, Access::from_raw(mask, viewed)) {
         Ok(()) => 0,
         Err(e) => to_errno(e),
     }
@@ -83,7 +93,8 @@ pub(super) unsafe extern "C" fn get_inode_acl<F: FileSystem>(
     let kind = acl::Kind::from_raw(kind);
     let result = if rcu {
         // SAFETY: The VFS passes an inode of ours, under RCU.
-        F::Attr::acl_in_rcu_walk(unsafe { RcuInode::from_raw(inode) }, kind).map(|acl| acl.0)
+        let (inode, rcu) = unsafe { (RcuInode::from_raw(inode), InRcuWalk::new()) };
+        F::Attr::acl_in_rcu_walk(inode, rcu, kind).map(|acl| acl.0)
     } else {
         // SAFETY: The VFS passes an inode of ours, counted.
         F::Attr::acl_for_check(unsafe { Inode::from_raw(inode) }, kind).map(Acl::into_raw)
