@@ -24,6 +24,7 @@ use vfs::object::file::SyncRange;
 use vfs::object::file::Whence;
 use vfs::object::idmap::Viewed;
 use vfs::object::inode::Access;
+use vfs::object::inode::Walk;
 use vfs::object::named::Named;
 use vfs::object::named::Unhashed;
 use vfs::object::named::Vacant;

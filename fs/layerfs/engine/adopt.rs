@@ -25,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 use super::attributes;
+use crate::state::places::Places;
 use crate::state::Positive;
 use kernel::prelude::*;
 use vfs::call::acl;
@@ -168,7 +169,9 @@ fn is_there<T>(result: Result<T>) -> bool {
 
 #[cold]
 fn refuse(dentry: &Positive, why: Refusal) -> Error {
-    let layer = match dentry.inode().data().lower() {
+    let places = Places::of(dentry.inode().held());
+    let lower = places.lower();
+    let layer = match &lower {
         Some(pin) => &*pin.owner().name,
         None => c"?",
     };

@@ -29,6 +29,7 @@ use crate::state::instance::Instance;
 use crate::state::layer::Upper;
 use crate::state::name;
 use crate::state::object::Now;
+use crate::state::places::Places;
 use crate::state::traits::Trait;
 use crate::state::Dentry;
 use crate::state::Inode;
@@ -126,7 +127,8 @@ impl Hidden {
     /// The errors of [`merge::check_empty`].
     fn find(instance: &Instance, inode: &Inode) -> Result<Self> {
         Ok(Self {
-            whiteouts: instance.as_mounter(|c| merge::check_empty(instance, c, inode.held()))?,
+            whiteouts: instance
+                .as_mounter(|c| merge::check_empty(instance, c, &Places::of(inode.held())))?,
             replaced: None,
         })
     }
@@ -567,6 +569,6 @@ fn is_lower_positive(instance: &Instance, name: Named<'_, LayerFs>) -> bool {
     if name::has_nothing_below(&name) {
         return false;
     }
-    let parent = name.directory().inode().held();
-    instance.as_mounter(|c| lookup::is_in_lower(instance, c, parent, name.name()))
+    let parent = Places::of(name.directory().inode().held());
+    instance.as_mounter(|c| lookup::is_in_lower(instance, c, &parent, name.name()))
 }

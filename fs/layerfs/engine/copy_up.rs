@@ -30,6 +30,7 @@ use crate::state::object;
 use crate::state::object::Claim;
 use crate::state::object::Now;
 use crate::state::object::Shown;
+use crate::state::places::Places;
 use crate::state::publication::Publication;
 use crate::state::stats::Counter;
 use crate::state::Positive;
@@ -203,7 +204,9 @@ fn copy_up_by(
     let upper = instance.upper()?;
     let object = dentry.inode().held();
     // Of a metacopy file in upper only the data may be known.
-    let lower = object::lower_path(object)
+    let places = Places::of(object);
+    let lower = places
+        .lower_path()
         .or_else(|| object::lower_data_path(object))
         .ok_or(EIO)?;
     let mut stat = StatBuf::new();
@@ -380,9 +383,9 @@ impl CopyUp<'_> {
             return;
         }
         let dev = inode.super_block().dev().as_raw();
-        let object = inode.data();
-        let lower = object.lower().or(object.found_lazily());
-        let Some(LayerIndex::Lower(layer)) = lower.map(LayerIndex::of) else {
+        let places = Places::of(inode.held());
+        let lower = places.lower_place(0).map(|pin| LayerIndex::of(&pin));
+        let Some(LayerIndex::Lower(layer)) = lower else {
             return;
         };
         self.dentry.with_name(|name| {
@@ -549,8 +552,8 @@ impl CopyUp<'_> {
         write.with(|writing| {
             if let Some(origin) = origin {
                 let kept = self.write_origin(writing, temp, origin)?;
-                let object = self.dentry.inode().held();
-                let lower = object.and_then(|object| object.lower());
+                let places = Places::of(self.dentry.inode().held());
+                let lower = places.lower();
                 let found =
                     lower.is_some_and(|lower| origin::is_found(self.instance, lower, origin));
                 // A metacopy file leads there by its name, if one looks there.
@@ -636,7 +639,7 @@ impl CopyUp<'_> {
 
     /// Adds the data to what has only metadata in upper.
     fn add_data(&self) -> Result {
-        let now = Now::of(self.dentry.inode().held());
+        let now = Places::of(self.dentry.inode().held());
         let upper = now.upper_path().ok_or(EIO)?;
         let capability = if self.has_data() {
             // Writing takes capabilities away, which nobody has asked for here.
@@ -664,8 +667,7 @@ impl CopyUp<'_> {
             )?;
         }
         let inode = self.dentry.inode();
-        if now.has_origin() && !origin::leads_to_lower(self.instance, self.c, upper, inode.data())?
-        {
+        if now.has_origin() && !origin::leads_to_lower(self.instance, self.c, upper, &now)? {
             // As it will be no metacopy file any more, nothing leads from its names to the lower object.
             inode.hash_by(upper.dentry().inode().key());
         }

@@ -57,7 +57,7 @@ fn prepare<'a>(
         }
         let data = now.data_path().ok_or(EIO)?;
         if instance.config.features.verity != Verity::Off && !now.has(Trait::VERIFIED) {
-            check(instance, c, now.real_path()?, data)?;
+            check(instance, c, now.fixed_real_path().ok_or(EIO)?, data)?;
             now.object().set_verified();
         }
         Ok(data)

@@ -15,6 +15,7 @@ use super::merge;
 use super::merge::Names;
 use crate::state::instance::Instance;
 use crate::state::object::Now;
+use crate::state::places::Places;
 use crate::state::LayerFs;
 use crate::state::Positive;
 use format::control::FinalizeProgress;
@@ -156,13 +157,13 @@ impl<'a> Request<'a> {
         }
         // It is looked at once: if another task finalizes the directory meanwhile, over what the lower directories were
         // before, the names are read from all of them nevertheless.
-        let now = Now::of(object);
-        let names = || instance.as_mounter(|c| merge::names(instance, c, now));
+        let now = Places::of(object);
+        let names = || instance.as_mounter(|c| merge::names(instance, c, &now));
         if now.naming() == 1 || !now.is_merged() {
             // Upper lacks nothing.
             return names();
         }
-        let over = finalized::fingerprint(instance, object, 0).inspect_err(|_| {
+        let over = finalized::fingerprint(instance, &now, 0).inspect_err(|_| {
             vfs::warn_limited!(
                 "'{}' can't be finalized: the filesystem of a lower layer makes no file handles\n",
                 &**dir

@@ -18,9 +18,8 @@ use super::origin::OriginBuf;
 use crate::marks;
 use crate::marks::Marked;
 use crate::state::instance::Instance;
-use crate::state::object;
 use crate::state::object::Now;
-use crate::state::object::Object;
+use crate::state::places::Places;
 use crate::state::stats::Counter;
 use crate::state::traits::Trait;
 use crate::state::traits::Traits;
@@ -37,7 +36,6 @@ use vfs::guard::write::WantWrite;
 use vfs::object::file::OwnedFile;
 use vfs::sys::errno::EOPNOTSUPP;
 use vfs::sys::hash;
-use vfs::Held;
 use vfs::Override;
 use vfs::Path;
 
@@ -57,12 +55,12 @@ pub(crate) struct Claims {
 /// `EOPNOTSUPP`: a layer makes no file handles. `ENOMEM`.
 pub(super) fn fingerprint(
     instance: &Instance,
-    object: Held<'_, Object>,
+    object: &Places<'_>,
     above: usize,
 ) -> Result<Fingerprint> {
     let mut places = 0u32;
     let mut bytes = KVVec::new();
-    for place in (above..).map_while(|i| object::lower_place(object, i)) {
+    for place in object.lower_places().skip(above) {
         let mut room: OriginBuf = [0; handle::MAX_LEN];
         let dir = place.dentry();
         let handle = origin::encode_handle(instance, dir, false, &mut room).ok_or(EOPNOTSUPP)?;
@@ -87,7 +85,7 @@ pub(super) fn fingerprint(
 pub(crate) fn traits(
     instance: &Instance,
     c: &Override<'_>,
-    object: Held<'_, Object>,
+    object: &Places<'_>,
     claims: Claims,
 ) -> Traits {
     let counts = instance.config.features.finalize.counts();
@@ -108,8 +106,8 @@ pub(crate) fn traits(
         }
         holds
     };
-    let upper = claims.upper && holds(Now::of(object).upper_path(), 0);
-    let lower = claims.lower && holds(object::lower_path(object), 1);
+    let upper = claims.upper && holds(object.upper_path(), 0);
+    let lower = claims.lower && holds(object.lower_path(), 1);
     Traits::default()
         .with(Trait::FINALIZED, upper)
         .with(Trait::LOWER_FINALIZED, lower)
@@ -117,10 +115,7 @@ pub(crate) fn traits(
 
 /// Returns the fingerprint that a directory will be finalized over, if the listing that is about to be made finds it
 /// complete; `None` if nobody wants that, or it can't be done.
-pub(super) fn before_listing(
-    instance: &Instance,
-    now: Now<Held<'_, Object>>,
-) -> Option<Fingerprint> {
+pub(super) fn before_listing(instance: &Instance, now: &Places<'_>) -> Option<Fingerprint> {
     let wanted = instance.config.features.finalize == Finalize::Auto
         && now.in_upper()
         && now.is_merged()
@@ -129,7 +124,7 @@ pub(super) fn before_listing(
     if upper.keeps_no_notes() || upper.is_read_only() {
         return None;
     }
-    fingerprint(instance, now.object(), 0).ok()
+    fingerprint(instance, now, 0).ok()
 }
 
 /// Finalizes a directory that a listing found to be complete. It is an improvement: a reader neither fails nor waits

@@ -13,17 +13,15 @@
 
 use super::merge;
 use crate::state::instance::Instance;
-use crate::state::object;
-use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::place_index::PlaceIndex;
+use crate::state::places::Places;
 use crate::state::stats::Counter;
 use format::options::NameIndex;
 use kernel::prelude::*;
 use vfs::cell::name_map::NameMap;
 use vfs::cell::name_map_cell::Found;
 use vfs::sys::clock;
-use vfs::Held;
 use vfs::Override;
 
 /// How many bytes of names are read for each place that was asked in vain, about 64 names. A directory that has more is
@@ -46,14 +44,14 @@ const DEEP: usize = 3;
 
 /// The lower places of a directory, by number from the top, in which a name can be.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Places {
+pub(crate) struct In {
     /// The first that has it.
     first: usize,
     /// The last that can have a part in what is found.
     last: usize,
 }
 
-impl Places {
+impl In {
     /// All: there is no map.
     pub(super) const ANY: Self = Self {
         first: 0,
@@ -80,33 +78,28 @@ impl Places {
 
 /// Returns the lower places of a directory that have to be asked for a name.
 #[inline]
-pub(crate) fn places(instance: &Instance, dir: Held<'_, Object>, name: &[u8]) -> Places {
-    match dir.get().place_index() {
+pub(crate) fn places(instance: &Instance, dir: &Places<'_>, name: &[u8]) -> In {
+    match dir.object().get().place_index() {
         Some(index) => places_by(instance, dir, index, name),
-        None => Places::ANY,
+        None => In::ANY,
     }
 }
 
-fn places_by(
-    instance: &Instance,
-    dir: Held<'_, Object>,
-    index: &PlaceIndex,
-    name: &[u8],
-) -> Places {
+fn places_by(instance: &Instance, dir: &Places<'_>, index: &PlaceIndex, name: &[u8]) -> In {
     if !index.map().is_there() {
-        return Places::ANY;
+        return In::ANY;
     }
     let now = clock::seconds();
     if index.is_to_be_compared(now) && !index.holds(now, stamp(dir)) {
         if index.drop_map() {
             instance.stats.count(Counter::IndexOutdated);
         }
-        return Places::ANY;
+        return In::ANY;
     }
     match index.map().find(instance.name_key.hash(name), name) {
-        Found::NoMap => Places::ANY,
-        Found::Nothing => Places::NOWHERE,
-        Found::Pair(first, last) => Places {
+        Found::NoMap => In::ANY,
+        Found::Nothing => In::NOWHERE,
+        Found::Pair(first, last) => In {
             first: first.into(),
             last: last.into(),
         },
@@ -114,11 +107,11 @@ fn places_by(
 }
 
 /// Returns what tells the lower directories of `dir` from changed ones.
-fn stamp(dir: Held<'_, Object>) -> u64 {
+fn stamp(dir: &Places<'_>) -> u64 {
     // An odd number with many bits.
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-    object::lower_places(dir).fold(0u64, |stamp, place| {
+    dir.lower_places().fold(0u64, |stamp, place| {
         let (seconds, nanoseconds) = place.dentry().inode().changed();
         let time = (seconds as u64)
             .wrapping_mul(1_000_000_000)
@@ -128,11 +121,11 @@ fn stamp(dir: Held<'_, Object>) -> u64 {
 }
 
 /// Returns whether the names of a directory may be kept.
-fn is_fit(instance: &Instance, now: Now<Held<'_, Object>>) -> bool {
+fn is_fit(instance: &Instance, now: &Places<'_>) -> bool {
     instance.config.features.nameindex != NameIndex::Off
         && now.is_merged()
         && now.naming() == usize::MAX
-        && object::lower_places(now.object()).all(|place| {
+        && now.lower_places().all(|place| {
             let inode = place.dentry().inode();
             // What is looked up there by one name may be listed by another.
             let by_name = !inode.is_casefolded() && !inode.is_encrypted();
@@ -142,25 +135,20 @@ fn is_fit(instance: &Instance, now: Now<Held<'_, Object>>) -> bool {
 
 /// Takes note of lower places of a directory that were asked for a name in vain; makes a map if those are enough.
 #[inline]
-pub(super) fn asked_in_vain(
-    instance: &Instance,
-    c: &Override<'_>,
-    dir: Held<'_, Object>,
-    places: u32,
-) {
-    if dir.get().count_in_vain(places) >= WORTHWHILE_BY_NETWORK {
+pub(super) fn asked_in_vain(instance: &Instance, c: &Override<'_>, dir: &Places<'_>, places: u32) {
+    if dir.object().get().count_in_vain(places) >= WORTHWHILE_BY_NETWORK {
         maybe_make(instance, c, dir, places);
     }
 }
 
 #[cold]
-fn maybe_make(instance: &Instance, c: &Override<'_>, dir: Held<'_, Object>, places: u32) {
-    let object = dir.get();
+fn maybe_make(instance: &Instance, c: &Override<'_>, dir: &Places<'_>, places: u32) {
+    let object = dir.object().get();
     let index = match object.place_index() {
         Some(index) => index,
         None => {
             let enough = enough(instance, object).min(Object::MOST_IN_VAIN);
-            if object.count_in_vain(0) < enough || !is_fit(instance, Now::of(dir)) {
+            if object.count_in_vain(0) < enough || !is_fit(instance, dir) {
                 return;
             }
             // Nobody fails for want of memory for it.
@@ -192,8 +180,8 @@ fn enough(instance: &Instance, dir: &Object) -> u32 {
     places.saturating_mul(each)
 }
 
-fn make_index<'a>(instance: &Instance, dir: Held<'a, Object>) -> Result<&'a PlaceIndex> {
-    let object = dir.get();
+fn make_index<'a>(instance: &Instance, dir: &Places<'a>) -> Result<&'a PlaceIndex> {
+    let object = dir.object().get();
     let known = object.count_in_vain(0);
     let (all, depth) = (instance.indexes()?, instance.stack_depth);
     object.make_place_index(all, depth, enough(instance, object), known)
@@ -202,7 +190,7 @@ fn make_index<'a>(instance: &Instance, dir: Held<'a, Object>) -> Result<&'a Plac
 /// Gives a directory a map, unless another task is doing that.
 fn make(
     instance: &Instance,
-    dir: Held<'_, Object>,
+    dir: &Places<'_>,
     index: &PlaceIndex,
     stamp_before: u64,
     read: impl FnOnce() -> Result<NameMap>,
@@ -223,25 +211,27 @@ fn make(
 
 /// Returns the stamp of the lower directories of a directory that is about to be listed, if a map is to be made of the
 /// names.
-pub(super) fn before_listing(instance: &Instance, now: Now<Held<'_, Object>>) -> Option<u64> {
-    let dir = now.object();
+pub(super) fn before_listing(instance: &Instance, now: &Places<'_>) -> Option<u64> {
     let asks_network = instance.config.features.nameindex == NameIndex::On;
-    let is_wanted = match dir.get().place_index() {
+    let is_wanted = match now.object().get().place_index() {
         Some(index) => !index.map().is_there() && index.was_asked_in_vain(),
-        None => asks_network || dir.get().lower_depth() >= DEEP || dir.get().count_in_vain(0) > 0,
+        None => {
+            asks_network
+                || now.object().get().lower_depth() >= DEEP
+                || now.object().get().count_in_vain(0) > 0
+        }
     };
-    (is_wanted && is_fit(instance, now)).then(|| stamp(dir))
+    (is_wanted && is_fit(instance, now)).then(|| stamp(now))
 }
 
 /// Makes a map of the names that a listing has read.
 pub(super) fn after_listing(
     instance: &Instance,
-    now: Now<Held<'_, Object>>,
+    now: &Places<'_>,
     stamp: u64,
     names: impl FnOnce() -> Result<NameMap>,
 ) {
-    let dir = now.object();
-    let made = make_index(instance, dir).and_then(|index| make(instance, dir, index, stamp, names));
+    let made = make_index(instance, now).and_then(|index| make(instance, now, index, stamp, names));
     if let Err(e) = made {
         vfs::debug!("no index of the names of a directory is made: {:?}\n", e);
     }

@@ -9,8 +9,8 @@ use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::LayerIndex;
 use crate::state::lowers::Lowers;
-use crate::state::object::Now;
 use crate::state::object::Object;
+use crate::state::places::Places;
 use crate::state::traits::Trait;
 use crate::state::traits::Traits;
 use crate::state::Dentry;
@@ -42,16 +42,11 @@ pub(crate) struct Marks {
 /// # Errors
 ///
 /// `EIO`: it is nowhere.
-pub(crate) fn read_marks(
-    instance: &Instance,
-    c: &Override<'_>,
-    found: Held<'_, Object>,
-) -> Result<Marks> {
-    let now = Now::of(found);
+pub(crate) fn read_marks(instance: &Instance, c: &Override<'_>, now: &Places<'_>) -> Result<Marks> {
     let path = now.real_path()?;
     let config = &instance.config;
     let is_dir = path.dentry().is_dir();
-    let numbered = numbered(found, stands_for_lower(instance, &found))?;
+    let numbered = numbered(now, stands_for_lower(instance, now))?;
     let fsid = numbered.owner().fsid;
     let numbered = numbered.path();
     let may_have_whiteouts = is_dir && (now.is_merged() || marks::has_origin(config, c, path));
@@ -71,24 +66,21 @@ pub(crate) fn read_marks(
 
 /// Returns whether a layer has to be asked for the marks of an object: not for what is no directory, and in lower
 /// layers only.
-fn has_marks(found: &Object) -> bool {
-    let real = Now::of(found).real();
-    Now::of(found).in_upper() || real.is_ok_and(|real| real.inode().is_dir())
+fn has_marks(found: &Places<'_>) -> bool {
+    found.in_upper() || found.real().is_ok_and(|real| real.inode().is_dir())
 }
 
 /// Returns what has the number of an object: where it is topmost, or (`by_lower`) what it stands for.
-fn numbered(found: Held<'_, Object>, by_lower: bool) -> Result<Held<'_, Pin>> {
-    found
-        .and_then(|object| match object.lower() {
-            Some(lower) if by_lower => Some(lower),
-            _ => Now::of(object).real().ok(),
-        })
-        .ok_or(EIO)
+fn numbered<'a>(found: &'a Places<'_>, by_lower: bool) -> Result<Held<'a, Pin>> {
+    match found.lower() {
+        Some(lower) if by_lower => Ok(lower),
+        _ => found.real(),
+    }
 }
 
 /// Returns whether the inode of an object stands for the lower object: so that the number stays when it is copied up.
 /// The names of a hard link don't stay together then.
-fn stands_for_lower(instance: &Instance, found: &Object) -> bool {
+fn stands_for_lower(instance: &Instance, found: &Places<'_>) -> bool {
     let Some(lower) = found.lower() else {
         return false;
     };
@@ -108,14 +100,15 @@ pub(crate) fn ino_of_found(
     c: &Override<'_>,
     mut found: Object,
 ) -> Option<u64> {
+    let found = Places::of(Held::unshared(&mut found));
     let by_lower = stands_for_lower(instance, &found);
-    if let (Some(upper), false) = (Now::of(&found).upper(), by_lower) {
+    if let (Some(upper), false) = (found.upper(), by_lower) {
         // Another name of it was copied up, perhaps: then it keeps that one's number while it is cached.
         if let Some(inode) = sb.cached(upper.inode().key()) {
             return shown_ino(instance, &inode);
         }
     }
-    let pin = numbered(Held::unshared(&mut found), by_lower).ok()?;
+    let pin = numbered(&found, by_lower).ok()?;
     let fsid = pin.owner().fsid;
     let real = pin.inode().ino();
     if !instance.is_numbered_by(c, pin.path(), fsid) {
@@ -126,9 +119,8 @@ pub(crate) fn ino_of_found(
 
 /// Returns the number that `stat(2)` shows of an inode, where all layers share a device number.
 pub(crate) fn shown_ino(instance: &Instance, inode: &Inode) -> Option<u64> {
-    let object = inode.data();
-    let now = Now::of(object);
-    let pin = match object.lower() {
+    let now = Places::of(inode.held());
+    let pin = match now.lower() {
         Some(lower) if now.has_origin() && stays_one(inode.is_dir(), lower.inode().nlink()) => {
             lower
         }
@@ -155,29 +147,31 @@ pub(crate) fn get(
     c: &Override<'_>,
     mut found: Object,
 ) -> Result<Result<ARef<Inode>, Disagreement>> {
-    let by_lower = stands_for_lower(instance, &found);
-    if !by_lower && !Now::of(&found).in_upper() {
+    let places = Places::of(Held::unshared(&mut found));
+    let by_lower = stands_for_lower(instance, &places);
+    if !by_lower && !places.in_upper() {
         // A lower hard link: each name is an object of its own once it is copied up.
-        let marks = read_marks(instance, c, Held::unshared(&mut found))?;
+        let marks = read_marks(instance, c, &places)?;
+        drop(places);
         return init(instance, sb.new_inode()?, found, marks, false).map(Ok);
     }
-    let known_as = Held::unshared(&mut found);
-    let key = numbered(known_as, by_lower)?.inode().key();
+    let key = numbered(&places, by_lower)?.inode().key();
     // Another task that looks up an inode that is not set up yet (`I_NEW`) waits, and can't be killed. So the layers
     // are asked before there is one; if it is there already, they need not be.
-    if has_marks(&known_as) {
-        if let Some(inode) = sb.cached(key).filter(|inode| !is_outdated(inode, known_as)) {
-            return compare(inode, known_as, by_lower);
+    if has_marks(&places) {
+        if let Some(inode) = sb.cached(key).filter(|inode| !is_outdated(inode, &places)) {
+            return compare(inode, &places, by_lower);
         }
     }
-    let marks = read_marks(instance, c, known_as)?;
+    let marks = read_marks(instance, c, &places)?;
+    drop(places);
     loop {
         match sb.get_or_new(key)? {
             Cached::New(new) => return init(instance, new, found, marks, by_lower).map(Ok),
             Cached::Found(inode) => {
-                let found = Held::unshared(&mut found);
-                if !is_outdated(&inode, found) {
-                    return compare(inode, found, by_lower);
+                let places = Places::of(Held::unshared(&mut found));
+                if !is_outdated(&inode, &places) {
+                    return compare(inode, &places, by_lower);
                 }
                 inode.leave_cache();
             }
@@ -187,13 +181,12 @@ pub(crate) fn get(
 
 /// Returns whether an inode that is cached stands on what its layers say is no more. Who has it may keep it; a lookup
 /// needs another.
-fn is_outdated(inode: &Inode, found: Held<'_, Object>) -> bool {
-    let now = Now::of(inode.held());
+fn is_outdated(inode: &Inode, found: &Places<'_>) -> bool {
+    let now = Places::of(inode.held());
     if !now.is_outdated() {
         return false;
     }
-    let found = Now::of(found).places().zip(0..now.needed());
-    let mut found = found.map(|(pin, _)| pin);
+    let mut found = found.all().zip(0..now.needed()).map(|(pin, _)| pin);
     let mut is_same = |pin: Held<'_, Pin>| {
         let known = pin.dentry();
         match found.next() {
@@ -205,7 +198,7 @@ fn is_outdated(inode: &Inode, found: Held<'_, Object>) -> bool {
             None => !inode.is_dir() && !known.is_unhashed(),
         }
     };
-    let mut known = now.places().zip(0..now.needed());
+    let mut known = now.all().zip(0..now.needed());
     !(known.all(|(pin, _)| is_same(pin)) && found.next().is_none())
 }
 
@@ -226,7 +219,7 @@ pub(crate) fn get_made(
     let mut object = Object::new(Some(upper), Lowers::default(), false)?;
     match sb.get_or_new(key)? {
         Cached::New(new) => init(instance, new, object, Marks::default(), false),
-        Cached::Found(inode) => compare(inode, Held::unshared(&mut object), false)?
+        Cached::Found(inode) => compare(inode, &Places::of(Held::unshared(&mut object)), false)?
             .map_err(|other| other.refuse(instance, name)),
     }
 }
@@ -238,10 +231,10 @@ pub(crate) fn get_made(
 /// `EIO`: nothing was found. The value is a disagreement if it is in other places.
 fn compare(
     inode: ARef<Inode>,
-    found: Held<'_, Object>,
+    found: &Places<'_>,
     by_lower: bool,
 ) -> Result<Result<ARef<Inode>, Disagreement>> {
-    if agrees(&inode, &found) {
+    if agrees(&inode, found) {
         return Ok(Ok(inode));
     }
     let known_by = numbered(found, by_lower)?;
@@ -252,15 +245,15 @@ fn compare(
 }
 
 /// Returns whether a cached inode is in the places that were found.
-fn agrees(inode: &Inode, found: &Object) -> bool {
-    let lower = |object: &Object| object.lower().map(|pin| pin.inode().key());
-    let upper = |object: &Object| Now::of(object).upper().map(|pin| pin.inode().key());
-    let (known_lower, known_upper) = (lower(inode.data()), upper(inode.data()));
+fn agrees(inode: &Inode, found: &Places<'_>) -> bool {
+    let known = Places::of(inode.held());
+    let lower = |places: &Places<'_>| places.lower().map(|pin| pin.inode().key());
+    let upper = |places: &Places<'_>| places.upper().map(|pin| pin.inode().key());
     let same = |found: Option<_>, known| {
         // What a file was copied up from may not be found, nor where its copy is.
         found == known || found.is_none() && !inode.is_dir()
     };
-    same(lower(found), known_lower) && same(upper(found), known_upper)
+    same(lower(found), lower(&known)) && same(upper(found), upper(&known))
 }
 
 /// Returns the inode of the root directory: it is merged whatever the layers say. Its marks were read before: here no
@@ -281,8 +274,8 @@ fn init(
     by_lower: bool,
 ) -> Result<ARef<Inode>> {
     object.add(marks.traits.with(Trait::LOWER_INO, by_lower));
-    let found = Held::unshared(&mut object);
-    let numbered = numbered(found, by_lower)?;
+    let found = Places::of(Held::unshared(&mut object));
+    let numbered = numbered(&found, by_lower)?;
     let number = numbered.inode().ino();
     let ino = if marks.keeps_ino {
         number
@@ -290,14 +283,15 @@ fn init(
         let fsid = numbered.owner().fsid;
         instance.map_ino(number, fsid, numbered.inode().is_dir())
     };
-    let idmap = ARef::from(Now::of(&*found).real()?.idmap());
-    let real = ARef::from(Now::of(found).real_path()?.dentry());
+    let real = found.real()?;
+    let (idmap, real) = (ARef::from(real.idmap()), ARef::from(real.dentry()));
+    drop(found);
     Ok(new.init(real.inode(), &idmap, ino, marks.protection, object))
 }
 
 /// Shows what the real object shows now.
 pub(crate) fn refresh(inode: &Inode) {
-    if let Ok(pin) = Now::of(inode.data()).real() {
+    if let Ok(pin) = Places::of(inode.held()).real() {
         inode.refresh(pin.inode(), pin.idmap());
     }
 }

@@ -15,8 +15,8 @@ use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::LayerIndex;
 use crate::state::lowers::LazyData;
-use crate::state::object;
 use crate::state::object::Object;
+use crate::state::places::Places;
 use crate::state::stats::Counter;
 use crate::state::Inode;
 use crate::state::Pin;
@@ -45,7 +45,7 @@ pub(super) fn find(instance: &Instance, c: &Override<'_>, inode: &Inode) -> Resu
     let outcome = if lazy.0 .0.first == instance.layers.merged_len() {
         look_in_data_layers(instance, c, path)
     } else {
-        look(instance, c, inode, lazy, path.to_bytes())
+        look(instance, c, lazy, path.to_bytes())
     };
     if trace::data_lookup::is_on() {
         let error = outcome.as_ref().err().map_or(0, |e| e.to_errno());
@@ -67,7 +67,8 @@ pub(super) fn find(instance: &Instance, c: &Override<'_>, inode: &Inode) -> Resu
 /// `EIO`, after a message: it is no metacopy file, or has no absolute redirect. What such a file has as data is never
 /// given out, as it may not be what the file stands for.
 fn ask_declared(instance: &Instance, c: &Override<'_>, object: Held<'_, Object>) -> Result {
-    let path = object::lower_path(object).ok_or(EIO)?;
+    let places = Places::of(object);
+    let path = places.lower_path().ok_or(EIO)?;
     let config = &instance.config;
     let redirect = match marks::is_metacopy(config, c, path)? {
         true => marks::redirect(config, c, path)?,
@@ -90,7 +91,6 @@ fn ask_declared(instance: &Instance, c: &Override<'_>, object: Held<'_, Object>)
 fn look(
     instance: &Instance,
     c: &Override<'_>,
-    inode: &Inode,
     lazy: Held<'_, LazyData>,
     path: &[u8],
 ) -> Result<Pin> {
@@ -101,8 +101,7 @@ fn look(
         redirect = Some(copy);
     }
     let mut walk = Walk::to_data(instance, c, path, redirect);
-    let root = inode.super_block().root().inode().held();
-    if let Some(found) = look_in_merged(instance, &mut walk, root, lazy)? {
+    if let Some(found) = look_in_merged(instance, &mut walk, lazy)? {
         return Ok(found);
     }
     match walk
@@ -130,11 +129,10 @@ fn look(
 fn look_in_merged(
     instance: &Instance,
     walk: &mut Walk<'_>,
-    root: Held<'_, Object>,
     lazy: Held<'_, LazyData>,
 ) -> Result<Option<Pin>> {
-    // `i` is the place that is next: one of the directories that were kept, or (`from_root`) of the root, where each is
-    // that of the layer with its number; `next` is the layer below the last.
+    // `i` is the number of the directory that is next: one of those that were kept, or (`from_root`) the root of a layer;
+    // `next` is the layer below the last.
     let (mut i, mut next) = (0, lazy.0 .0.first);
     let mut from_root = false;
     while walk.end.is_none() {
@@ -143,26 +141,28 @@ fn look_in_merged(
             i = next;
         }
         let dir = if from_root {
-            object::lower_place(root, i)
+            let layer = instance.layers.merged().nth(i);
+            layer.map(|layer| (layer.root(), layer))
         } else {
-            lazy.and_then(|lazy| lazy.1.get(i))
+            let dir = lazy.and_then(|lazy| lazy.1.get(i));
+            dir.map(|dir| (dir.dentry(), dir.mount()))
         };
-        let Some(dir) = dir else {
+        let Some((dir, layer)) = dir else {
             break;
         };
         walk.check_allowed()?;
         i = i.saturating_add(1);
-        let LayerIndex::Lower(index) = LayerIndex::of(&dir) else {
+        let LayerIndex::Lower(index) = layer.owner().index else {
             return Err(EIO);
         };
         next = (index as usize).saturating_add(1);
         let at = Within {
-            layer: dir.mount(),
+            layer,
             is_last: next == instance.layers.merged_len() && !instance.layers.has_data_layers(),
         };
-        let found = walk.search(&at, dir.dentry())?;
+        let found = walk.search(&at, dir)?;
         if let Some(found) = found.filter(|_| walk.met == Met::Whole) {
-            return dir.mount().pin(found).map(Some);
+            return layer.pin(found).map(Some);
         }
     }
     Ok(None)

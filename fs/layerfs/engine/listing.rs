@@ -17,7 +17,7 @@ use crate::state::instance::Instance;
 use crate::state::listing::Ask;
 use crate::state::listing::Listing;
 use crate::state::listing::SizeHint;
-use crate::state::object::Now;
+use crate::state::places::Places;
 use crate::state::stats::Counter;
 use crate::state::traits::Trait;
 use crate::state::Positive;
@@ -42,14 +42,14 @@ pub(crate) fn read(
     instance.stats.count(Counter::Listing);
     let object = dir.inode().held();
     // It is looked at once, as in `engine/finalize.rs`.
-    let now = Now::of(object);
-    let over = finalized::before_listing(instance, now);
-    let stamp = index::before_listing(instance, now);
+    let now = Places::of(object);
+    let over = finalized::before_listing(instance, &now);
+    let stamp = index::before_listing(instance, &now);
     let mut merge = Merge::new(instance, room)?;
     merge.counts_ends = stamp.is_some();
-    merge.read_all(instance, c, now, Some(open))?;
+    merge.read_all(instance, c, &now, Some(open))?;
     if let Some(stamp) = stamp {
-        index::after_listing(instance, now, stamp, || {
+        index::after_listing(instance, &now, stamp, || {
             merge.places(instance, now.in_upper())
         });
     }
@@ -79,8 +79,7 @@ pub(crate) fn shown_ino(
             return inode::shown_ino(instance, child.inode());
         }
     }
-    let root = dir.super_block().root().inode().held();
-    let place = dir.inode().held();
-    let outcome = lookup::lookup(instance, c, place, root, name, Purpose::Number).ok()?;
+    let place = Places::of(dir.inode().held());
+    let outcome = lookup::lookup(instance, c, &place, name, Purpose::Number).ok()?;
     inode::ino_of_found(dir.super_block(), instance, c, outcome.found?)
 }

@@ -11,7 +11,7 @@
 use super::finalized;
 use super::finalized::Claims;
 use super::index;
-use super::index::Places;
+use super::index::In;
 use super::origin;
 use super::walk::End;
 use super::walk::Escaped;
@@ -24,9 +24,8 @@ use crate::state::instance::Instance;
 use crate::state::layer::Layer;
 use crate::state::layer::LayerIndex;
 use crate::state::lowers::Lowers;
-use crate::state::object;
-use crate::state::object::Now;
 use crate::state::object::Object;
+use crate::state::places::Places;
 use crate::state::stats::Counter;
 use crate::state::traits::Trait;
 use crate::state::traits::Traits;
@@ -61,8 +60,7 @@ pub(crate) struct Outcome {
 pub(crate) fn lookup(
     instance: &Instance,
     c: &Override<'_>,
-    parent: Held<'_, Object>,
-    root: Held<'_, Object>,
+    parent: &Places<'_>,
     name: &[u8],
     purpose: Purpose,
 ) -> Result<Outcome> {
@@ -71,7 +69,6 @@ pub(crate) fn lookup(
         instance,
         c,
         parent,
-        root,
         name,
         follows: instance.config.features.redirect_dir.follows() || has_data_layers,
         has_data_layers,
@@ -83,8 +80,9 @@ pub(crate) fn lookup(
     };
     // Both are read at once, and before upper is looked in: then what another task copies up meanwhile, the directory
     // itself or a name in it, is found in one of the places.
-    let now = Now::of(parent);
-    let naming = now.naming().saturating_sub(usize::from(now.in_upper()));
+    let naming = parent
+        .naming()
+        .saturating_sub(usize::from(parent.in_upper()));
     search.look_in_upper()?;
     let upper_hides = search.walk.end == Some(End::Hidden);
     let upper_is_metacopy = search.upper.is_some() && search.walk.met == Met::Metacopy;
@@ -109,9 +107,7 @@ struct Search<'a> {
     instance: &'a Instance,
     c: &'a Override<'a>,
     /// The directory that it is looked up in.
-    parent: Held<'a, Object>,
-    /// The root of the stack.
-    root: Held<'a, Object>,
+    parent: &'a Places<'a>,
     name: &'a [u8],
     /// Redirects are followed.
     follows: bool,
@@ -125,9 +121,37 @@ struct Search<'a> {
     in_vain: u32,
 }
 
+/// A directory that is looked in.
+#[derive(Clone, Copy)]
+struct Dir<'a> {
+    dentry: &'a Real,
+    layer: &'a KeptMount<Layer>,
+}
+
+impl<'a> Dir<'a> {
+    /// Returns the `i`th: of the lower places of a directory, or (`from_root`) of the roots of the layers.
+    fn of(
+        instance: &'a Instance,
+        parent: &'a Places<'_>,
+        from_root: bool,
+        i: usize,
+    ) -> Option<Self> {
+        if from_root {
+            let layer = instance.layers.merged().nth(i)?;
+            let dentry = layer.root();
+            return Some(Self { dentry, layer });
+        }
+        let place = parent.lower_place(i)?;
+        Some(Self {
+            dentry: place.dentry(),
+            layer: place.mount(),
+        })
+    }
+}
+
 impl<'a> Search<'a> {
     fn look_in_upper(&mut self) -> Result {
-        let Some(dir) = Now::of(self.parent).upper() else {
+        let Some(dir) = self.parent.upper() else {
             return Ok(());
         };
         let at = Within {
@@ -154,24 +178,24 @@ impl<'a> Search<'a> {
     /// them is not there.
     fn look_in_lowers(&mut self, purpose: Purpose, naming: usize) -> Result {
         let instance = self.instance;
-        let mut dirs = self.parent;
+        let parent = self.parent;
         let mut from_root = false;
-        // `i` is the place of `dirs` that is next, `next` the layer: of the root, each place is that of one layer.
+        // `i` is the number of the directory that is next: a place of the parent, or (`from_root`) a layer. `next` is the
+        // layer below the last.
         let (mut i, mut next) = (0, 0usize);
         let mut known = match self.walk.end {
-            None => index::places(instance, self.parent, self.name),
-            Some(_) => Places::ANY,
+            None => index::places(instance, parent, self.name),
+            Some(_) => In::ANY,
         };
         loop {
             if !from_root && self.walk.begins_at_root() {
                 // From here on the path is looked up from the roots of the layers further down.
                 from_root = true;
-                dirs = self.root;
                 i = next;
             }
             if from_root || self.walk.redirect().is_some() || self.walk.met == Met::Metacopy {
                 // It is not this name any more that is looked for, or not what a map is about: data.
-                known = Places::ANY;
+                known = In::ANY;
             }
             let Some(place) = known.next(i) else {
                 if self.walk.met == Met::Nothing && self.walk.end.is_none() {
@@ -180,7 +204,7 @@ impl<'a> Search<'a> {
                 return Ok(());
             };
             i = place;
-            let dir = object::lower_place(dirs, i).filter(|_| self.walk.end.is_none());
+            let dir = Dir::of(instance, parent, from_root, i).filter(|_| self.walk.end.is_none());
             let Some(dir) = dir else {
                 return Ok(());
             };
@@ -189,36 +213,36 @@ impl<'a> Search<'a> {
                 return Ok(());
             }
             self.walk.check_allowed()?;
-            if self.leave_data(dirs, i)? {
+            if self.leave_data(from_root, i)? {
                 return Ok(());
             }
             i = i.saturating_add(1);
-            let LayerIndex::Lower(index) = LayerIndex::of(&dir) else {
+            let LayerIndex::Lower(index) = dir.layer.owner().index else {
                 return Err(EIO);
             };
             next = (index as usize).saturating_add(1);
             let is_last = if !self.follows {
-                i == dirs.lower_depth() || known.ends_at(place)
+                i == parent.lower_depth() || known.ends_at(place)
             } else {
                 // The data of a metacopy file may be in the data-only layers.
                 let may_be_data = self.has_data_layers && self.walk.met != Met::Directory;
                 next == instance.layers.merged_len() && !may_be_data
             };
             let at = Within {
-                layer: dir.mount(),
+                layer: dir.layer,
                 is_last,
             };
-            match self.walk.search(&at, dir.dentry())? {
+            match self.walk.search(&at, dir.dentry)? {
                 Some(found) => self.keep(found, at.layer, purpose)?,
-                None if from_root || self.walk.end.is_some() || known != Places::ANY => {}
+                None if from_root || self.walk.end.is_some() || known != In::ANY => {}
                 None => self.in_vain = self.in_vain.saturating_add(1),
             }
         }
     }
 
-    /// Leaves the data of a metacopy file that was met to be looked for when somebody needs it: in the places of `dirs`
-    /// from the `i`th on. Returns whether that was done.
-    fn leave_data(&mut self, dirs: Held<'_, Object>, i: usize) -> Result<bool> {
+    /// Leaves the data of a metacopy file that was met to be looked for when somebody needs it: in the places of the
+    /// parent from the `i`th on, or (`from_root`) in the layers. Returns whether that was done.
+    fn leave_data(&mut self, from_root: bool, i: usize) -> Result<bool> {
         if self.walk.met != Met::Metacopy || !self.instance.config.features.lazydata {
             return Ok(false);
         }
@@ -228,11 +252,12 @@ impl<'a> Search<'a> {
         }
         let mut rest = KVec::new();
         if path.first() != Some(&b'/') {
-            for place in (i..).map_while(|i| object::lower_place(dirs, i)) {
+            let dirs = (i..).map_while(|i| Dir::of(self.instance, self.parent, from_root, i));
+            for dir in dirs {
                 if rest.len() == MOST_DIRS {
                     return Ok(false);
                 }
-                let pin = place.mount().pin(ARef::from(place.dentry()))?;
+                let pin = dir.layer.pin(ARef::from(dir.dentry))?;
                 rest.push(pin, GFP_KERNEL_ACCOUNT)?;
             }
         }
@@ -244,7 +269,6 @@ impl<'a> Search<'a> {
                 path
             }
         };
-        // A place of the root is that of the layer with its number.
         self.lowers.add_lazy_data(path, i, rest)?;
         Ok(true)
     }
@@ -256,8 +280,8 @@ impl<'a> Search<'a> {
             self.finalized.lower = self.walk.is_finalized;
         }
         if is_first && purpose != Purpose::Number && self.walk.met == Met::Directory {
-            if let (Some(upper), Some(dir)) = (&self.upper, Now::of(self.parent).upper()) {
-                let (instance, c, parent) = (self.instance, self.c, self.parent.get());
+            if let (Some(upper), Some(dir)) = (&self.upper, self.parent.upper()) {
+                let (instance, c, parent) = (self.instance, self.c, self.parent.object().get());
                 origin::add_missing(instance, c, parent, dir.dentry(), upper, &found);
             }
         }
@@ -323,8 +347,10 @@ impl<'a> Search<'a> {
         object.add(traits);
         if is_dir && (self.finalized.upper || self.finalized.lower) {
             let (instance, c) = (self.instance, self.c);
-            let traits =
-                finalized::traits(instance, c, Held::unshared(&mut object), self.finalized);
+            let traits = {
+                let places = Places::of(Held::unshared(&mut object));
+                finalized::traits(instance, c, &places, self.finalized)
+            };
             object.add(traits);
         }
         Ok(Some(object))
@@ -335,13 +361,13 @@ impl<'a> Search<'a> {
 pub(crate) fn is_in_lower(
     instance: &Instance,
     c: &Override<'_>,
-    parent: Held<'_, Object>,
+    parent: &Places<'_>,
     name: &[u8],
 ) -> bool {
     let known = index::places(instance, parent, name);
     let mut i = 0;
     while let Some(place) = known.next(i) {
-        let Some(dir) = object::lower_place(parent, place) else {
+        let Some(dir) = parent.lower_place(place) else {
             break;
         };
         i = place.saturating_add(1);

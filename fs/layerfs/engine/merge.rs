@@ -18,10 +18,8 @@ use crate::state::listing::Ask;
 use crate::state::listing::Fate;
 use crate::state::listing::Listing;
 use crate::state::listing::SizeHint;
-use crate::state::object;
-use crate::state::object::Now;
-use crate::state::object::Object;
 use crate::state::place_index::PlaceIndex;
+use crate::state::places::Places;
 use crate::state::stats::Counter;
 use crate::state::traits::Trait;
 use format::ino;
@@ -38,7 +36,6 @@ use vfs::sys::errno::ELOOP;
 use vfs::sys::errno::ENOTEMPTY;
 use vfs::sys::hash::HashKey;
 use vfs::sys::task;
-use vfs::Held;
 use vfs::Override;
 use vfs::Path;
 
@@ -80,11 +77,7 @@ fn missing_in_upper(arena: &Arena, end_of_upper: u32) -> impl Iterator<Item = &[
 /// # Errors
 ///
 /// See [`read`](super::listing::read).
-pub(crate) fn names(
-    instance: &Instance,
-    c: &Override<'_>,
-    now: Now<Held<'_, Object>>,
-) -> Result<Names> {
+pub(crate) fn names(instance: &Instance, c: &Override<'_>, now: &Places<'_>) -> Result<Names> {
     let mut merge = Merge::new(instance, SizeHint::default())?;
     merge.read_all(instance, c, now, None)?;
     Ok(Names {
@@ -101,7 +94,7 @@ pub(crate) fn names(
 pub(super) fn places(
     instance: &Instance,
     c: &Override<'_>,
-    dir: Held<'_, Object>,
+    dir: &Places<'_>,
     most: usize,
 ) -> Result<NameMap> {
     let mut merge = Merge::new(instance, SizeHint::default())?;
@@ -137,9 +130,9 @@ impl Whiteouts {
 pub(crate) fn check_empty(
     instance: &Instance,
     c: &Override<'_>,
-    object: Held<'_, Object>,
+    places: &Places<'_>,
 ) -> Result<Whiteouts> {
-    let names = names(instance, c, Now::of(object))?;
+    let names = names(instance, c, places)?;
     if names.arena.iter().any(|(_, _, fate)| fate != Fate::Hidden) {
         return Err(ENOTEMPTY);
     }
@@ -194,11 +187,11 @@ impl<'a> Merge<'a> {
         &mut self,
         instance: &Instance,
         c: &Override<'_>,
-        now: Now<Held<'_, Object>>,
+        now: &Places<'_>,
         mut open: Option<&mut OwnedFile>,
     ) -> Result {
         let depth = now.depth().min(now.naming());
-        for (i, pin) in (0..depth).zip(now.places()) {
+        for (i, pin) in (0..depth).zip(now.all()) {
             let in_upper = LayerIndex::of(&pin) == LayerIndex::Upper;
             let path = pin.path();
             let key = path.dentry().inode().key();
@@ -235,13 +228,13 @@ impl<'a> Merge<'a> {
         &mut self,
         instance: &Instance,
         c: &Override<'_>,
-        dir: Held<'_, Object>,
+        dir: &Places<'_>,
         most: usize,
     ) -> Result {
         self.counts_ends = true;
         self.arena.limit_to(most);
-        let depth = dir.get().lower_depth();
-        for (i, pin) in (0..depth).zip(object::lower_places(dir)) {
+        let depth = dir.lower_depth();
+        for (i, pin) in (0..depth).zip(dir.lower_places()) {
             let layer = LayerDir {
                 path: pin.path(),
                 numbers: None,

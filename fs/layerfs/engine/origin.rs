@@ -10,8 +10,8 @@ use crate::marks;
 use crate::marks::Marked;
 use crate::state::instance::Instance;
 use crate::state::layer::Layer;
-use crate::state::object::Now;
 use crate::state::object::Object;
+use crate::state::places::Places;
 use crate::state::traits::Trait;
 use crate::state::Inode;
 use crate::state::Pin;
@@ -125,11 +125,10 @@ const PADDING: usize = 3;
 /// in upper; so it stays when the object is copied up, as its number does. Returns the length, a multiple of four.
 pub(crate) fn identify(inode: &Inode, room: &mut [u8]) -> Option<usize> {
     let instance = inode.super_block().data();
-    let object = inode.held();
-    let now = Now::of(object);
+    let now = Places::of(inode.held());
     let is_root = core::ptr::eq(inode, inode.super_block().root().inode());
-    let lower = object
-        .and_then(|object| object.lower())
+    let lower = now
+        .lower()
         .filter(|_| !now.in_upper() || now.has(Trait::LOWER_INO) && !is_root);
     let (real, is_upper) = match lower {
         Some(lower) => (lower.dentry(), false),
@@ -154,10 +153,10 @@ pub(super) fn leads_to_lower(
     instance: &Instance,
     c: &Override<'_>,
     upper: Path<'_>,
-    object: &Object,
+    places: &Places<'_>,
 ) -> Result<bool> {
     let found = find(instance, c, upper)?;
-    let lower = object.lower().map(|pin| pin.inode().key());
+    let lower = places.lower().map(|pin| pin.inode().key());
     Ok(found.is_some_and(|pin| Some(pin.inode().key()) == lower))
 }
 

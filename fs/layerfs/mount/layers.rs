@@ -28,6 +28,7 @@ use crate::state::layer::Upper;
 use crate::state::layers::Layers;
 use crate::state::lowers::Lowers;
 use crate::state::object::Object;
+use crate::state::places::Places;
 use crate::state::publication::Publications;
 use crate::state::stats::Stats;
 use crate::state::traits::Trait;
@@ -363,11 +364,13 @@ pub(super) fn root_parts(instance: &Instance, c: &Override<'_>) -> Result<RootPa
     let mut object = Object::new(upper, lowers, false)?;
     object.add(Traits::default().with(Trait::XATTR_WHITEOUTS, xattr_whiteouts));
     if claims.upper || claims.lower {
-        let root = Held::unshared(&mut object);
-        let finalized = engine::finalized::traits(instance, c, root, claims);
+        let finalized = {
+            let root = Places::of(Held::unshared(&mut object));
+            engine::finalized::traits(instance, c, &root, claims)
+        };
         object.add(finalized);
     }
-    let marks = engine::inode::read_marks(instance, c, Held::unshared(&mut object))?;
+    let marks = engine::inode::read_marks(instance, c, &Places::of(Held::unshared(&mut object)))?;
     Ok(RootParts {
         object,
         marks,

@@ -14,9 +14,9 @@ use crate::marks;
 use crate::marks::Marked;
 use crate::state::instance::Instance;
 use crate::state::name;
-use crate::state::object;
 use crate::state::object::Now;
 use crate::state::object::Object;
+use crate::state::places::Places;
 use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::Pin;
@@ -37,12 +37,13 @@ use vfs::guard::lock::VfsLocked;
 use vfs::object::idmap::Viewed;
 use vfs::object::inode::Access;
 use vfs::object::inode::Rights;
+use vfs::object::inode::Walk;
 use vfs::ops::AttrOps;
 use vfs::sys::cred;
 use vfs::sys::cred::Capability;
 use vfs::sys::errno::EOPNOTSUPP;
+use vfs::sys::rcu::InRcuWalk;
 use vfs::Held;
-use vfs::Path;
 
 /// Attribute operations.
 pub(crate) struct Attr;
@@ -50,39 +51,25 @@ pub(crate) struct Attr;
 #[vtable]
 impl AttrOps<LayerFs> for Attr {
     #[inline]
-    fn permission(inode: &RcuInode, access: Access<'_>) -> Result {
-        let stack = inode.super_block().in_walk();
-        let now = Now::of(inode.data());
-        let pin = now.real()?;
-        let real = pin.inode();
-        // The mode that counts for the caller is ours, the list is the real inode's, which ours never caches: both are
-        // read anew each time, so that nothing has to be taken back when a mode or a list changes. What the mode gives to
-        // owner, group and others alike, and no list limits, is given to whoever asks, by whatever mount.
-        if !(inode.mode_grants_to_all(access) && real.is_known_to_have_no_acl()) {
-            inode.generic_permission(access)?;
+    fn permission(walk: Walk<'_, LayerFs>, access: Access<'_>) -> Result {
+        let now = Now::of(walk.data());
+        if let Some(pin) = now.fixed_real() {
+            return check(&walk, now.in_upper(), pin, access);
         }
-        if access.contains(Rights::WRITE) {
-            access.pause_at(c"permission_write")?;
+        match walk {
+            Walk::Rcu(_, rcu) => check(&walk, false, now.real_in(&rcu)?, access),
+            Walk::Ref(inode) => check(&walk, false, &*Places::of(inode.held()).real()?, access),
         }
-        let access = if !now.in_upper() && access.contains(Rights::WRITE) && !real.is_special() {
-            // An object in a lower layer is never written; copying it up takes reading it.
-            access
-                .without(Rights::WRITE.union(Rights::APPEND))
-                .with(Rights::READ)
-        } else {
-            access
-        };
-        stack.as_mounter(|c| real.permission(c, pin.idmap(), access))
     }
 
     fn getattr(dentry: &Positive, viewed: Viewed<'_>, stat: &mut Stat, query: Query) -> Result {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let now = Now::of(inode.held());
+        let now = Places::of(inode.held());
         let path = now.real_path()?;
         instance.as_mounter(|c| stat.fill_fresh(c, path, query))?;
         if now.is_metacopy() {
-            show_blocks_of_data(instance, now, stat, query)?;
+            show_blocks_of_data(instance, now.now(), stat, query)?;
         }
         vfs::pause::at(c"stat_filled");
         stat.show_owner_to(viewed, inode);
@@ -90,7 +77,7 @@ impl AttrOps<LayerFs> for Attr {
         if instance.has_plain_numbers && !now.has_origin() {
             stat.set_dev(inode.super_block().dev());
         } else {
-            map_dev_ino(instance, inode, now, stat, query)?;
+            map_dev_ino(instance, inode, &now, stat, query)?;
         }
         if name::was_removed(dentry) && (inode.is_dir() || !now.in_upper()) {
             // The layer still has the name. (The names of what is in upper are counted there.)
@@ -105,7 +92,8 @@ impl AttrOps<LayerFs> for Attr {
     fn list_xattrs(dentry: &Positive, buf: &mut [u8]) -> Result<usize> {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let path = Now::of(inode.held()).real_path()?;
+        let now = Places::of(inode.held());
+        let path = now.real_path()?;
         let len = instance.as_mounter(|c| vfs::call::xattr::list(c, path, buf))?;
         // Without a buffer the length is an upper bound, as overlayfs gives it.
         let Some(list) = buf.get_mut(..len) else {
@@ -122,8 +110,12 @@ impl AttrOps<LayerFs> for Attr {
             })
     }
 
-    fn acl_in_rcu_walk(inode: &RcuInode, kind: acl::Kind) -> Result<acl::CachedAcl> {
-        let top = Now::of(inode.data()).real()?;
+    fn acl_in_rcu_walk(
+        inode: &RcuInode,
+        rcu: InRcuWalk<'_>,
+        kind: acl::Kind,
+    ) -> Result<acl::CachedAcl> {
+        let top = Now::of(inode.data()).real_in(&rcu)?;
         if !top.inode().may_have_acls() {
             // Such an inode never caches that it has none.
             return Ok(acl::CachedAcl::NONE);
@@ -137,14 +129,16 @@ impl AttrOps<LayerFs> for Attr {
 
     fn acl_for_check(inode: &Inode, kind: acl::Kind) -> Result<Option<acl::Acl>> {
         let instance = inode.super_block().data();
-        let path = Now::of(inode.held()).real_path()?;
+        let now = Places::of(inode.held());
+        let path = now.real_path()?;
         instance.as_mounter(|c| acl::Acl::for_check(c, path, kind))
     }
 
     fn acl(dentry: &Positive, kind: acl::Kind) -> Result<Option<acl::Acl>> {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let path = Now::of(inode.held()).real_path()?;
+        let now = Places::of(inode.held());
+        let path = now.real_path()?;
         if !path.dentry().inode().may_have_acls() {
             // The stack has lists, if not of this object.
             return Ok(None);
@@ -155,7 +149,8 @@ impl AttrOps<LayerFs> for Attr {
     fn fileattr(dentry: &Positive, attr: &mut FileAttr<'_>) -> Result {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let path = Now::of(inode.held()).real_path()?;
+        let now = Places::of(inode.held());
+        let path = now.real_path()?;
         instance.as_mounter(|c| attr.fill(c, path))?;
         attr.show_protection_of(inode);
         Ok(())
@@ -216,8 +211,8 @@ impl AttrOps<LayerFs> for Attr {
         if !instance.upper()?.work()?.inode().has_acls() {
             return Err(EOPNOTSUPP);
         }
-        let now = Now::of(object);
-        if !now.get().real()?.inode().has_acls() {
+        let now = Places::of(object);
+        if !now.real()?.inode().has_acls() {
             return Err(EOPNOTSUPP);
         }
         // The change itself is made as the mounter, for whom the VFS does not take the bit away.
@@ -248,6 +243,33 @@ impl AttrOps<LayerFs> for Attr {
             inode.refresh_access_time(path.dentry().inode());
         }
     }
+}
+
+/// Checks what the caller may do to an inode, which is at `pin`.
+#[inline(always)]
+fn check(inode: &RcuInode, in_upper: bool, pin: &Pin, access: Access<'_>) -> Result {
+    let real = pin.inode();
+    // The mode that counts for the caller is ours, the list is the real inode's, which ours never caches: both are
+    // read anew each time, so that nothing has to be taken back when a mode or a list changes. What the mode gives to
+    // owner, group and others alike, and no list limits, is given to whoever asks, by whatever mount.
+    if !(inode.mode_grants_to_all(access) && real.is_known_to_have_no_acl()) {
+        inode.generic_permission(access)?;
+    }
+    if access.contains(Rights::WRITE) {
+        access.pause_at(c"permission_write")?;
+    }
+    let access = if !in_upper && access.contains(Rights::WRITE) && !real.is_special() {
+        // An object in a lower layer is never written; copying it up takes reading it.
+        access
+            .without(Rights::WRITE.union(Rights::APPEND))
+            .with(Rights::READ)
+    } else {
+        access
+    };
+    inode
+        .super_block()
+        .in_walk()
+        .as_mounter(|c| real.permission(c, pin.idmap(), access))
 }
 
 /// Changes attributes of what is in upper.
@@ -288,19 +310,18 @@ fn show_blocks_of_data(
 fn map_dev_ino(
     instance: &Instance,
     inode: &Inode,
-    now: Now<Held<'_, Object>>,
+    now: &Places<'_>,
     stat: &mut Stat,
     query: Query,
 ) -> Result {
-    let mut pin = now.get().real()?;
+    let mut pin = now.real()?;
     let mut part = stat.part();
     let is_dir = inode.is_dir();
     let dev = inode.super_block().dev();
     if (!is_dir || instance.xino.same_dev()) && now.has_origin() {
         // It was copied up: the number is what it was.
-        let lower = now.object().get().lower().ok_or(EIO)?;
-        let path = object::lower_path(now.object()).ok_or(EIO)?;
-        let (ino, nlink, below) = ask_origin(instance, lower, path, query)?;
+        let lower = now.lower().ok_or(EIO)?;
+        let (ino, nlink, below) = ask_origin(instance, lower, query)?;
         if engine::inode::stays_one(is_dir, nlink) {
             pin = lower;
             stat.set_ino(ino);
@@ -343,12 +364,7 @@ fn map_dev_ino(
 /// Returns the inode number of what an object was copied up from, how many names that has, and the part of its
 /// filesystem that it is in.
 #[inline]
-fn ask_origin(
-    instance: &Instance,
-    lower: &Pin,
-    path: Path<'_>,
-    query: Query,
-) -> Result<(u64, u32, Part)> {
+fn ask_origin(instance: &Instance, lower: Held<'_, Pin>, query: Query) -> Result<(u64, u32, Part)> {
     let fsid = lower.owner().fsid;
     let fs = instance.filesystems.get(fsid as usize).ok_or(EIO)?;
     let inode = lower.inode();
@@ -361,7 +377,7 @@ fn ask_origin(
     }
     let mut room = StatBuf::new();
     let asked = instance.as_mounter(|c| {
-        room.fill(c, path, Query::ino_and_nlink(query))
+        room.fill(c, lower.path(), Query::ino_and_nlink(query))
             .map(|below| (below.ino(), below.nlink(), below.part()))
     });
     Ok(asked.unwrap_or(known))

@@ -7,6 +7,7 @@
 
 use crate::engine;
 use crate::state::object::Now;
+use crate::state::places::Places;
 use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::Positive;
@@ -24,8 +25,8 @@ pub(crate) struct Dentry;
 #[vtable]
 impl DentryOps<LayerFs> for Dentry {
     fn revalidate(inode: &Inode, question: Revalidation<'_>) -> Result<bool> {
-        let now = Now::of(inode.held());
-        for (pin, _) in now.places().zip(0..now.needed()) {
+        let now = Places::of(inode.held());
+        for (pin, _) in now.all().zip(0..now.needed()) {
             if !question.ask(pin.dentry())? {
                 // Another task may still have the inode (an open file, another name) when the name is looked up again.
                 inode.data().set_outdated();
@@ -37,7 +38,7 @@ impl DentryOps<LayerFs> for Dentry {
 
     fn revalidate_rcu(inode: &RcuInode, question: RcuRevalidation<'_>) -> Option<bool> {
         let now = Now::of(inode.data());
-        for (pin, _) in now.places().zip(0..now.needed()) {
+        for (pin, _) in now.places_in(&question).zip(0..now.needed()) {
             if !question.ask(pin)? {
                 // The dentry has to be dropped, which can't be done in RCU-walk.
                 return None;
@@ -53,7 +54,7 @@ impl DentryOps<LayerFs> for Dentry {
         }
         let instance = inode.super_block().data();
         let path = match of {
-            RealType::Metadata => Now::of(inode.held()).real_path().ok(),
+            RealType::Metadata => Now::of(inode.held()).fixed_real_path(),
             RealType::Data => engine::data::path(instance, inode).ok(),
         };
         Some(path?.dentry())

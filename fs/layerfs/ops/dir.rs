@@ -19,6 +19,7 @@ use crate::state::listing::Listing;
 use crate::state::listing::SharedListing;
 use crate::state::object::Now;
 use crate::state::object::Object;
+use crate::state::places::Places;
 use crate::state::traits::Trait;
 use crate::state::File;
 use crate::state::Inode;
@@ -55,7 +56,6 @@ use vfs::ops::DirOps;
 use vfs::ops::Nameless;
 use vfs::sys::errno::ENAMETOOLONG;
 use vfs::sys::task;
-use vfs::Held;
 use vfs::Override;
 use vfs::Path;
 
@@ -121,9 +121,9 @@ impl DirOps<LayerFs> for Dir {
     fn open(file: &File) -> Result<Pin<KBox<Open>>> {
         let inode = file.inode();
         let instance = inode.super_block().data();
-        let now = Now::of(inode.held());
+        let now = Places::of(inode.held());
         let path = now.real_path()?;
-        let fsid = now.get().real()?.owner().fsid;
+        let fsid = now.real()?.owner().fsid;
         let (real, is_numbered) = instance.as_mounter(|c| {
             let real = OwnedFile::open_dir(c, path)?;
             Ok::<_, Error>((real, instance.is_numbered_by(c, path, fsid)))
@@ -134,7 +134,7 @@ impl DirOps<LayerFs> for Dir {
         };
         let reading = Reading {
             real,
-            directly: is_read_directly(now.get()),
+            directly: is_read_directly(now.now().get()),
             is_clean: false,
             listing: None,
         };
@@ -147,10 +147,10 @@ impl DirOps<LayerFs> for Dir {
         let mut guard = dir.lock()?;
         let reading = &mut *guard;
         if emitter.position() == 0 {
-            let now = Now::of(inode.held());
+            let now = Places::of(inode.held());
             reading.is_clean = true;
             if reading.directly && !now.in_upper() && !now.has(Trait::NO_WHITEOUTS) {
-                look_for_mark(instance, now);
+                look_for_mark(instance, &now);
             }
             reading.restart(inode);
         }
@@ -383,8 +383,8 @@ fn ask_ino(
 /// Reads the mark of a directory of a lower layer that nobody looked at when it was looked up, as no layer below is of
 /// interest: in one that has whiteouts in the form of extended attributes they don't show either. A layer that has any
 /// is known by its root, or by a directory that was looked at.
-fn look_for_mark(instance: &Instance, now: Now<Held<'_, Object>>) {
-    let Some(pin) = now.real() else {
+fn look_for_mark(instance: &Instance, now: &Places<'_>) {
+    let Ok(pin) = now.real() else {
         return;
     };
     let layer = pin.mount();
@@ -433,14 +433,14 @@ fn pass_on(
     };
     let seen = instance.as_mounter(|c| {
         if !keeps_inos {
-            return sift(instance, c, now, reading, emitter, Types::ALL, &number);
+            return sift(instance, c, inode, reading, emitter, Types::ALL, &number);
         }
         match pass_on_until_suspect(c, reading, emitter)? {
             (seen, false) => Ok(seen),
             (_, true) => sift(
                 instance,
                 c,
-                now,
+                inode,
                 reading,
                 emitter,
                 MAY_BE_WHITEOUTS,
@@ -448,15 +448,17 @@ fn pass_on(
             ),
         }
     })?;
-    if seen == 0 && reading.is_clean && !is_revalidated_dir(now) {
+    if seen == 0 && reading.is_clean && !is_revalidated_dir(inode) {
         now.object().get().set_no_whiteouts();
     }
     Ok(())
 }
 
 /// Returns whether a directory may be changed by others than us at any time.
-fn is_revalidated_dir(now: Now<Held<'_, Object>>) -> bool {
-    now.places().any(|pin| pin.dentry().needs_revalidation())
+fn is_revalidated_dir(dir: &Inode) -> bool {
+    let places = Places::of(dir.held());
+    let is_weak = places.all().any(|pin| pin.dentry().needs_revalidation());
+    is_weak
 }
 
 /// The number of times that another name may be held at one position of a directory.
@@ -487,7 +489,7 @@ fn pass_on_until_suspect(
 fn sift(
     instance: &Instance,
     c: &Override<'_>,
-    now: Now<Held<'_, Object>>,
+    inode: &Inode,
     reading: &mut Reading,
     emitter: &mut Emitter<'_>,
     asked: Types,
@@ -530,10 +532,10 @@ fn sift(
             0
         };
         held_at = emitter.position();
-        let hidden = is_whiteout_in(instance, c, now, &name)?;
+        let hidden = is_whiteout_in(instance, c, inode, &name)?;
         if hidden {
             reading.is_clean = false;
-            now.object().get().set_has_whiteouts(false);
+            inode.data().set_has_whiteouts(false);
         }
         last = Some((name, hidden));
     }
@@ -547,13 +549,9 @@ fn copy_of(name: &[u8]) -> Result<KVec<u8>> {
 
 /// Returns whether a name in the real directory is that of a whiteout. A name that can't be looked at is shown, as it
 /// is there.
-fn is_whiteout_in(
-    instance: &Instance,
-    c: &Override<'_>,
-    now: Now<Held<'_, Object>>,
-    name: &[u8],
-) -> Result<bool> {
-    let dir = now.real_path()?;
+fn is_whiteout_in(instance: &Instance, c: &Override<'_>, dir: &Inode, name: &[u8]) -> Result<bool> {
+    let places = Places::of(dir.held());
+    let dir = places.real_path()?;
     match dir.dentry().lookup_killable(c, dir.mount(), name) {
         Ok(Some(found)) => {
             let found = Path::new(dir.mount(), &found)?;

@@ -6,13 +6,14 @@
 #![forbid(unsafe_code)]
 
 use crate::engine;
-use crate::engine::index::Places;
+use crate::engine::index::In;
 use crate::engine::stale::Disagreement;
 use crate::engine::stale::Stale;
 use crate::engine::walk::Purpose;
 use crate::state::instance::Instance;
 use crate::state::name;
 use crate::state::object::Now;
+use crate::state::places::Places;
 use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::Pin;
@@ -88,7 +89,6 @@ fn find(
 ) -> Result<Option<Result<ARef<Inode>, Disagreement>>> {
     let parent = dentry.parent();
     let sb = parent.super_block();
-    let root = sb.root().inode().held();
     let purpose = if dentry.is_to_be_created() {
         Purpose::Create
     } else {
@@ -98,8 +98,7 @@ fn find(
         let outcome = engine::lookup::lookup(
             instance,
             c,
-            parent.inode().held(),
-            root,
+            &Places::of(parent.inode().held()),
             dentry.name(),
             purpose,
         )?;
@@ -115,8 +114,8 @@ fn find(
 fn is_nowhere(dentry: &Unhashed<'_, LayerFs>) -> bool {
     let parent = dentry.parent();
     let instance = parent.super_block().data();
-    let dir = parent.inode().held();
-    engine::index::places(instance, dir, dentry.name()) == Places::NOWHERE
+    let dir = Places::of(parent.inode().held());
+    engine::index::places(instance, &dir, dentry.name()) == In::NOWHERE
 }
 
 /// Records that a name was found in no layer.
@@ -143,16 +142,18 @@ pub(super) fn is_revalidated(dentry: &Unhashed<'_, LayerFs>, found: Option<&Inod
     let weak = |pin: Held<'_, Pin>| pin.dentry().needs_revalidation();
     match found {
         Some(inode) => {
-            let now = Now::of(inode.held());
-            now.places().zip(0..now.needed()).any(|(pin, _)| weak(pin))
+            let now = Places::of(inode.held());
+            let is_weak = now.all().zip(0..now.needed()).any(|(pin, _)| weak(pin));
+            is_weak
         }
         None => {
-            let now = Now::of(dentry.parent().inode().held());
+            let now = Places::of(dentry.parent().inode().held());
             // What a mark or an index says, no lower layer is asked, now or later.
             if name::hides_lower(dentry.dentry()) || is_nowhere(dentry) {
                 return now.upper().is_some_and(weak);
             }
-            now.places().zip(0..now.naming()).any(|(pin, _)| weak(pin))
+            let is_weak = now.all().zip(0..now.naming()).any(|(pin, _)| weak(pin));
+            is_weak
         }
     }
 }

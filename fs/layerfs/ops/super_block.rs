@@ -8,8 +8,8 @@ use crate::engine;
 use crate::state::config;
 use crate::state::config::Lowerdirs;
 use crate::state::layer::LayerIndex;
-use crate::state::object::Now;
 use crate::state::place_index::Indexes;
+use crate::state::places::Places;
 use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::SuperBlock;
@@ -31,7 +31,7 @@ impl SuperOps<LayerFs> for Super {
     fn statfs(sb: &SuperBlock, stat: &mut StatFs) -> Result {
         let instance = sb.data();
         let root = sb.root().inode();
-        stat.fill(Now::of(root.held()).real_path()?)?;
+        stat.fill(Places::of(root.held()).real_path()?)?;
         stat.set_name_max(instance.name_max);
         if let Some(uuid) = instance.uuid {
             stat.set_identity(uuid);

@@ -25,14 +25,16 @@ impl SymlinkOps<LayerFs> for Symlink {
     ) -> Result<symlink::Target<'a>> {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let path = Now::of(inode.held()).real_path()?;
+        let now = Now::of(inode.held());
+        let path = now.fixed_real_path().ok_or(EIO)?;
         instance.as_mounter(|c| symlink::target(c, path.dentry(), done))
     }
 
     fn read(dentry: &Positive, buffer: symlink::UserBuffer<'_>) -> Result<i32> {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
-        let path = Now::of(inode.held()).real_path()?;
+        let now = Now::of(inode.held());
+        let path = now.fixed_real_path().ok_or(EIO)?;
         instance.as_mounter(|c| symlink::read_to_user(c, path, buffer))
     }
 }

@@ -10,6 +10,7 @@ use crate::engine::copy_up::copy_up;
 use crate::engine::copy_up::Need;
 use crate::state::instance::Instance;
 use crate::state::object::Now;
+use crate::state::places::Places;
 use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::Positive;
@@ -27,7 +28,8 @@ pub(crate) struct Xattr;
 impl XattrOps<LayerFs> for Xattr {
     fn get(inode: &Inode, name: &CStr, buf: &mut [u8]) -> Result<usize> {
         let instance = inode.super_block().data();
-        let path = Now::of(inode.held()).real_path()?;
+        let now = Places::of(inode.held());
+        let path = now.real_path()?;
         let mut buffer = [0u8; 256];
         let name = stored_name(instance, name, &mut buffer)?;
         instance.as_mounter(|c| xattr::get(c, path, name, buf))
@@ -43,7 +45,7 @@ impl XattrOps<LayerFs> for Xattr {
         let instance = inode.super_block().data();
         let mut buffer = [0u8; 256];
         let name = stored_name(instance, name, &mut buffer)?;
-        let now = Now::of(inode.held());
+        let now = Places::of(inode.held());
         if value.is_none() && !now.in_upper() {
             // Nothing is copied up to take away what is not there.
             let path = now.real_path()?;

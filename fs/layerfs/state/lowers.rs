@@ -13,9 +13,6 @@ use vfs::object::pinned::Other;
 use vfs::sys::alloc::charged;
 use vfs::sys::errno::ENAMETOOLONG;
 
-/// The first place below the top one, and the others. Most objects have but one.
-pub(super) type BelowPins = (Option<Pin>, KVec<Pin>);
-
 /// Data that nobody looks for before it is needed: what to look for, in which directories, and the place where it was
 /// found.
 pub(crate) type LazyData = (Other<Sought>, KVec<Pin>, SetOnce<Pin>);
@@ -48,7 +45,7 @@ impl Sought {
 #[derive(Default)]
 pub(crate) struct Lowers {
     pub(super) top: Option<Pin>,
-    pub(super) below: BelowPins,
+    pub(super) below: KVec<Pin>,
     pub(super) lazy: Option<KBox<LazyData>>,
 }
 
@@ -59,13 +56,10 @@ impl Lowers {
     ///
     /// `ENOMEM`.
     pub(crate) fn push(&mut self, place: Pin) -> Result {
-        let (first, rest) = &mut self.below;
         if self.top.is_none() {
             self.top = Some(place);
-        } else if first.is_none() {
-            *first = Some(place);
         } else {
-            rest.push(place, GFP_KERNEL_ACCOUNT)?;
+            self.below.push(place, GFP_KERNEL_ACCOUNT)?;
         }
         Ok(())
     }
@@ -101,21 +95,12 @@ impl Lowers {
     /// Returns whether it was found in several, or has data that is looked for when somebody needs it.
     #[inline]
     pub(crate) fn has_more(&self) -> bool {
-        self.below.0.is_some() || self.lazy.is_some()
+        !self.below.is_empty() || self.lazy.is_some()
     }
-}
 
-/// Returns how many places there are below the top one.
-#[inline]
-pub(super) fn count((first, rest): &BelowPins) -> usize {
-    rest.len().saturating_add(usize::from(first.is_some()))
-}
-
-/// Returns the `i`th place below the top one.
-#[inline]
-pub(super) fn nth((first, rest): &BelowPins, i: usize) -> Option<&Pin> {
-    match i.checked_sub(1) {
-        None => first.as_ref(),
-        Some(i) => rest.get(i),
+    /// Returns whether it is a directory.
+    #[inline]
+    pub(super) fn is_dir(&self) -> bool {
+        self.top.as_ref().is_some_and(|top| top.inode().is_dir())
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod lowers;
 pub(crate) mod name;
 pub(crate) mod object;
 pub(crate) mod place_index;
+pub(crate) mod places;
 pub(crate) mod publication;
 pub(crate) mod stats;
 pub(crate) mod traits;

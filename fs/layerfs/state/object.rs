@@ -14,10 +14,8 @@
 #![forbid(unsafe_code)]
 
 use super::clones::Source;
+use super::layer::Layer;
 use super::listing::SharedListing;
-use super::lowers::count;
-use super::lowers::nth;
-use super::lowers::BelowPins;
 use super::lowers::LazyData;
 use super::lowers::Lowers;
 use super::lowers::Sought;
@@ -29,11 +27,14 @@ use super::Pin;
 use core::ops::Deref;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::prelude::*;
+use kernel::sync::rcu;
 use vfs::cell::lock_word::LockWord;
 use vfs::cell::lock_word::WordGuard;
 use vfs::cell::set_once::LateBox;
 use vfs::cell::set_once::SetOnce;
+use vfs::object::pin_stack::PinStack;
 use vfs::object::pinned::Other;
+use vfs::sys::rcu::InRcu;
 use vfs::Held;
 use vfs::Path;
 
@@ -48,14 +49,14 @@ pub(crate) struct Object {
 }
 
 /// All dentries that an object keeps, and beside them what is rare: where it is in upper, which is there
-/// once the word says [`Trait::IN_UPPER`] (readers go by that); the first place
-/// in the lower layers, which of a file in upper is what it was copied up from; the rest.
-pub(crate) type Pins = (SetOnce<Pin>, Option<Pin>, LateBox<More>);
+/// once the word says [`Trait::IN_UPPER`] (readers go by that); where it is in the lower layers: a directory in any
+/// number of them, which may change while it is in use, anything else in one, which of a file in upper is what it was
+/// copied up from; the rest.
+pub(crate) type Pins = (SetOnce<Pin>, Option<Pin>, PinStack<Layer>, LateBox<More>);
 
-/// What only few objects have, and so is beside them: the lower layers below the top one, in order, which are those
-/// that a directory is merged of, or the one that has the data of a metacopy file; the data of a metacopy file that
-/// nobody has looked for when the file was looked up; what is known of the names of a directory.
-pub(crate) type More = (BelowPins, LateBox<LazyData>, Other<LateBox<Names>>);
+/// What only few objects have, and so is beside them: the place that has the data of a metacopy file; that data, if
+/// nobody has looked for it when the file was looked up; what is known of the names of a directory.
+pub(crate) type More = (Option<Pin>, LateBox<LazyData>, Other<LateBox<Names>>);
 
 /// What is known of the names of a directory: all of them, merged, while somebody has it open; and what is kept of those
 /// of its lower directories.
@@ -83,9 +84,16 @@ impl Object {
         if upper.is_none() && lowers.is_empty() {
             return Err(EIO);
         }
-        let more = if lowers.has_more() {
+        let has_more = lowers.has_more();
+        let is_dir = lowers.is_dir();
+        let (lower, dirs, mut data) = if is_dir {
+            (None, PinStack::new(lowers.top, lowers.below)?, KVec::new())
+        } else {
+            (lowers.top, PinStack::default(), lowers.below)
+        };
+        let more = if has_more && !is_dir {
             let lazy = lowers.lazy.map_or_else(LateBox::default, LateBox::with);
-            let more = (lowers.below, lazy, Other::default());
+            let more = (data.pop(), lazy, Other::default());
             LateBox::with(KBox::new(more, GFP_KERNEL_ACCOUNT)?)
         } else {
             LateBox::default()
@@ -96,7 +104,7 @@ impl Object {
             .with(Trait::UPPER_DATA, in_upper && !is_metacopy)
             .with(Trait::LOWER_METACOPY, !in_upper && is_metacopy);
         let object = Self {
-            pins: (SetOnce::new(), lowers.top, more),
+            pins: (SetOnce::new(), lower, dirs, more),
             word: LockWord::new(traits.0),
         };
         if let Some(upper) = upper {
@@ -182,22 +190,28 @@ impl Object {
         })
     }
 
-    /// Returns the first place in the lower layers, which of a file in upper is its origin.
+    /// Returns the first place in the lower layers of what is no directory: of a file in upper that is its origin.
     #[inline]
-    pub(crate) fn lower(&self) -> Option<&Pin> {
+    pub(crate) fn lower_file(&self) -> Option<&Pin> {
         self.pins.1.as_ref()
+    }
+
+    /// Returns the places of a directory in the lower layers.
+    #[inline]
+    pub(super) fn lower_dirs(&self) -> &PinStack<Layer> {
+        &self.pins.2
+    }
+
+    /// Returns whether it is in a lower layer, or (a file in upper) was copied up from there.
+    #[inline]
+    pub(crate) fn has_lower(&self) -> bool {
+        self.pins.1.is_some() || !self.pins.2.is_empty()
     }
 
     /// Returns what only few objects have.
     #[inline]
     fn more(&self) -> Option<&More> {
-        self.pins.2.get()
-    }
-
-    /// Returns the places in the lower layers below the top one.
-    #[inline]
-    fn below(&self) -> Option<&BelowPins> {
-        Some(&self.more()?.0)
+        self.pins.3.get()
     }
 
     /// Returns where its data is in the lower layers, if that is known.
@@ -211,8 +225,8 @@ impl Object {
             return None;
         }
         match self.more() {
-            None => self.lower(),
-            Some(((first, rest), ..)) => rest.last().or(first.as_ref()).or(self.lower()),
+            None => self.lower_file(),
+            Some((data, ..)) => data.as_ref().or(self.lower_file()),
         }
     }
 
@@ -235,7 +249,7 @@ impl Object {
     ///
     /// `ENOMEM`; those of [`Lowers::add_lazy_data`].
     pub(crate) fn set_sought(&self, path: KVVec<u8>, first: usize) -> Result {
-        let more = self.pins.2.get_or_make(|| Ok(More::default()))?;
+        let more = self.pins.3.get_or_make(|| Ok(More::default()))?;
         more.1.get_or_make(|| {
             Ok((
                 Other(Sought::new(path, first)?),
@@ -248,7 +262,7 @@ impl Object {
 
     /// Returns whether a part of it is in the lower layers, as far as is known without looking for data.
     pub(crate) fn has_lower_part(&self) -> bool {
-        self.lower().is_some() || self.lazy().is_some()
+        self.has_lower() || self.lazy().is_some()
     }
 
     /// Remembers where the data is, unless that is known. The caller holds the lock of the object, so that one task
@@ -264,33 +278,21 @@ impl Object {
         self.lazy()?.2.as_ref()
     }
 
-    /// Returns every place it is in the lower layers, topmost first, and its data in data-only layers last, once that
-    /// was found.
-    fn lower_places(&self) -> impl Iterator<Item = &Pin> {
-        let below = self
-            .below()
-            .into_iter()
-            .flat_map(|(first, rest)| Iterator::chain(first.iter(), rest));
-        let merged = Iterator::chain(self.lower().into_iter(), below);
-        Iterator::chain(merged, self.found_lazily())
-    }
-
-    fn lower_place(&self, i: usize) -> Option<&Pin> {
-        match i.checked_sub(1) {
-            // Of a metacopy file in upper, the first may be what it was copied from, or the data.
-            None => self.lower().or(self.found_lazily()),
-            Some(i) => match self.more()? {
-                (_, lazy, _) if lazy.get().is_some() && self.lower().is_none() => None,
-                (below, lazy, _) if i == count(below) => lazy.get()?.2.as_ref(),
-                (below, _, _) => nth(below, i),
-            },
-        }
+    /// Returns the places of what is no directory below the first one: the data of a metacopy file, once it is known.
+    #[inline]
+    pub(super) fn data_place(&self) -> Option<&Pin> {
+        let (data, lazy, _) = self.more()?;
+        data.as_ref()
+            .or(lazy.get().and_then(|lazy| lazy.2.as_ref()))
     }
 
     /// Returns the number of lower layers it is in.
     pub(crate) fn lower_depth(&self) -> usize {
-        let below = self.below().map_or(0, count);
-        below.saturating_add(usize::from(self.lower().is_some()))
+        if self.lower_dirs().is_empty() {
+            let data = self.more().and_then(|(data, ..)| data.as_ref());
+            return [self.lower_file(), data].into_iter().flatten().count();
+        }
+        self.lower_dirs().peek(&rcu::read_lock()).len()
     }
 
     /// Returns the merged names of a directory, if anybody asked for them yet.
@@ -309,7 +311,7 @@ impl Object {
     }
 
     fn names(&self, depth: u32) -> Result<&Names> {
-        let more = self.pins.2.get_or_make(|| Ok(More::default()))?;
+        let more = self.pins.3.get_or_make(|| Ok(More::default()))?;
         more.2 .0.get_or_make(|| {
             Ok(Names {
                 listing: SharedListing::new(depth)?,
@@ -442,17 +444,16 @@ impl<R: Deref<Target = Object>> Now<R> {
     #[inline]
     pub(crate) fn is_merged(&self) -> bool {
         if self.in_upper() {
-            self.object.lower().is_some()
+            self.object.has_lower()
         } else {
-            let below = self.object.below();
-            below.is_some_and(|(first, _)| first.is_some())
+            self.object.lower_depth() > 1
         }
     }
 
     /// Returns whether it keeps the number that a lower object has.
     #[inline]
     pub(crate) fn has_origin(&self) -> bool {
-        self.in_upper() && self.object.lower().is_some() && self.has(Trait::LOWER_INO)
+        self.in_upper() && self.object.has_lower() && self.has(Trait::LOWER_INO)
     }
 
     /// Returns whether a layer has said that a place of it is not what it was.
@@ -504,19 +505,30 @@ impl<'a> Now<&'a Object> {
         }
     }
 
-    /// Returns where its attributes are.
+    /// Returns where its attributes are, unless it is a directory that is in lower layers alone: that place may change.
+    #[inline]
+    pub(crate) fn fixed_real(self) -> Option<&'a Pin> {
+        if self.in_upper() {
+            self.object.pins.0.as_ref()
+        } else {
+            self.object.lower_file()
+        }
+    }
+
+    /// Returns where its attributes are, as a path walk under RCU sees it.
     ///
     /// # Errors
     ///
     /// `EIO`: it is nowhere, which is not so of an object in use.
     #[inline]
-    pub(crate) fn real(self) -> Result<&'a Pin> {
-        let place = if self.in_upper() {
-            self.object.pins.0.as_ref()
-        } else {
-            self.object.lower()
-        };
-        place.ok_or(EIO)
+    pub(crate) fn real_in<'b>(self, rcu: &'b impl InRcu) -> Result<&'b Pin>
+    where
+        'a: 'b,
+    {
+        match self.fixed_real() {
+            Some(pin) => Ok(pin),
+            None => Ok(self.object.lower_dirs().peek(rcu).first().ok_or(EIO)?),
+        }
     }
 
     /// Returns where its data is, if that is known.
@@ -529,9 +541,15 @@ impl<'a> Now<&'a Object> {
         }
     }
 
-    /// Returns every place it is in, upper first, and data that was found lazily last.
-    pub(crate) fn places(self) -> impl Iterator<Item = &'a Pin> {
-        Iterator::chain(self.upper().into_iter(), self.object.lower_places())
+    /// Returns every place it is in, upper first, and data that was found lazily last, as a path walk under RCU sees it.
+    pub(crate) fn places_in<'b>(self, rcu: &'b impl InRcu) -> impl Iterator<Item = &'b Pin>
+    where
+        'a: 'b,
+    {
+        let object = self.object;
+        let file = Iterator::chain(object.lower_file().into_iter(), object.data_place());
+        let lower = Iterator::chain(object.lower_dirs().peek(rcu).iter(), file);
+        Iterator::chain(self.upper().into_iter(), lower)
     }
 }
 
@@ -558,27 +576,15 @@ impl<'a> Now<Held<'a, Object>> {
         self.object.and_then(|object| Now { object, word }.upper())
     }
 
-    /// Returns every place it is in, upper first, and data that was found lazily last.
-    pub(crate) fn places(self) -> impl Iterator<Item = Held<'a, Pin>> {
-        Iterator::chain(self.upper().into_iter(), lower_places(self.object))
-    }
-
-    /// Returns where its attributes are.
+    /// Returns where its attributes are, as a path, unless it is a directory that is in lower layers alone: that place
+    /// may change.
     #[inline]
-    pub(crate) fn real(self) -> Option<Held<'a, Pin>> {
+    pub(crate) fn fixed_real_path(self) -> Option<Path<'a>> {
         let word = self.word;
-        self.object
-            .and_then(|object| Now { object, word }.real().ok())
-    }
-
-    /// Returns the place of its attributes, as a path.
-    ///
-    /// # Errors
-    ///
-    /// `EIO`.
-    #[inline]
-    pub(crate) fn real_path(self) -> Result<Path<'a>> {
-        Ok(self.real().ok_or(EIO)?.path())
+        let real = self
+            .object
+            .and_then(|object| Now { object, word }.fixed_real())?;
+        Some(real.path())
     }
 
     /// Returns the place in the upper layer, as a path.
@@ -596,24 +602,7 @@ impl<'a> Now<Held<'a, Object>> {
     }
 }
 
-/// Returns the first place in the lower layers, as a path.
-#[inline]
-pub(crate) fn lower_path(object: Held<'_, Object>) -> Option<Path<'_>> {
-    Some(object.and_then(|o| o.lower())?.path())
-}
-
 /// Returns the place of its data in the lower layers, as a path; `None` if nobody has looked for it yet.
 pub(crate) fn lower_data_path(object: Held<'_, Object>) -> Option<Path<'_>> {
     Some(object.and_then(|o| o.lower_data())?.path())
-}
-
-/// Returns every place an object is in the lower layers, topmost first, and data that was found lazily last.
-pub(crate) fn lower_places<'a>(object: Held<'a, Object>) -> impl Iterator<Item = Held<'a, Pin>> {
-    (0..).map_while(move |i| lower_place(object, i))
-}
-
-/// Returns a place an object is in the lower layers, by number from the top.
-#[inline]
-pub(crate) fn lower_place<'a>(object: Held<'a, Object>, i: usize) -> Option<Held<'a, Pin>> {
-    object.and_then(|o| o.lower_place(i))
 }

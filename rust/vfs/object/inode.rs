@@ -31,6 +31,7 @@ use crate::sys::errno::to_result;
 use crate::sys::mode::FileType;
 use crate::sys::mode::Mode;
 use crate::sys::pause;
+use crate::sys::rcu::InRcuWalk;
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;

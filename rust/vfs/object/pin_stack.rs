@@ -20,8 +20,8 @@
 //! ```
 
 use crate::object::pinned::Held;
-use crate::object::pinned::PinnedDentry;
 use crate::object::pinned::PinSet;
+use crate::object::pinned::PinnedDentry;
 use crate::object::pinned::RawPin;
 use crate::object::pinned::Sealed;
 use crate::sys::bindings;
@@ -56,29 +56,34 @@ const _: () = assert!(PIN * size_of::<u64>() == size_of::<RawPin>());
 const _: () = assert!(align_of::<RawPin>() <= align_of::<u64>());
 
 impl Stack {
-    /// Makes one of these pins, with a count for the caller.
-    fn new<T>(pins: KVec<PinnedDentry<T>>) -> Result<NonNull<Self>> {
-        let len = u32::try_from(pins.len()).map_err(|_| ENOMEM)?;
-        let words = pins
-            .len()
-            .checked_mul(PIN)
-            .and_then(|words| words.checked_add(HEAD));
-        let room = KVec::<u64>::with_capacity(words.ok_or(ENOMEM)?, GFP_KERNEL_ACCOUNT)?;
-        let (start, _, _) = room.into_raw_parts();
-        let stack = start.cast::<Self>();
+    /// Makes one of these pins, `first` before the others, with a count for the caller.
+    fn new<T>(
+        first: Option<PinnedDentry<T>>,
+        others: KVec<PinnedDentry<T>>,
+    ) -> Result<NonNull<Self>> {
+        let count = others.len().saturating_add(usize::from(first.is_some()));
+        let len = u32::try_from(count).map_err(|_| ENOMEM)?;
+        let words = Self::words(count).ok_or(ENOMEM)?;
+        let room = KVec::<u64>::with_capacity(words, GFP_KERNEL_ACCOUNT)?;
+        let stack = NonNull::new(room.into_raw_parts().0).ok_or(ENOMEM)?.cast();
+        let ptr: *mut Self = stack.as_ptr();
         // SAFETY: The memory has room for the head and as many pins, each of which is moved there.
         unsafe {
-            stack.write(Self {
-                users: AtomicU32::new(1),
-                len,
-            });
-            let first = stack.add(1).cast::<PinnedDentry<T>>();
-            for (i, pin) in pins.into_iter().enumerate() {
-                first.add(i).write(pin);
+            let users = AtomicU32::new(1);
+            ptr.write(Self { users, len });
+            let mut next = ptr.add(1).cast::<PinnedDentry<T>>();
+            for pin in Iterator::chain(first.into_iter(), others) {
+                next.write(pin);
+                next = next.add(1);
             }
-            // INVARIANT: It was just made whole.
-            Ok(NonNull::new_unchecked(stack))
         }
+        // INVARIANT: It was just made whole.
+        Ok(stack)
+    }
+
+    /// How many words one of so many pins takes.
+    fn words(pins: usize) -> Option<usize> {
+        pins.checked_mul(PIN)?.checked_add(HEAD)
     }
 
     /// The pins.
@@ -113,7 +118,7 @@ impl Stack {
             for i in 0..len {
                 first.add(i).drop_in_place();
             }
-            let words = len.wrapping_mul(PIN).wrapping_add(HEAD);
+            let words = Self::words(len).unwrap_or(0);
             drop(KVec::<u64>::from_raw_parts(ptr.cast(), 0, words));
         }
     }
@@ -141,23 +146,23 @@ impl<T> Default for PinStack<T> {
 }
 
 impl<T> PinStack<T> {
-    /// With these pins from the beginning. Without any it takes no memory.
+    /// With these pins from the beginning, `first` before the others. Without any it takes no memory.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new(pins: KVec<PinnedDentry<T>>) -> Result<Self> {
+    pub fn new(first: Option<PinnedDentry<T>>, others: KVec<PinnedDentry<T>>) -> Result<Self> {
         Ok(Self {
-            stack: AtomicPtr::new(Self::make(pins)?),
+            stack: AtomicPtr::new(Self::make(first, others)?),
             _pins: PhantomData,
         })
     }
 
-    fn make(pins: KVec<PinnedDentry<T>>) -> Result<*mut Stack> {
-        if pins.is_empty() {
+    fn make(first: Option<PinnedDentry<T>>, others: KVec<PinnedDentry<T>>) -> Result<*mut Stack> {
+        if first.is_none() && others.is_empty() {
             return Ok(core::ptr::null_mut());
         }
-        Ok(Stack::new(pins)?.as_ptr())
+        Ok(Stack::new(first, others)?.as_ptr())
     }
 
     /// Returns whether there are any.
@@ -183,7 +188,6 @@ impl<T> PinStack<T> {
             None => &[],
         }
     }
-
 }
 
 impl<'a, T> Held<'a, PinStack<T>> {
@@ -199,7 +203,7 @@ impl<'a, T> Held<'a, PinStack<T>> {
     /// May sleep.
     pub fn replace(self, pins: KVec<PinnedDentry<T>>, retired: &mut RetiredPins) -> Result {
         retired.0.reserve(1, GFP_KERNEL)?;
-        let new = PinStack::make(pins)?;
+        let new = PinStack::make(None, pins)?;
         // INVARIANT: The new one comes with a count; that of the old one is kept by `retired` until a grace period has
         // passed.
         if let Some(old) = NonNull::new(self.get().stack.swap(new, Ordering::AcqRel)) {

@@ -26,6 +26,7 @@ use crate::state::config;
 use crate::state::instance::Instance;
 use crate::state::name;
 use crate::state::object::Now;
+use crate::state::places::Places;
 use crate::state::LayerFs;
 use crate::state::Pin;
 use crate::state::Positive;
@@ -41,6 +42,7 @@ use vfs::guard::lock::VfsLocked;
 use vfs::object::named::Named;
 use vfs::sys::alloc::charged;
 use vfs::sys::errno::ENOTEMPTY;
+use vfs::Held;
 use vfs::Path;
 
 /// Returns whether an object can be renamed: a directory tree is not copied up to be moved.
@@ -271,12 +273,12 @@ impl DirChange<'_> {
     /// Writes where the lower part of an object is: by name, if it stays in its directory, else by the path from the
     /// root.
     pub(super) fn set_redirect(&self, dentry: &Positive, real: &Real, same_dir: bool) -> Result {
-        let object = dentry.inode().data();
+        let places = Places::of(dentry.inode().held());
         // Hard links may be in different directories.
         let is_dir = dentry.inode().is_dir();
-        let came_apart = |pin: &Pin| !inode::stays_one(is_dir, pin.inode().nlink());
+        let came_apart = |pin: Held<'_, Pin>| !inode::stays_one(is_dir, pin.inode().nlink());
         // What is not known yet may have several names.
-        let absolute = !same_dir || object.lower().is_none_or(came_apart);
+        let absolute = !same_dir || places.lower().is_none_or(came_apart);
         let known = self.redirect_of(real)?;
         if known.is_some_and(|path| !absolute || path.first() == Some(&b'/')) {
             return Ok(());
