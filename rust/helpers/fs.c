@@ -157,6 +157,46 @@ void vfs_helper_set_flags_of_names(struct inode *inode, unsigned int flags)
 	spin_unlock(&inode->i_lock);
 }
 
+/* No name of an inode is asked about any more with these flags of a dentry. */
+void vfs_helper_clear_flags_of_names(struct inode *inode, unsigned int flags)
+{
+	struct dentry *alias;
+
+	spin_lock(&inode->i_lock);
+	for_each_alias(alias, inode) {
+		spin_lock_nested(&alias->d_lock, DENTRY_D_LOCK_NESTED);
+		alias->d_flags &= ~flags;
+		spin_unlock(&alias->d_lock);
+	}
+	spin_unlock(&inode->i_lock);
+}
+
+/*
+ * The inode of the super block that comes after @after in its list (NULL: the first one), with a count for the
+ * caller; NULL if there is none. Left out are those that are being evicted or are not set up yet: one that has
+ * neither a name nor a place in the inode cache may be such.
+ */
+struct inode *vfs_helper_next_inode(struct super_block *sb, struct inode *after)
+{
+	struct inode *inode, *found = NULL;
+
+	spin_lock(&sb->s_inode_list_lock);
+	inode = after ?: list_entry(&sb->s_inodes, struct inode, i_sb_list);
+	list_for_each_entry_continue(inode, &sb->s_inodes, i_sb_list) {
+		spin_lock(&inode->i_lock);
+		if (!(inode_state_read(inode) & (I_FREEING | I_WILL_FREE | I_NEW)) &&
+		    (!hlist_empty(&inode->i_dentry) || !inode_unhashed(inode))) {
+			__iget(inode);
+			found = inode;
+		}
+		spin_unlock(&inode->i_lock);
+		if (found)
+			break;
+	}
+	spin_unlock(&sb->s_inode_list_lock);
+	return found;
+}
+
 /* Whether a user id has a mapping in the current user name space. */
 bool vfs_helper_uid_is_mapped(kuid_t uid)
 {

@@ -20,6 +20,8 @@ void vfs_helper_file_set_flags(struct file *file, unsigned int flags, unsigned i
 void vfs_helper_sb_start_write(struct super_block *sb);
 void vfs_helper_drop_unused_negative(struct dentry *dentry);
 void vfs_helper_set_flags_of_names(struct inode *inode, unsigned int flags);
+void vfs_helper_clear_flags_of_names(struct inode *inode, unsigned int flags);
+struct inode *vfs_helper_next_inode(struct super_block *sb, struct inode *after);
 bool vfs_helper_sb_start_write_trylock(struct super_block *sb);
 void vfs_helper_sb_end_write(struct super_block *sb);
 bool vfs_helper_inode_mark_in_use(struct inode *inode);
@@ -43,6 +45,7 @@ bool vfs_helper_is_being_killed(void);
 bool vfs_helper_may_be_long(const struct inode *inode, loff_t size);
 void vfs_helper_notify_cloned(struct file *from, struct file *to);
 void vfs_helper_cond_resched(void);
+void vfs_helper_sleep_killable(unsigned int milliseconds);
 
 /* fault.c */
 void vfs_helper_fault_range(const struct vm_fault *vmf, u64 *start, u64 *len);

@@ -30,6 +30,12 @@ int vfs_helper_wait_unlocked(struct wait_queue_head *queue, struct mutex *lock,
 	return fatal_signal_pending(current) ? -EINTR : 0;
 }
 
+/* Waits so long, or until the task is being killed. */
+void vfs_helper_sleep_killable(unsigned int milliseconds)
+{
+	schedule_timeout_killable(msecs_to_jiffies(milliseconds));
+}
+
 void vfs_helper_wake_up_all(struct wait_queue_head *queue)
 {
 	wake_up_all(queue);

@@ -36,7 +36,7 @@
 //! | `kept_mount`                          | mounts that last as long as something on them is pinned |
 //! | `super_block`, `fs_type`              | mounted filesystems and their type |
 //! | `tables`, `waited_for`                | which C tables objects get; a check for lockdep |
-//! | **[`cell`]**                          | where something is kept: `locked`, `set_once`, `lock_word`, `byte_vec`, `counters`, `name_map`, `name_map_cell`, `watched` |
+//! | **[`cell`]**                          | where something is kept: `locked`, `set_once`, `lock_word`, `byte_vec`, `counters`, `name_map`, `name_map_cell`, `rcu_arc`, `watched` |
 //! | **[`sys`]**                           | what needs no object |
 //! | `bindings`, `errno`                   | the C side, and its errors |
 //! | `cred`, `task`                        | acting as somebody else ([`Override`]); the current task |

@@ -183,7 +183,7 @@ impl XattrOps<Misuse> for Ops {
 
 #[vtable]
 impl DentryOps<Misuse> for Ops {
-    fn revalidate(_inode: &Inode<Misuse>, _question: Revalidation<'_>) -> Result<bool> {
+    fn revalidate(_dentry: &Positive<Misuse>, _question: Revalidation<'_>) -> Result<bool> {
         Ok(true)
     }
 

@@ -15,6 +15,7 @@ use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::LayerIndex;
 use crate::state::lowers::LazyData;
+use crate::state::lowers::Sought;
 use crate::state::object::Object;
 use crate::state::places::Places;
 use crate::state::stats::Counter;
@@ -42,7 +43,7 @@ pub(super) fn find(instance: &Instance, c: &Override<'_>, inode: &Inode) -> Resu
     };
     let path = lazy.0 .0.path().ok_or(EIO)?;
     instance.stats.count(Counter::DataLookup);
-    let outcome = if lazy.0 .0.first == instance.layers.merged_len() {
+    let outcome = if lazy.0 .0.first == Sought::IN_DATA_LAYERS {
         look_in_data_layers(instance, c, path)
     } else {
         look(instance, c, lazy, path.to_bytes())
@@ -83,9 +84,7 @@ fn ask_declared(instance: &Instance, c: &Override<'_>, object: Held<'_, Object>)
         );
         return Err(EIO);
     };
-    object
-        .get()
-        .set_sought(redirect, instance.layers.merged_len())
+    object.get().set_sought(redirect, Sought::IN_DATA_LAYERS)
 }
 
 fn look(
@@ -132,16 +131,17 @@ fn look_in_merged(
     lazy: Held<'_, LazyData>,
 ) -> Result<Option<Pin>> {
     // `i` is the number of the directory that is next: one of those that were kept, or (`from_root`) the root of a layer;
-    // `next` is the layer below the last.
+    // `next` is the least rank of those further down.
     let (mut i, mut next) = (0, lazy.0 .0.first);
     let mut from_root = false;
+    let list = instance.layers.list();
     while walk.end.is_none() {
         if !from_root && walk.begins_at_root() {
             from_root = true;
-            i = next;
+            i = list.place_from(next);
         }
         let dir = if from_root {
-            let layer = instance.layers.merged().nth(i);
+            let layer = list.get(i).filter(|_| i < list.merged_len());
             layer.map(|layer| (layer.root(), layer))
         } else {
             let dir = lazy.and_then(|lazy| lazy.1.get(i));
@@ -152,13 +152,13 @@ fn look_in_merged(
         };
         walk.check_allowed()?;
         i = i.saturating_add(1);
-        let LayerIndex::Lower(index) = layer.owner().index else {
-            return Err(EIO);
-        };
-        next = (index as usize).saturating_add(1);
+        next = layer.owner().rank.saturating_add(1);
+        if layer.owner().is_shut() {
+            continue;
+        }
         let at = Within {
             layer,
-            is_last: next == instance.layers.merged_len() && !instance.layers.has_data_layers(),
+            is_last: instance.layers.is_lowest(layer.owner()) && !instance.layers.has_data_layers(),
         };
         let found = walk.search(&at, dir)?;
         if let Some(found) = found.filter(|_| walk.met == Met::Whole) {
@@ -171,7 +171,7 @@ fn look_in_merged(
 /// Looks in the data-only layers, topmost first.
 fn look_in_data_layers(instance: &Instance, c: &Override<'_>, path: &CStr) -> Result<Pin> {
     let mut outcome = ENOENT;
-    for layer in instance.layers.data() {
+    for layer in instance.layers.list().data() {
         let found = vfs::object::path::lookup_inside(c, layer, path);
         instance
             .stats

@@ -23,7 +23,9 @@ use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::Layer;
 use crate::state::layer::LayerIndex;
+use crate::state::layers::List;
 use crate::state::lowers::Lowers;
+use crate::state::lowers::Sought;
 use crate::state::object::Object;
 use crate::state::places::Places;
 use crate::state::stats::Counter;
@@ -34,6 +36,7 @@ use crate::state::Real;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
+use kernel::sync::Arc;
 use vfs::object::kept_mount::KeptMount;
 use vfs::object::path::PATH_MAX;
 use vfs::sys::alloc::charged;
@@ -129,15 +132,10 @@ struct Dir<'a> {
 }
 
 impl<'a> Dir<'a> {
-    /// Returns the `i`th: of the lower places of a directory, or (`from_root`) of the roots of the layers.
-    fn of(
-        instance: &'a Instance,
-        parent: &'a Places<'_>,
-        from_root: bool,
-        i: usize,
-    ) -> Option<Self> {
-        if from_root {
-            let layer = instance.layers.merged().nth(i)?;
+    /// Returns the `i`th: of the lower places of a directory, or of the roots of the layers, if those are given.
+    fn of(parent: &'a Places<'_>, roots: Option<&'a List>, i: usize) -> Option<Self> {
+        if let Some(roots) = roots {
+            let layer = roots.get(i).filter(|_| i < roots.merged_len())?;
             let dentry = layer.root();
             return Some(Self { dentry, layer });
         }
@@ -179,21 +177,22 @@ impl<'a> Search<'a> {
     fn look_in_lowers(&mut self, purpose: Purpose, naming: usize) -> Result {
         let instance = self.instance;
         let parent = self.parent;
-        let mut from_root = false;
-        // `i` is the number of the directory that is next: a place of the parent, or (`from_root`) a layer. `next` is the
-        // layer below the last.
-        let (mut i, mut next) = (0, 0usize);
+        let mut roots: Option<Arc<List>> = None;
+        // `i` is the number of the directory that is next: a place of the parent, or (with `roots`) a layer; `last` is the
+        // rank of the one before.
+        let (mut i, mut last) = (0, i64::MIN);
         let mut known = match self.walk.end {
             None => index::places(instance, parent, self.name),
             Some(_) => In::ANY,
         };
         loop {
-            if !from_root && self.walk.begins_at_root() {
+            if roots.is_none() && self.walk.begins_at_root() {
                 // From here on the path is looked up from the roots of the layers further down.
-                from_root = true;
-                i = next;
+                let list = instance.layers.list();
+                i = list.place_from(last.saturating_add(1));
+                roots = Some(list);
             }
-            if from_root || self.walk.redirect().is_some() || self.walk.met == Met::Metacopy {
+            if roots.is_some() || self.walk.redirect().is_some() || self.walk.met == Met::Metacopy {
                 // It is not this name any more that is looked for, or not what a map is about: data.
                 known = In::ANY;
             }
@@ -204,7 +203,8 @@ impl<'a> Search<'a> {
                 return Ok(());
             };
             i = place;
-            let dir = Dir::of(instance, parent, from_root, i).filter(|_| self.walk.end.is_none());
+            let roots = roots.as_deref();
+            let dir = Dir::of(parent, roots, i).filter(|_| self.walk.end.is_none());
             let Some(dir) = dir else {
                 return Ok(());
             };
@@ -213,20 +213,21 @@ impl<'a> Search<'a> {
                 return Ok(());
             }
             self.walk.check_allowed()?;
-            if self.leave_data(from_root, i)? {
+            if self.leave_data(roots, i, dir.layer.owner().rank)? {
                 return Ok(());
             }
             i = i.saturating_add(1);
-            let LayerIndex::Lower(index) = dir.layer.owner().index else {
-                return Err(EIO);
-            };
-            next = (index as usize).saturating_add(1);
+            let layer = dir.layer.owner();
+            last = layer.rank;
+            if layer.is_shut() {
+                continue;
+            }
             let is_last = if !self.follows {
                 i == parent.lower_depth() || known.ends_at(place)
             } else {
                 // The data of a metacopy file may be in the data-only layers.
                 let may_be_data = self.has_data_layers && self.walk.met != Met::Directory;
-                next == instance.layers.merged_len() && !may_be_data
+                instance.layers.is_lowest(layer) && !may_be_data
             };
             let at = Within {
                 layer: dir.layer,
@@ -234,15 +235,16 @@ impl<'a> Search<'a> {
             };
             match self.walk.search(&at, dir.dentry)? {
                 Some(found) => self.keep(found, at.layer, purpose)?,
-                None if from_root || self.walk.end.is_some() || known != In::ANY => {}
+                None if roots.is_some() || self.walk.end.is_some() || known != In::ANY => {}
                 None => self.in_vain = self.in_vain.saturating_add(1),
             }
         }
     }
 
     /// Leaves the data of a metacopy file that was met to be looked for when somebody needs it: in the places of the
-    /// parent from the `i`th on, or (`from_root`) in the layers. Returns whether that was done.
-    fn leave_data(&mut self, from_root: bool, i: usize) -> Result<bool> {
+    /// parent from the `i`th on, or of the `roots`, if those are given; an absolute path in the layers from `rank` on.
+    /// Returns whether that was done.
+    fn leave_data(&mut self, roots: Option<&List>, i: usize, rank: i64) -> Result<bool> {
         if self.walk.met != Met::Metacopy || !self.instance.config.features.lazydata {
             return Ok(false);
         }
@@ -252,7 +254,7 @@ impl<'a> Search<'a> {
         }
         let mut rest = KVec::new();
         if path.first() != Some(&b'/') {
-            let dirs = (i..).map_while(|i| Dir::of(self.instance, self.parent, from_root, i));
+            let dirs = (i..).map_while(|i| Dir::of(self.parent, roots, i));
             for dir in dirs {
                 if rest.len() == MOST_DIRS {
                     return Ok(false);
@@ -269,7 +271,7 @@ impl<'a> Search<'a> {
                 path
             }
         };
-        self.lowers.add_lazy_data(path, i, rest)?;
+        self.lowers.add_lazy_data(path, rank, rest)?;
         Ok(true)
     }
 
@@ -305,8 +307,8 @@ impl<'a> Search<'a> {
         let lacks_data = match path {
             _ if is_left => false,
             Some(path) => {
-                let first = self.instance.layers.merged_len();
-                self.lowers.add_lazy_data(path, first, KVec::new())?;
+                self.lowers
+                    .add_lazy_data(path, Sought::IN_DATA_LAYERS, KVec::new())?;
                 false
             }
             None => {

@@ -52,7 +52,7 @@ pub(crate) fn find(instance: &Instance, c: &Override<'_>, upper: Path<'_>) -> Re
         return Ok(None);
     }
     let no_uuid = instance.config.features.uuid == Uuid::Off;
-    for layer in instance.layers.merged() {
+    for layer in instance.layers.list().merged() {
         let uuid = if no_uuid {
             [0; 16]
         } else {

@@ -105,9 +105,10 @@ impl Disagreement {
             return ESTALE;
         }
         let real = &**self.real;
+        let list = instance.layers.list();
         let layer = match self.layer {
             LayerIndex::Upper => None,
-            LayerIndex::Lower(index) => instance.layers.get(index as usize),
+            LayerIndex::Lower(_) => list.iter().find(|layer| layer.owner().index == self.layer),
         };
         match layer {
             Some(layer) => vfs::warn_limited!(

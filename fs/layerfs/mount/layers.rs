@@ -26,6 +26,7 @@ use crate::state::layer::Filesystem;
 use crate::state::layer::Layer;
 use crate::state::layer::Upper;
 use crate::state::layers::Layers;
+use crate::state::layers::List;
 use crate::state::lowers::Lowers;
 use crate::state::object::Object;
 use crate::state::places::Places;
@@ -184,7 +185,7 @@ pub(super) fn build(
     let merged = plan.lowers.iter().filter(|lower| !lower.data).count();
     let lowers = core::mem::take(&mut plan.lowers);
     let wanted = plan.features.nameindex;
-    let layers = Layers::new(
+    let layers = List::new(
         mount_lowers(fc, c, lowers, &mut filesystems, wanted)?,
         merged,
     );
@@ -214,7 +215,7 @@ pub(super) fn build(
         xino,
         config: config(plan, &layers, upperdir, workdir)?,
         upper,
-        layers,
+        layers: Layers::new(layers, facts.stack_depth)?,
         filesystems,
         uuid,
         name_max: facts.name_max,
@@ -298,7 +299,7 @@ fn choose_xino(
 /// Makes the configuration: what is shown of the settings, and asked of them.
 fn config(
     plan: &mut Plan,
-    layers: &Layers,
+    layers: &List,
     upperdir: Option<CString>,
     workdir: Option<CString>,
 ) -> Result<Config> {
@@ -334,7 +335,8 @@ pub(super) struct RootParts {
 /// Finds out what the root directory is made of: the roots of all layers.
 pub(super) fn root_parts(instance: &Instance, c: &Override<'_>) -> Result<RootParts> {
     let mut xattr_whiteouts = false;
-    let lowermost = instance.layers.merged_len().saturating_sub(1);
+    let list = instance.layers.list();
+    let lowermost = list.merged_len().saturating_sub(1);
     let mut lowers = Lowers::default();
     let mut claims = Claims::default();
     let mut weak = false;
@@ -348,7 +350,7 @@ pub(super) fn root_parts(instance: &Instance, c: &Override<'_>) -> Result<RootPa
         }
         None => None,
     };
-    for (i, layer) in instance.layers.merged().enumerate() {
+    for (i, layer) in list.merged().enumerate() {
         let dentry = layer.root();
         weak |= dentry.needs_revalidation();
         // The lowermost is asked when one of its directories is read: few stacks ever care.

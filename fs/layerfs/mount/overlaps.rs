@@ -6,7 +6,7 @@
 
 use crate::state::instance::Instance;
 use crate::state::layer::Upper;
-use crate::state::layers::Layers;
+use crate::state::layers::List;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use vfs::object::inode_cache::InodeKey;
@@ -17,7 +17,7 @@ use vfs::sys::errno::ELOOP;
 pub(super) fn sorted_roots(
     fc: &FsContext<'_>,
     upper: Option<&Upper>,
-    layers: &Layers,
+    layers: &List,
 ) -> Result<KVec<InodeKey>> {
     let mut roots: KVec<InodeKey> =
         KVec::with_capacity(layers.len().saturating_add(3), GFP_KERNEL)?;
@@ -59,8 +59,8 @@ pub(super) fn check_overlaps(fc: &FsContext<'_>, instance: &Instance) -> Result 
         .upper
         .iter()
         .map(|upper| (upper.mount.root(), &*upper.name, false));
-    let lowers = instance
-        .layers
+    let list = instance.layers.list();
+    let lowers = list
         .iter()
         .map(|layer| (layer.root(), &*layer.owner().name, true));
     for (root, name, is_lower) in Iterator::chain(upper, lowers) {

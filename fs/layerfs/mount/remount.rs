@@ -66,9 +66,9 @@ pub(super) fn is_as_mounted(
 /// only have data.
 fn any_of_kind(instance: &Instance, key: Key, is_it: impl Fn(&KeptMount<Layer>) -> bool) -> bool {
     if key == Key::DatadirAdd {
-        instance.layers.data().any(is_it)
+        instance.layers.list().data().any(is_it)
     } else {
-        instance.layers.merged().any(is_it)
+        instance.layers.list().merged().any(is_it)
     }
 }
 
@@ -94,18 +94,20 @@ fn is_list(fc: &FsContext<'_>, instance: &Instance, list: &CStr) -> Result<bool>
     if list.is_empty() {
         return Ok(false);
     }
-    for item in options::split_lowerdirs(list.to_bytes()) {
-        let (Ok(item), Some(layer)) = (item, instance.layers.get(count)) else {
+    let names = list.to_bytes();
+    let list = instance.layers.list();
+    for item in options::split_lowerdirs(names) {
+        let (Ok(item), Some(layer)) = (item, list.get(count)) else {
             return Ok(false);
         };
         let is_it =
             options::unescape_cstr(item.path, &mut buf).is_ok_and(|name| is_layer(fc, layer, name));
-        if !is_it || item.data != (count >= instance.layers.merged_len()) {
+        if !is_it || item.data != (count >= list.merged_len()) {
             return Ok(false);
         }
         count = count.saturating_add(1);
     }
-    Ok(count == instance.layers.len())
+    Ok(count == list.len())
 }
 
 fn is_upper(instance: &Instance, key: Key, path: &OwnedPath) -> bool {

@@ -8,7 +8,6 @@
 use crate::engine;
 use crate::state::object::Now;
 use crate::state::places::Places;
-use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::Positive;
 use crate::state::RcuInode;
@@ -24,7 +23,8 @@ pub(crate) struct Dentry;
 
 #[vtable]
 impl DentryOps<LayerFs> for Dentry {
-    fn revalidate(inode: &Inode, question: Revalidation<'_>) -> Result<bool> {
+    fn revalidate(dentry: &Positive, question: Revalidation<'_>) -> Result<bool> {
+        let inode = dentry.inode();
         let now = Places::of(inode.held());
         for (pin, _) in now.all().zip(0..now.needed()) {
             if !question.ask(pin.dentry())? {

@@ -76,8 +76,7 @@ impl SuperOps<LayerFs> for Super {
             counters.value(fmt!("lookups_upper"), all);
             counters.value(fmt!("lookups_missed_upper"), missed);
         }
-        let lowers = Iterator::chain(instance.layers.merged(), instance.layers.data());
-        for layer in lowers {
+        for layer in instance.layers.list().iter() {
             let index = layer.owner().index;
             let LayerIndex::Lower(number) = index else {
                 continue;
@@ -90,7 +89,7 @@ impl SuperOps<LayerFs> for Super {
 
     fn show_options(sb: &SuperBlock, options: &seq::Options<'_>) {
         let instance = sb.data();
-        let merged = instance.layers.merged_len();
+        let merged = instance.layers.list().merged_len();
         match &instance.config.lowerdirs {
             Lowerdirs::List(list) => options.value(b"lowerdir", shown(list.to_bytes())),
             // These options take no escapes, so a name with a comma can't be given by `mount(2)`; then all are

@@ -20,6 +20,7 @@ use core::sync::atomic::Ordering;
 use format::ino;
 use format::ino::XinoBits;
 use kernel::cred::Credential;
+use kernel::fmt;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use vfs::call::mapping;
@@ -89,7 +90,10 @@ impl vfs::object::super_block::SuperData for Instance {
         if let Some(upper) = &self.upper {
             each(upper.mount.private());
         }
-        self.layers.iter().for_each(|layer| each(layer.private()));
+        self.layers
+            .list()
+            .iter()
+            .for_each(|layer| each(layer.private()));
     }
 }
 
@@ -119,13 +123,11 @@ impl Instance {
     }
 
     /// Returns how messages call the layer that a place is in.
-    #[cold]
-    pub(crate) fn layer_name(&self, path: Path<'_>) -> &CStr {
-        let layer = self
-            .layers
-            .iter()
-            .find(|layer| core::ptr::eq(&***layer, path.mount()));
-        layer.map_or(c"upperdir", |layer| &*layer.owner().name)
+    pub(crate) fn layer_name<'a>(&'a self, path: Path<'a>) -> LayerName<'a> {
+        LayerName {
+            instance: self,
+            path,
+        }
     }
 
     /// Returns whether `dir` is the root of a layer: layers contain each other where that is met.
@@ -232,5 +234,23 @@ impl Instance {
             && !features.metacopy
             && features.redirect_dir != format::options::RedirectDir::On
             && features.xino != format::options::Xino::On
+    }
+}
+
+/// The name of the layer that a place is in, as it can be shown in a message.
+pub(crate) struct LayerName<'a> {
+    instance: &'a Instance,
+    path: Path<'a>,
+}
+
+impl fmt::Display for LayerName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = self.instance.layers.list();
+        let layer = list
+            .iter()
+            .find(|layer| core::ptr::eq(&***layer, self.path.mount()));
+        layer
+            .map_or(c"upperdir", |layer| &*layer.owner().name)
+            .fmt(f)
     }
 }

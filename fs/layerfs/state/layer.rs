@@ -26,7 +26,7 @@ use vfs::sys::anon_dev::AnonDev;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LayerIndex {
     Upper,
-    /// A lower layer, counted from the top: an index of [`Instance::layers`](super::instance::Instance).
+    /// A lower layer: at first its place from the top. A layer that is added gets a number that no other has.
     Lower(u32),
 }
 
@@ -212,6 +212,10 @@ impl Upper {
 pub(crate) struct Layer {
     /// Which one it is.
     pub(crate) index: LayerIndex,
+    /// Where it is among the lower layers: those further down have greater ranks.
+    pub(crate) rank: i64,
+    /// It was taken away: nothing is looked up there any more.
+    is_shut: AtomicBool,
     /// How the mounter calls it; upper is called by the option.
     pub(crate) name: CString,
     /// The index of its filesystem in inode numbers; 0 is upper's. (A data-only layer has 0 too: nothing
@@ -235,6 +239,8 @@ impl Layer {
     pub(crate) fn new(index: u32, name: CString, fsid: u32, keeps_names: bool) -> Self {
         Self {
             index: LayerIndex::Lower(index),
+            rank: i64::from(index),
+            is_shut: AtomicBool::new(false),
             keeps_names,
             name,
             fsid,
@@ -252,6 +258,17 @@ impl Layer {
             index: LayerIndex::Upper,
             ..Self::new(0, CString::try_from(c"upperdir")?, 0, false)
         })
+    }
+
+    /// Returns whether it was taken away.
+    #[inline]
+    pub(crate) fn is_shut(&self) -> bool {
+        self.is_shut.load(Ordering::Relaxed)
+    }
+
+    /// Takes it away: nothing is looked up there from now on.
+    pub(crate) fn shut(&self) {
+        self.is_shut.store(true, Ordering::Relaxed);
     }
 
     /// Returns whether it is upper.

@@ -1,32 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The lower layers of a stack, in order: the only place that knows how they are kept.
+//! The lower layers of a stack, in order: the only place that knows how they are kept, and how they come and go.
 //!
-//! Who has a pin needs no table: the pin keeps its layer ([`KeptMount`]).
+//! The order is a list that is replaced as a whole; who goes through the layers takes the list that there is and keeps
+//! to it. Who has a pin needs no list: the pin keeps its layer ([`KeptMount`]). Each layer has a rank, which never
+//! changes and is never used again, so that what is further down can be told without a list. How a change is carried
+//! out, and what becomes of what is known of objects, is in `engine/live.rs`.
 
 #![forbid(unsafe_code)]
 
 use super::layer::Layer;
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::AtomicI64;
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
+use kernel::sync::Arc;
+use vfs::cell::locked::Locked;
+use vfs::cell::locked::LockedGuard;
+use vfs::cell::rcu_arc::RcuArc;
 use vfs::object::kept_mount::KeptMount;
+use vfs::object::kept_mount::MountWatch;
 
-/// The lower layers, topmost first; those that only have data come last.
-pub(crate) struct Layers {
+/// The lower layers at one moment, topmost first; those that only have data come last.
+pub(crate) struct List {
     all: KVec<ARef<KeptMount<Layer>>>,
     /// How many of them are merged, and don't only have data.
     merged: usize,
 }
 
-impl Layers {
-    /// Makes the table of `all` layers, of which the first `merged` are merged.
+impl List {
+    /// Makes the list of `all` layers, of which the first `merged` are merged.
     pub(crate) fn new(all: KVec<ARef<KeptMount<Layer>>>, merged: usize) -> Self {
         Self { all, merged }
     }
 
-    /// Returns the layer with this number, counted from the top.
-    pub(crate) fn get(&self, number: usize) -> Option<&KeptMount<Layer>> {
-        self.all.get(number).map(|layer| &**layer)
+    /// Returns the layer at this place, counted from the top.
+    pub(crate) fn get(&self, place: usize) -> Option<&KeptMount<Layer>> {
+        self.all.get(place).map(|layer| &**layer)
     }
 
     /// Returns how many there are.
@@ -35,15 +47,8 @@ impl Layers {
     }
 
     /// Returns how many are merged, and don't only have data.
-    #[inline]
     pub(crate) fn merged_len(&self) -> usize {
         self.merged
-    }
-
-    /// Returns whether some only have data.
-    #[inline]
-    pub(crate) fn has_data_layers(&self) -> bool {
-        self.merged < self.all.len()
     }
 
     /// Returns all of them, from the top.
@@ -52,14 +57,132 @@ impl Layers {
     }
 
     /// Returns those that are merged, from the top.
-    pub(crate) fn merged(&self) -> impl Iterator<Item = &KeptMount<Layer>> {
+    pub(crate) fn merged(&self) -> impl Iterator<Item = &KeptMount<Layer>> + Clone {
         let merged = self.all.get(..self.merged).unwrap_or_default();
         merged.iter().map(|layer| &**layer)
     }
 
     /// Returns those that only have data, from the top.
-    pub(crate) fn data(&self) -> impl Iterator<Item = &KeptMount<Layer>> {
+    pub(crate) fn data(&self) -> impl Iterator<Item = &KeptMount<Layer>> + Clone {
         let data = self.all.get(self.merged..).unwrap_or_default();
         data.iter().map(|layer| &**layer)
     }
+
+    /// Returns the place of the first merged layer that is not above `rank`.
+    pub(crate) fn place_from(&self, rank: i64) -> usize {
+        let above = self.merged().take_while(|layer| layer.owner().rank < rank);
+        above.count()
+    }
+
+    /// Returns the list without the layer at this place.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn without(&self, place: usize) -> Result<Self> {
+        let mut all = KVec::with_capacity(self.all.len(), GFP_KERNEL)?;
+        for (i, layer) in self.all.iter().enumerate() {
+            if i != place {
+                all.push(layer.clone(), GFP_KERNEL)?;
+            }
+        }
+        let merged = self.merged.saturating_sub(usize::from(place < self.merged));
+        Ok(Self { all, merged })
+    }
+}
+
+/// The lower layers.
+pub(crate) struct Layers {
+    list: RcuArc<List>,
+    /// The rank of the lowest layer that is merged.
+    lowest: AtomicI64,
+    /// Some only have data.
+    has_data: AtomicBool,
+    /// How often the list was replaced, or what is in a layer was changed by who may do that.
+    changes: AtomicU32,
+    /// The layers that were taken away, and are in use.
+    leaving: Locked<KVec<MountWatch<Layer>>>,
+}
+
+/// The layers are being changed, by one task.
+pub(crate) struct Change<'a> {
+    layers: &'a Layers,
+    /// The layers that were taken away, and are in use.
+    pub(crate) leaving: LockedGuard<'a, KVec<MountWatch<Layer>>>,
+}
+
+impl Layers {
+    /// Makes the layers of a stack of that depth.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(list: List, depth: u32) -> Result<Self> {
+        Ok(Self {
+            lowest: AtomicI64::new(lowest(&list)),
+            has_data: AtomicBool::new(list.merged < list.all.len()),
+            list: RcuArc::new(Arc::new(list, GFP_KERNEL)?),
+            changes: AtomicU32::new(0),
+            leaving: Locked::new(KVec::new(), depth)?,
+        })
+    }
+
+    /// Returns the list as it is now.
+    pub(crate) fn list(&self) -> Arc<List> {
+        self.list.get()
+    }
+
+    /// Returns whether some only have data.
+    #[inline]
+    pub(crate) fn has_data_layers(&self) -> bool {
+        self.has_data.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether none of the layers that are merged is below this one.
+    #[inline]
+    pub(crate) fn is_lowest(&self, layer: &Layer) -> bool {
+        layer.rank >= self.lowest.load(Ordering::Relaxed)
+    }
+
+    /// Returns how often the layers were changed. Who has looked into them, and finds the number to be another
+    /// afterwards, may have seen what is not so any more.
+    #[inline]
+    pub(crate) fn changes(&self) -> u32 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Begins to change them, when no other task does.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`: the task is being killed.
+    pub(crate) fn change(&self) -> Result<Change<'_>> {
+        Ok(Change {
+            leaving: self.leaving.lock()?,
+            layers: self,
+        })
+    }
+}
+
+impl Change<'_> {
+    /// Puts another list in force: whoever looks into the layers from now on goes by that. What was looked up before is
+    /// told by the number of changes.
+    pub(crate) fn set(&mut self, list: Arc<List>) {
+        let (lowest, has_data) = (lowest(&list), list.merged < list.all.len());
+        self.layers.lowest.store(lowest, Ordering::Relaxed);
+        self.layers.has_data.store(has_data, Ordering::Relaxed);
+        self.layers.list.set(list);
+        self.announce();
+    }
+
+    /// Says that what was looked up before may not be so any more.
+    pub(crate) fn announce(&mut self) {
+        self.layers.changes.fetch_add(1, Ordering::Release);
+    }
+}
+
+fn lowest(list: &List) -> i64 {
+    list.merged()
+        .last()
+        .map_or(i64::MAX, |layer| layer.owner().rank)
 }

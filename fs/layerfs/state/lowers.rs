@@ -22,12 +22,15 @@ pub(crate) struct Sought {
     /// An absolute path, to be looked for from the roots of layers, or a name in the directories beside this; and a
     /// NUL.
     path: KVVec<u8>,
-    /// The first of the lower layers where an absolute path is looked for, by number from the top.
-    pub(crate) first: usize,
+    /// The rank of the first of the lower layers where an absolute path is looked for; or [`Sought::IN_DATA_LAYERS`].
+    pub(crate) first: i64,
 }
 
 impl Sought {
-    pub(super) fn new(mut path: KVVec<u8>, first: usize) -> Result<Self> {
+    /// It is looked for in those that only have data.
+    pub(crate) const IN_DATA_LAYERS: i64 = i64::MAX;
+
+    pub(super) fn new(mut path: KVVec<u8>, first: i64) -> Result<Self> {
         if path.len() >= PATH_MAX {
             return Err(ENAMETOOLONG);
         }
@@ -64,18 +67,13 @@ impl Lowers {
         Ok(())
     }
 
-    /// Adds that the data is at `path` in lower layer `first` or one below that, where nobody has looked yet; or, if
-    /// that is a name, in one of these directories.
+    /// Adds that the data is at `path` in the lower layer with rank `first` or one below that, where nobody has looked
+    /// yet; or, if that is a name, in one of these directories.
     ///
     /// # Errors
     ///
     /// `ENOMEM`; `ENAMETOOLONG`: no path is that long.
-    pub(crate) fn add_lazy_data(
-        &mut self,
-        path: KVVec<u8>,
-        first: usize,
-        dirs: KVec<Pin>,
-    ) -> Result {
+    pub(crate) fn add_lazy_data(&mut self, path: KVVec<u8>, first: i64, dirs: KVec<Pin>) -> Result {
         let data = (Other(Sought::new(path, first)?), dirs, SetOnce::new());
         self.lazy = Some(KBox::new(data, GFP_KERNEL_ACCOUNT)?);
         Ok(())

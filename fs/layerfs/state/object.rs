@@ -248,7 +248,7 @@ impl Object {
     /// # Errors
     ///
     /// `ENOMEM`; those of [`Lowers::add_lazy_data`].
-    pub(crate) fn set_sought(&self, path: KVVec<u8>, first: usize) -> Result {
+    pub(crate) fn set_sought(&self, path: KVVec<u8>, first: i64) -> Result {
         let more = self.pins.3.get_or_make(|| Ok(More::default()))?;
         more.1.get_or_make(|| {
             Ok((

@@ -24,7 +24,7 @@ use kernel::sync::lock::Guard;
 use kernel::sync::Mutex;
 
 /// Locks a mutex, unless the task is killed before.
-fn lock_killable<T>(mutex: &Mutex<T>) -> Result<Guard<'_, T, MutexBackend>> {
+fn lock_killable<T>(mutex: &Mutex<T>) -> Result<LockedGuard<'_, T>> {
     // The kernel crate has no such call. The mutex is the first field of a `Lock`, which is `repr(C)`, and
     // is within an `Opaque`; `Lock::from_raw` rests on that, too.
     let raw = core::ptr::from_ref(mutex).cast_mut().cast();
@@ -33,6 +33,9 @@ fn lock_killable<T>(mutex: &Mutex<T>) -> Result<Guard<'_, T, MutexBackend>> {
     // SAFETY: The mutex was just taken, by this task.
     Ok(unsafe { Guard::new(mutex, ()) })
 }
+
+/// The value behind a mutex, as long as this task has it locked.
+pub type LockedGuard<'a, T> = Guard<'a, T, MutexBackend>;
 
 /// A value behind a mutex, in memory of its own.
 pub struct Locked<T>(Pin<KBox<Mutex<T>>>);
@@ -88,7 +91,7 @@ impl<T> Locked<T> {
     /// # Context
     ///
     /// Sleeps until it is free.
-    pub fn lock(&self) -> Result<Guard<'_, T, MutexBackend>> {
+    pub fn lock(&self) -> Result<LockedGuard<'_, T>> {
         lock_killable(&self.0)
     }
 
@@ -142,7 +145,7 @@ impl<A, T> WithLock<A, T> {
     /// # Context
     ///
     /// Sleeps until it is free.
-    pub fn lock(&self) -> Result<Guard<'_, T, MutexBackend>> {
+    pub fn lock(&self) -> Result<LockedGuard<'_, T>> {
         lock_killable(&self.lock)
     }
 

@@ -8,5 +8,6 @@ pub mod lock_word;
 pub mod locked;
 pub mod name_map;
 pub mod name_map_cell;
+pub mod rcu_arc;
 pub mod set_once;
 pub mod watched;

@@ -522,6 +522,13 @@ impl<F: Ours> Dentry<F> {
         unsafe { bindings::vfs_helper_set_flags_of_names(inode.as_ptr(), REVALIDATION) };
     }
 
+    /// Has no lookup through one of the names of an inode revalidated any more. (Who has that wanted again meanwhile
+    /// asks for it after this.)
+    pub fn clear_names_need_revalidation(inode: &Inode<F>) {
+        // SAFETY: The inode is valid; the flags are changed under the lock of each dentry.
+        unsafe { bindings::vfs_helper_clear_flags_of_names(inode.as_ptr(), REVALIDATION) };
+    }
+
     /// Asks the VFS to revalidate lookups through this dentry.
     pub fn set_needs_revalidation(&self) {
         // SAFETY: The dentry is valid; its flags are changed under its lock.

@@ -279,6 +279,53 @@ impl<F: Ours> SuperBlock<F> {
     }
 }
 
+/// The inodes of a super block that are in memory, one after the other. Those that come while it goes on, or are not
+/// set up yet, may be left out.
+pub struct Inodes<'a, F: Ours> {
+    sb: &'a SuperBlock<F>,
+    last: Option<ARef<Inode<F>>>,
+}
+
+impl<F: Ours> SuperBlock<F> {
+    /// The inodes that are in memory.
+    ///
+    /// # Context
+    ///
+    /// Each step may sleep, as giving back the inode before may evict that.
+    pub fn inodes(&self) -> Inodes<'_, F> {
+        Inodes {
+            sb: self,
+            last: None,
+        }
+    }
+
+    /// Forgets all names that nobody uses (wraps `shrink_dcache_sb()`), and with them the inodes.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn forget_unused(&self) {
+        // SAFETY: The super block is valid, and mounted.
+        unsafe { bindings::shrink_dcache_sb(self.as_ptr()) };
+    }
+}
+
+impl<F: Ours> Iterator for Inodes<'_, F> {
+    type Item = ARef<Inode<F>>;
+
+    fn next(&mut self) -> Option<ARef<Inode<F>>> {
+        let after = self
+            .last
+            .as_ref()
+            .map_or(core::ptr::null_mut(), |inode| inode.as_ptr());
+        // SAFETY: The last one is counted, so it is still in the list.
+        let inode = unsafe { bindings::vfs_helper_next_inode(self.sb.as_ptr(), after) };
+        // SAFETY: It comes with a count for us, is set up, and of our super block, hence of `F`.
+        self.last = NonNull::new(inode).map(|inode| unsafe { ARef::from_raw(inode.cast()) });
+        self.last.clone()
+    }
+}
+
 unsafe extern "C" fn test_key(inode: *mut bindings::inode, key: *mut ffi::c_void) -> i32 {
     // SAFETY: The inode cache passes an inode of the super block in question.
     i32::from(unsafe { (*inode).i_private } == key)

@@ -41,12 +41,14 @@ use kernel::sync::aref::AlwaysRefCounted;
 /// # Invariants
 ///
 /// It is the first field of a `KeptMount` in a box of its own, which `free` drops. The mount is there while `users` is
-/// not zero, and can be read to the end of the RCU grace period after that.
+/// not zero, and can be read to the end of the RCU grace period after that. `watchers`, of whom one stands for all
+/// users, keep the memory.
 #[repr(C)]
 pub(crate) struct Head {
     rcu: UnsafeCell<MaybeUninit<bindings::callback_head>>,
     mount: ManuallyDrop<PrivateMount>,
     users: AtomicUsize,
+    watchers: AtomicUsize,
     free: unsafe extern "C" fn(*mut bindings::callback_head),
 }
 
@@ -79,6 +81,23 @@ impl Head {
             }
             fence(Ordering::Acquire);
             (*ptr).mount.give_up();
+            Self::unwatch(head);
+        }
+    }
+
+    /// Gives up a watcher's count; after the last one the memory goes, when a grace period has passed.
+    ///
+    /// # Safety
+    ///
+    /// The count must be the caller's.
+    unsafe fn unwatch(head: NonNull<Self>) {
+        let ptr = head.as_ptr();
+        // SAFETY: By the requirement it is there.
+        unsafe {
+            if (*ptr).watchers.fetch_sub(1, Ordering::Release) != 1 {
+                return;
+            }
+            fence(Ordering::Acquire);
             let rcu = UnsafeCell::raw_get(&raw const (*ptr).rcu);
             bindings::call_rcu(rcu.cast(), Some((*ptr).free));
         }
@@ -136,6 +155,7 @@ impl<T: Send + Sync + 'static> KeptMount<T> {
                 rcu: UnsafeCell::new(MaybeUninit::uninit()),
                 mount: ManuallyDrop::new(mount),
                 users: AtomicUsize::new(1),
+                watchers: AtomicUsize::new(1),
                 free: free::<T>,
             },
             owner,
@@ -169,14 +189,53 @@ impl<T> KeptMount<T> {
         &self.owner
     }
 
-    /// How many there are who use it: pins, and those that have it counted.
-    pub fn users(&self) -> usize {
-        self.head.users.load(Ordering::Relaxed)
+    /// Watches it from now on.
+    pub fn watch(&self) -> MountWatch<T> {
+        self.head.watchers.fetch_add(1, Ordering::Relaxed);
+        // INVARIANT: The count was just taken.
+        MountWatch(NonNull::from(self))
     }
 
     #[inline]
     pub(crate) fn head(&self) -> NonNull<Head> {
         NonNull::from(&self.head)
+    }
+}
+
+/// Somebody who wants to know when a mount has gone, and does not keep it.
+///
+/// # Invariants
+///
+/// A watcher's count is ours.
+pub struct MountWatch<T>(NonNull<KeptMount<T>>);
+
+// SAFETY: What it leads to is shared by all tasks.
+unsafe impl<T: Send + Sync> Send for MountWatch<T> {}
+
+// SAFETY: As above.
+unsafe impl<T: Send + Sync> Sync for MountWatch<T> {}
+
+impl<T> MountWatch<T> {
+    /// How many there are who use it: pins, and those that have it counted. With none it has been given up.
+    pub fn users(&self) -> usize {
+        // SAFETY: By the type invariant the memory is there.
+        unsafe { self.0.as_ref() }
+            .head
+            .users
+            .load(Ordering::Relaxed)
+    }
+
+    /// What its owner keeps beside it.
+    pub fn owner(&self) -> &T {
+        // SAFETY: By the type invariant the memory is there, and what the owner keeps goes with that.
+        &unsafe { self.0.as_ref() }.owner
+    }
+}
+
+impl<T> Drop for MountWatch<T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the count is ours; the head is the first field.
+        unsafe { Head::unwatch(self.0.cast()) };
     }
 }
 

@@ -485,13 +485,13 @@ pub trait XattrOps<F: FileSystem> {
 /// The operations of dentries.
 #[vtable]
 pub trait DentryOps<F: FileSystem> {
-    /// Whether what the inode stands on is still what it was; asked for dentries that need it. Of one that is not the
+    /// Whether what a dentry stands for is still what it was; asked for dentries that need it. Of one that is not the
     /// name is looked up anew. (A negative dentry that needs it is looked up anew without a question.)
     ///
     /// # Errors
     ///
     /// It can't be told; the name stays cached.
-    fn revalidate(inode: &Inode<F>, question: Revalidation<'_>) -> Result<bool>;
+    fn revalidate(dentry: &Positive<F>, question: Revalidation<'_>) -> Result<bool>;
 
     /// The same question in RCU-walk. `None`: it can't be told without sleeping.
     fn revalidate_rcu(inode: &RcuInode<F>, question: RcuRevalidation<'_>) -> Option<bool>;

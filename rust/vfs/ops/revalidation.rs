@@ -9,7 +9,7 @@
 //! # Examples
 //!
 //! ```ignore
-//! fn revalidate(inode: &Inode<MyFs>, question: Revalidation<'_>) -> Result<bool> {
+//! fn revalidate(dentry: &Positive<MyFs>, question: Revalidation<'_>) -> Result<bool> {
 //!     question.ask(real)
 //! }
 //! ```

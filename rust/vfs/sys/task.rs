@@ -38,6 +38,21 @@ pub fn let_others_run() {
     unsafe { bindings::vfs_helper_cond_resched() };
 }
 
+/// Waits so many milliseconds, less if the task is being killed (wraps `schedule_timeout_killable()`).
+///
+/// # Errors
+///
+/// `EINTR`: the task is being killed.
+///
+/// # Context
+///
+/// Sleeps.
+pub fn sleep(milliseconds: u32) -> Result {
+    // SAFETY: No requirement but the context.
+    unsafe { bindings::vfs_helper_sleep_killable(milliseconds) };
+    check_killed()
+}
+
 /// To be called between the steps of what may take long.
 ///
 /// # Errors

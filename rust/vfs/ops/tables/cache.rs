@@ -65,8 +65,8 @@ unsafe fn revalidate<F: FileSystem>(
         // SAFETY: Under RCU the inode's memory stays.
         F::Dentry::revalidate_rcu(unsafe { RcuInode::from_raw(inode) }, question).ok_or(ECHILD)
     } else {
-        // SAFETY: A counted dentry keeps its inode.
-        F::Dentry::revalidate(unsafe { Inode::from_raw(inode) }, question)
+        // SAFETY: A counted dentry that has an inode keeps it.
+        F::Dentry::revalidate(unsafe { Positive::from_raw(dentry) }, question)
     };
     match valid {
         Ok(valid) => i32::from(valid),
