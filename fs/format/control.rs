@@ -105,6 +105,192 @@ impl CloneRequest {
     }
 }
 
+/// `LAYERFS_IOC_LAYER`.
+pub const LAYER: u32 = read_write(0x42, LayerQuery::LEN);
+
+/// What `LAYERFS_IOC_LAYER` is asked for, the part of `struct layerfs_layer` that a caller fills in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LayerQuery {
+    /// The place of the layer, from the top; those that were taken away and are in use come last.
+    pub place: u32,
+    /// The bytes that there is room for at `name`.
+    pub name_len: u32,
+    /// An address of the caller; 0: none.
+    pub name: u64,
+}
+
+/// What it answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LayerInfo {
+    /// It only has data (`LAYERFS_LAYER_DATA`).
+    pub data: bool,
+    /// It was taken away, and is in use (`LAYERFS_LAYER_LEAVING`).
+    pub leaving: bool,
+    /// Its number, which counters are called by.
+    pub number: u32,
+    /// The length of its name, in bytes.
+    pub name_len: u32,
+    /// How many use it.
+    pub users: u64,
+}
+
+/// The 32-bit number at word `i` of an argument.
+fn half(argument: &[u8], i: usize) -> Option<u32> {
+    let bytes = argument.chunks_exact(4).nth(i)?;
+    Some(u32::from_ne_bytes(bytes.try_into().ok()?))
+}
+
+/// The 64-bit number at word `i` of an argument.
+fn whole(argument: &[u8], i: usize) -> Option<u64> {
+    let bytes = argument.chunks_exact(8).nth(i)?;
+    Some(u64::from_ne_bytes(bytes.try_into().ok()?))
+}
+
+impl LayerQuery {
+    /// The length of the argument, in bytes.
+    pub const LEN: usize = 48;
+
+    /// Reads the argument; `None`: it has fields that this version does not know.
+    pub fn decode(argument: &[u8; Self::LEN]) -> Option<LayerQuery> {
+        if whole(argument, 4)? != 0 || whole(argument, 5)? != 0 {
+            return None;
+        }
+        Some(LayerQuery {
+            place: half(argument, 0)?,
+            name_len: half(argument, 3)?,
+            name: whole(argument, 2)?,
+        })
+    }
+}
+
+impl LayerInfo {
+    const DATA: u32 = 1;
+    const LEAVING: u32 = 1 << 1;
+
+    /// The place of what is answered in the argument, in bytes from its beginning.
+    pub const OFFSET: usize = 4;
+
+    /// What is written there, for `query`.
+    pub fn encode(self, query: LayerQuery) -> [u8; 28] {
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        let flags = flag(self.data, Self::DATA) | flag(self.leaving, Self::LEAVING);
+        let words = [flags, self.number, self.name_len];
+        let numbers = [query.name, self.users];
+        let words = words.into_iter().flat_map(u32::to_ne_bytes);
+        let numbers = numbers.into_iter().flat_map(u64::to_ne_bytes);
+        let mut bytes = [0; 28];
+        for (to, from) in bytes.iter_mut().zip(words.chain(numbers)) {
+            *to = from;
+        }
+        bytes
+    }
+}
+
+/// `LAYERFS_IOC_LAYER_SHUTDOWN`.
+pub const LAYER_SHUTDOWN: u32 = read_write(0x43, LayerChange::LEN);
+
+/// `LAYERFS_IOC_LAYER_REPLACE`.
+pub const LAYER_REPLACE: u32 = read_write(0x44, LayerChange::LEN);
+
+/// `LAYERFS_IOC_LAYER_ADD`.
+pub const LAYER_ADD: u32 = read_write(0x45, LayerChange::LEN);
+
+/// `LAYERFS_IOC_LAYER_FILLED`.
+pub const LAYER_FILLED: u32 = read_write(0x46, LayerChange::LEN);
+
+/// Bytes at an address of the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// The address.
+    pub address: u64,
+    /// How many bytes.
+    pub len: u32,
+}
+
+/// Which layer is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhichLayer {
+    /// The one at this place, from the top.
+    Place(u32),
+    /// The one with this name.
+    Name(Text),
+}
+
+/// A change of the layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// One is taken away.
+    Shutdown(WhichLayer),
+    /// The directory with this path comes in the place of one.
+    Replace(WhichLayer, Text),
+    /// The directory with this path is added.
+    Add(Text),
+    /// What is in one was added to.
+    Filled,
+}
+
+/// What the commands that change layers are asked for (`struct layerfs_layer_change`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerChange {
+    /// Also if names are nowhere else (`LAYERFS_CHANGE_FORCE`).
+    pub force: bool,
+    /// Beneath the others (`LAYERFS_CHANGE_BENEATH`).
+    pub beneath: bool,
+    /// Among those that only have data (`LAYERFS_CHANGE_DATA`).
+    pub data: bool,
+    /// How long to wait until nobody uses a layer that goes any more, in milliseconds.
+    pub timeout_ms: u32,
+    /// The change.
+    pub what: Change,
+}
+
+impl LayerChange {
+    /// The length of the argument, in bytes.
+    pub const LEN: usize = 48;
+
+    /// The place of the number of users, in bytes from the beginning of the argument.
+    pub const USERS: usize = 24;
+
+    const FORCE: u32 = 1;
+    const BENEATH: u32 = 1 << 1;
+    const DATA: u32 = 1 << 2;
+
+    /// Reads the argument of a command; `None`: it has flags or fields that the command does not have in this version, or
+    /// no place.
+    pub fn decode(command: u32, argument: &[u8; Self::LEN]) -> Option<LayerChange> {
+        let flags = half(argument, 0)?;
+        let path = Text {
+            address: whole(argument, 4)?,
+            len: half(argument, 10)?,
+        };
+        let has_path = path.address != 0 || path.len != 0;
+        let which = || match half(argument, 2)? as i32 {
+            -1 => Some(WhichLayer::Name(Text {
+                address: whole(argument, 2)?,
+                len: half(argument, 3)?,
+            })),
+            place => Some(WhichLayer::Place(u32::try_from(place).ok()?)),
+        };
+        let (known, what) = match command {
+            LAYER_SHUTDOWN if !has_path => (Self::FORCE, Change::Shutdown(which()?)),
+            LAYER_REPLACE => (0, Change::Replace(which()?, path)),
+            LAYER_ADD => (Self::BENEATH | Self::DATA, Change::Add(path)),
+            LAYER_FILLED if !has_path => (0, Change::Filled),
+            _ => return None,
+        };
+        if flags & !known != 0 || half(argument, 11)? != 0 {
+            return None;
+        }
+        Some(LayerChange {
+            force: flags & Self::FORCE != 0,
+            beneath: flags & Self::BENEATH != 0,
+            data: flags & Self::DATA != 0,
+            timeout_ms: half(argument, 1)?,
+            what,
+        })
+    }
+}
+
 impl FinalizeProgress {
     /// The place of the two numbers in the argument, in bytes from its beginning.
     pub const OFFSET: usize = 8;
@@ -127,5 +313,10 @@ const _: () = {
     assert!(FinalizeRequest::LEN < 1 << 14);
     assert!(FINALIZE == 0xc020_4c40);
     assert!(CLONE_RANGE2 == 0xc040_4c41);
+    assert!(LAYER == 0xc030_4c42);
+    assert!(LAYER_SHUTDOWN == 0xc030_4c43);
+    assert!(LAYER_FILLED == 0xc030_4c46);
+    assert!(LayerInfo::OFFSET + 28 + 16 == LayerQuery::LEN);
+    assert!(LayerChange::USERS + 8 + 16 == LayerChange::LEN);
     assert!(CloneRequest::WORK_DONE == 6 * 8 && CloneRequest::LEN == 8 * 8);
 };

@@ -157,15 +157,25 @@ void vfs_helper_set_flags_of_names(struct inode *inode, unsigned int flags)
 	spin_unlock(&inode->i_lock);
 }
 
-/* No name of an inode is asked about any more with these flags of a dentry. */
-void vfs_helper_clear_flags_of_names(struct inode *inode, unsigned int flags)
+/* Has the names of an inode revalidated; in a directory also those that are not there, which are looked up anew then. */
+void vfs_helper_doubt_names(struct inode *inode, unsigned int flags)
 {
-	struct dentry *alias;
+	struct dentry *alias, *child;
 
 	spin_lock(&inode->i_lock);
 	for_each_alias(alias, inode) {
 		spin_lock_nested(&alias->d_lock, DENTRY_D_LOCK_NESTED);
-		alias->d_flags &= ~flags;
+		alias->d_flags |= flags;
+		if (S_ISDIR(inode->i_mode)) {
+			hlist_for_each_entry(child, &alias->d_children, d_sib) {
+				if (!d_is_negative(child))
+					continue;
+				spin_lock_nested(&child->d_lock, 2);
+				if (d_is_negative(child))
+					child->d_flags |= flags;
+				spin_unlock(&child->d_lock);
+			}
+		}
 		spin_unlock(&alias->d_lock);
 	}
 	spin_unlock(&inode->i_lock);

@@ -20,7 +20,7 @@ void vfs_helper_file_set_flags(struct file *file, unsigned int flags, unsigned i
 void vfs_helper_sb_start_write(struct super_block *sb);
 void vfs_helper_drop_unused_negative(struct dentry *dentry);
 void vfs_helper_set_flags_of_names(struct inode *inode, unsigned int flags);
-void vfs_helper_clear_flags_of_names(struct inode *inode, unsigned int flags);
+void vfs_helper_doubt_names(struct inode *inode, unsigned int flags);
 struct inode *vfs_helper_next_inode(struct super_block *sb, struct inode *after);
 bool vfs_helper_sb_start_write_trylock(struct super_block *sb);
 void vfs_helper_sb_end_write(struct super_block *sb);

@@ -30,7 +30,7 @@
 //! | **[`object`]**                        | the objects of the VFS, [`Ours`] and [`Foreign`] |
 //! | `dentry`, `named`                     | names: looked up, and those that an operation is about |
 //! | `inode`, `inode_cache`                | inodes; how ours come to be, are found, and go |
-//! | `pinned`                              | what an inode of ours stands on, also in RCU-walk |
+//! | `pinned`, `pin_stack`, `walk`         | what an inode of ours stands on, also in RCU-walk |
 //! | `file`                                | open files |
 //! | `mount`, `path`, `idmap`              | mounts, places on them, and how they map ids |
 //! | `kept_mount`                          | mounts that last as long as something on them is pinned |

@@ -4,7 +4,10 @@
 
 use crate::{bytes, config, made_of};
 use checks::properties;
-use format::control::{CloneRequest, FinalizeProgress, FinalizeRequest};
+use format::control::{
+    self, Change, CloneRequest, FinalizeProgress, FinalizeRequest, LayerChange, LayerInfo,
+    LayerQuery, Text, WhichLayer,
+};
 use format::finalized::{Fingerprint, Place, LEN};
 use format::nlink::{self, BadNlink, Base, Nlink};
 use format::opaque::{is_impure, DirMark};
@@ -280,4 +283,137 @@ fn arguments_of_cloning_are_read() {
         words[place] = 1 << 63;
         assert_eq!(CloneRequest::decode(&argument(words)), None, "{place}");
     }
+}
+
+/// The argument that changes layers, of its words of 32 bits.
+fn layer_change(words: [u32; 12]) -> [u8; LayerChange::LEN] {
+    let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
+    bytes.try_into().expect("the length of the argument")
+}
+
+#[test]
+fn changes_of_layers_are_what_the_header_says() {
+    // flags, timeout_ms, place, name_len, name (2), users (2), path (2), path_len, reserved
+    let decode = |command, words| LayerChange::decode(command, &layer_change(words));
+    let name = Text {
+        address: 0x5_0000_0004,
+        len: 3,
+    };
+    let path = Text {
+        address: 0x9_0000_0008,
+        len: 10,
+    };
+    let low = |address: u64| address as u32;
+    let high = |address: u64| (address >> 32) as u32;
+    let (n, p) = (name.address, path.address);
+    let whole = [
+        0,
+        7,
+        u32::MAX,
+        3,
+        low(n),
+        high(n),
+        0,
+        0,
+        low(p),
+        high(p),
+        10,
+        0,
+    ];
+    let replaced = decode(control::LAYER_REPLACE, whole).expect("all fields are known");
+    assert_eq!(replaced.timeout_ms, 7);
+    assert_eq!(replaced.what, Change::Replace(WhichLayer::Name(name), path));
+    assert_eq!(
+        decode(control::LAYER_SHUTDOWN, whole),
+        None,
+        "it has no path"
+    );
+    assert_eq!(decode(control::LAYER_FILLED, whole), None, "nor has this");
+    assert_eq!(decode(control::LAYER, whole), None, "another command");
+
+    let shut = [1, 0, 5, 0, 0, 0, 9, 9, 0, 0, 0, 0];
+    let wanted = LayerChange {
+        force: true,
+        beneath: false,
+        data: false,
+        timeout_ms: 0,
+        what: Change::Shutdown(WhichLayer::Place(5)),
+    };
+    assert_eq!(decode(control::LAYER_SHUTDOWN, shut), Some(wanted));
+    for flag in 0..32 {
+        let with = |mut words: [u32; 12]| {
+            words[0] = 1 << flag;
+            words
+        };
+        assert_eq!(
+            decode(control::LAYER_SHUTDOWN, with(shut)).is_some(),
+            flag == 0
+        );
+        assert_eq!(decode(control::LAYER_REPLACE, with(whole)), None);
+        assert_eq!(
+            decode(control::LAYER_ADD, with(whole)).is_some(),
+            flag == 1 || flag == 2
+        );
+        assert_eq!(decode(control::LAYER_FILLED, with([0; 12])), None);
+        let mut reserved = whole;
+        reserved[11] = 1 << flag;
+        assert_eq!(decode(control::LAYER_ADD, reserved), None);
+    }
+    let added = |flags| {
+        decode(
+            control::LAYER_ADD,
+            [flags, 0, 0, 0, 0, 0, 0, 0, low(p), high(p), 10, 0],
+        )
+    };
+    let added = added(6).expect("both flags are known");
+    assert_eq!(
+        (added.beneath, added.data, added.what),
+        (true, true, Change::Add(path))
+    );
+    let mut nowhere = shut;
+    nowhere[2] = -2i32 as u32;
+    assert_eq!(decode(control::LAYER_SHUTDOWN, nowhere), None);
+    assert_eq!(
+        decode(control::LAYER_FILLED, [0; 12]).map(|c| c.what),
+        Some(Change::Filled)
+    );
+    assert_eq!(LayerChange::USERS, 24);
+}
+
+#[test]
+fn what_is_told_of_a_layer_is_where_the_header_has_it() {
+    let mut argument = [0; LayerQuery::LEN];
+    argument[0..4].copy_from_slice(&3u32.to_ne_bytes());
+    argument[12..16].copy_from_slice(&100u32.to_ne_bytes());
+    argument[16..24].copy_from_slice(&0x7_0000_0001u64.to_ne_bytes());
+    let query = LayerQuery::decode(&argument).expect("all fields are known");
+    assert_eq!(
+        (query.place, query.name_len, query.name),
+        (3, 100, 0x7_0000_0001)
+    );
+    for byte in 32..LayerQuery::LEN {
+        let mut other = argument;
+        other[byte] = 1;
+        assert_eq!(LayerQuery::decode(&other), None, "byte {byte} is reserved");
+    }
+    let told = |data, leaving| {
+        LayerInfo {
+            data,
+            leaving,
+            number: 9,
+            name_len: 4,
+            users: 1 << 40,
+        }
+        .encode(query)
+    };
+    let answer = told(true, false);
+    let half = |i: usize| u32::from_ne_bytes(answer[i..i + 4].try_into().expect("four bytes"));
+    let whole = |i: usize| u64::from_ne_bytes(answer[i..i + 8].try_into().expect("eight bytes"));
+    // It begins at flags.
+    assert_eq!(
+        (half(0), half(4), half(8), whole(12), whole(20)),
+        (1, 9, 4, 0x7_0000_0001, 1 << 40)
+    );
+    assert_eq!(told(false, true)[0..4], 2u32.to_ne_bytes());
+    assert_eq!(LayerInfo::OFFSET, 4);
 }

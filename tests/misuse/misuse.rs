@@ -27,6 +27,7 @@ use vfs::object::inode_cache::InodeData;
 use vfs::object::kept_mount::KeptMount;
 use vfs::object::mount::PrivateMount;
 use vfs::object::mount::PrivateUse;
+use vfs::object::super_block::Changes;
 use vfs::object::super_block::InWalk;
 use vfs::object::super_block::NewSuper;
 use vfs::object::super_block::Properties;
@@ -204,7 +205,7 @@ impl ContextOps<Misuse> for Setup {
             })?;
             return Err(EDOM);
         }
-        let in_walk = InWalk::new(mounter);
+        let in_walk = InWalk::new(mounter, Changes::new()?);
         let properties = Properties {
             magic: 0x4d69_7375,
             read_only: false,

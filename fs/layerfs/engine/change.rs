@@ -16,6 +16,7 @@ use super::copy_up;
 use super::copy_up::upper_of;
 use super::copy_up::Need;
 use super::inode;
+use super::live;
 use super::lookup;
 use super::merge;
 use super::merge::Whiteouts;
@@ -211,7 +212,7 @@ impl DirChange<'_> {
         let dir = name.directory();
         let upper_dir = upper_of(dir)?;
         let over_whiteout = name::is_whiteout(&name);
-        let nothing_below = name::leaves_nothing_below(&name);
+        let nothing_below = name::leaves_nothing_below(&name, self.instance.layers.changes());
         let made = if over_whiteout {
             self.create_over_whiteout(name, upper_dir, what)?
         } else {
@@ -566,9 +567,15 @@ fn is_lower_positive(instance: &Instance, name: Named<'_, LayerFs>) -> bool {
     if !is_in_upper(&name) {
         return true;
     }
-    if name::has_nothing_below(&name) {
+    let changes = instance.layers.changes();
+    if name::has_nothing_below(&name, changes) {
         return false;
     }
+    if !matches!(live::settle(instance, name.directory()), Ok(true)) {
+        // It can't be told, so that a whiteout makes sure.
+        return true;
+    }
     let parent = Places::of(name.directory().inode().held());
-    instance.as_mounter(|c| lookup::is_in_lower(instance, c, &parent, name.name()))
+    let is_there = instance.as_mounter(|c| lookup::is_in_lower(instance, c, &parent, name.name()));
+    is_there || instance.layers.changes() != changes
 }

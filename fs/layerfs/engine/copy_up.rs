@@ -654,6 +654,9 @@ impl CopyUp<'_> {
         } else {
             None
         };
+        // A layer is asked for that, which may take long: before upper is held.
+        let leads_nowhere =
+            now.has_origin() && !origin::leads_to_lower(self.instance, self.c, upper, &now)?;
         let writing = self.access.start();
         if let Some(value) = capability {
             let name = attributes::CAPABILITY;
@@ -667,7 +670,7 @@ impl CopyUp<'_> {
             )?;
         }
         let inode = self.dentry.inode();
-        if now.has_origin() && !origin::leads_to_lower(self.instance, self.c, upper, &now)? {
+        if leads_nowhere {
             // As it will be no metacopy file any more, nothing leads from its names to the lower object.
             inode.hash_by(upper.dentry().inode().key());
         }

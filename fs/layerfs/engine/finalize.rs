@@ -29,7 +29,7 @@ use vfs::sys::errno::EOPNOTSUPP;
 use vfs::sys::task;
 
 /// The most directories within each other that are gone through: no path names more.
-const MAX_DEPTH: usize = 2048;
+pub(super) const MAX_DEPTH: usize = 2048;
 
 /// A directory whose subdirectories are gone through.
 struct Level {

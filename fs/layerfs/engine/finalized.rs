@@ -214,6 +214,13 @@ fn mark(
     marked.write(Mark::Opaque, value, EOPNOTSUPP)?;
     let object = dir.inode().data();
     object.set_finalized();
+    if instance.layers.changes() != 0 {
+        let now = fingerprint(instance, &Places::of(dir.inode().held()), 0);
+        if now.ok() != Some(over) {
+            // The layers were changed since its names were read: upper may lack some.
+            object.forget_conclusions();
+        }
+    }
     if let Some(listing) = object.listing() {
         // The next one is made of upper alone, in upper's order.
         listing.outdate();

@@ -205,6 +205,10 @@ fn make(
         return Err(EAGAIN);
     }
     making.finish(map, stamp_before, now)?;
+    if !dir.is_current() {
+        // The layers were changed meanwhile: the map is of other places.
+        index.drop_map();
+    }
     instance.stats.count(Counter::IndexMade);
     Ok(())
 }

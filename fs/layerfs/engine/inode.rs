@@ -8,6 +8,7 @@ use super::stale::Disagreement;
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::LayerIndex;
+use crate::state::layer::Pin;
 use crate::state::lowers::Lowers;
 use crate::state::object::Object;
 use crate::state::places::Places;
@@ -16,7 +17,6 @@ use crate::state::traits::Traits;
 use crate::state::Dentry;
 use crate::state::Inode;
 use crate::state::LayerFs;
-use crate::state::Pin;
 use crate::state::Real;
 use crate::state::SuperBlock;
 use format::ino;
@@ -26,6 +26,7 @@ use vfs::object::inode::Protection;
 use vfs::object::inode_cache::Cached;
 use vfs::object::inode_cache::NewInode;
 use vfs::Held;
+use vfs::Idmap;
 use vfs::Override;
 
 /// What the marks say of an object, for its inode. An object that was just made has none.
@@ -47,15 +48,15 @@ pub(crate) fn read_marks(instance: &Instance, c: &Override<'_>, now: &Places<'_>
     let config = &instance.config;
     let is_dir = path.dentry().is_dir();
     let numbered = numbered(now, stands_for_lower(instance, now))?;
-    let fsid = numbered.owner().fsid;
-    let numbered = numbered.path();
+    let fs = &numbered.owner().fs;
+    let path_of_number = numbered.path();
     let may_have_whiteouts = is_dir && (now.is_merged() || marks::has_origin(config, c, path));
     let impure = now.in_upper() && is_dir && marks::is_impure(config, c, path);
     Ok(Marks {
         traits: Traits::default()
             .with(Trait::MAY_HAVE_WHITEOUTS, may_have_whiteouts)
             .with(Trait::IMPURE, impure),
-        keeps_ino: !instance.is_numbered_by(c, numbered, fsid),
+        keeps_ino: !instance.is_numbered_by(c, path_of_number, fs),
         protection: if now.in_upper() {
             marks::protection(config, c, path)
         } else {
@@ -109,12 +110,12 @@ pub(crate) fn ino_of_found(
         }
     }
     let pin = numbered(&found, by_lower).ok()?;
-    let fsid = pin.owner().fsid;
+    let fs = &pin.owner().fs;
     let real = pin.inode().ino();
-    if !instance.is_numbered_by(c, pin.path(), fsid) {
+    if !instance.is_numbered_by(c, pin.path(), fs) {
         return Some(real);
     }
-    Some(ino::compose(real, fsid, instance.xino).unwrap_or(real))
+    Some(ino::compose(real, fs.number, instance.xino).unwrap_or(real))
 }
 
 /// Returns the number that `stat(2)` shows of an inode, where all layers share a device number.
@@ -127,12 +128,12 @@ pub(crate) fn shown_ino(instance: &Instance, inode: &Inode) -> Option<u64> {
         _ => now.real().ok()?,
     };
     let real = pin.inode().ino();
-    let fsid = pin.owner().fsid;
-    if instance.may_keep_ino(fsid) {
+    let fs = &pin.owner().fs;
+    if instance.may_keep_ino(fs) {
         // Which part it is in was asked when the inode was made.
         return Some(inode.ino());
     }
-    Some(ino::compose(real, fsid, instance.xino).unwrap_or(real))
+    Some(ino::compose(real, fs.number, instance.xino).unwrap_or(real))
 }
 
 /// Returns the inode of an object: the one it has while it is cached, or a new one.
@@ -191,7 +192,10 @@ fn is_outdated(inode: &Inode, found: &Places<'_>) -> bool {
         let known = pin.dentry();
         match found.next() {
             Some(other) => {
-                pin.inode().key() == other.inode().key()
+                // A layer that was taken away and came again has the same objects.
+                let is_there = !inode.is_dir() || core::ptr::eq(pin.mount(), other.mount());
+                is_there
+                    && pin.inode().key() == other.inode().key()
                     && (core::ptr::eq(known, other.dentry()) || !known.is_unhashed())
             }
             // This is data that was found lazily.
@@ -280,13 +284,31 @@ fn init(
     let ino = if marks.keeps_ino {
         number
     } else {
-        let fsid = numbered.owner().fsid;
+        let fsid = numbered.owner().fs.number;
         instance.map_ino(number, fsid, numbered.inode().is_dir())
     };
     let real = found.real()?;
-    let (idmap, real) = (ARef::from(real.idmap()), ARef::from(real.dentry()));
+    let mapped;
+    let (idmap, real) = if real.idmap().is_identity() {
+        (Idmap::identity(), ARef::from(real.dentry()))
+    } else {
+        mapped = ARef::from(real.idmap());
+        (&*mapped, ARef::from(real.dentry()))
+    };
     drop(found);
-    Ok(new.init(real.inode(), &idmap, ino, marks.protection, object))
+    Ok(new.init(real.inode(), idmap, ino, marks.protection, object))
+}
+
+/// Has a directory found by what it stands for now, and show the attributes of that, after its places in lower layers were
+/// replaced.
+pub(super) fn moved(inode: &Inode) {
+    let places = Places::of(inode.held());
+    if places.has(Trait::LOWER_INO) {
+        if let Ok(numbered) = numbered(&places, true) {
+            inode.hash_by(numbered.inode().key());
+        }
+    }
+    refresh(inode);
 }
 
 /// Shows what the real object shows now.

@@ -23,6 +23,7 @@ use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::Layer;
 use crate::state::layer::LayerIndex;
+use crate::state::layer::Pin;
 use crate::state::layers::List;
 use crate::state::lowers::Lowers;
 use crate::state::lowers::Sought;
@@ -31,7 +32,6 @@ use crate::state::places::Places;
 use crate::state::stats::Counter;
 use crate::state::traits::Trait;
 use crate::state::traits::Traits;
-use crate::state::Pin;
 use crate::state::Real;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::prelude::*;
@@ -51,6 +51,8 @@ pub(crate) struct Outcome {
     pub(crate) found: Option<Object>,
     /// Upper hides what the lower layers have: by a whiteout, or an opaque directory.
     pub(crate) upper_hides: bool,
+    /// An index says that no lower layer has the name.
+    pub(crate) is_nowhere: bool,
 }
 
 /// Looks up `name` in the directory `parent`, or where redirects lead from there, at last from `root`.
@@ -67,6 +69,33 @@ pub(crate) fn lookup(
     name: &[u8],
     purpose: Purpose,
 ) -> Result<Outcome> {
+    look_up(instance, c, parent, name, purpose, None)
+}
+
+/// Looks up a name as it would be if the layer of this rank were not there.
+///
+/// # Errors
+///
+/// Those of [`lookup`].
+pub(super) fn lookup_without(
+    instance: &Instance,
+    c: &Override<'_>,
+    parent: &Places<'_>,
+    name: &[u8],
+    rank: i64,
+) -> Result<Option<Object>> {
+    let outcome = look_up(instance, c, parent, name, Purpose::Know, Some(rank))?;
+    Ok(outcome.found)
+}
+
+fn look_up(
+    instance: &Instance,
+    c: &Override<'_>,
+    parent: &Places<'_>,
+    name: &[u8],
+    purpose: Purpose,
+    without: Option<i64>,
+) -> Result<Outcome> {
     let has_data_layers = instance.layers.has_data_layers();
     let mut search = Search {
         instance,
@@ -80,6 +109,8 @@ pub(crate) fn lookup(
         lowers: Lowers::default(),
         finalized: Claims::default(),
         in_vain: 0,
+        without,
+        is_nowhere: false,
     };
     // Both are read at once, and before upper is looked in: then what another task copies up meanwhile, the directory
     // itself or a name in it, is found in one of the places.
@@ -98,7 +129,11 @@ pub(crate) fn lookup(
         Met::Nothing => None,
         _ => search.finish(upper_is_metacopy)?,
     };
-    Ok(Outcome { found, upper_hides })
+    Ok(Outcome {
+        found,
+        upper_hides,
+        is_nowhere: search.is_nowhere,
+    })
 }
 
 /// The most directories that are kept to look for the data of a file later: where there are more, it is looked for at
@@ -122,6 +157,10 @@ struct Search<'a> {
     finalized: Claims,
     /// How many of the directory's places in lower layers were asked and had nothing, which an index would have said.
     in_vain: u32,
+    /// The rank of a layer that is passed over.
+    without: Option<i64>,
+    /// An index says that no lower layer has the name.
+    is_nowhere: bool,
 }
 
 /// A directory that is looked in.
@@ -199,6 +238,7 @@ impl<'a> Search<'a> {
             let Some(place) = known.next(i) else {
                 if self.walk.met == Met::Nothing && self.walk.end.is_none() {
                     instance.stats.count(Counter::IndexMiss);
+                    self.is_nowhere = true;
                 }
                 return Ok(());
             };
@@ -219,7 +259,7 @@ impl<'a> Search<'a> {
             i = i.saturating_add(1);
             let layer = dir.layer.owner();
             last = layer.rank;
-            if layer.is_shut() {
+            if layer.is_shut() || self.without == Some(layer.rank) {
                 continue;
             }
             let is_last = if !self.follows {

@@ -51,6 +51,17 @@ impl Names {
         missing_in_upper(&self.arena, self.end_of_upper)
     }
 
+    /// Returns the next name, from a place on, and the place behind it. The first place is 0.
+    pub(crate) fn from(&self, mut at: u32) -> Option<(&[u8], u32)> {
+        loop {
+            let (entry, fate, next) = self.arena.get_with_next(at)?;
+            if fate != Fate::Hidden {
+                return Some((entry.name, next));
+            }
+            at = next;
+        }
+    }
+
     /// Returns the next name, from a place on, of what may be a directory, and the place behind it. The first place is
     /// 0.
     pub(crate) fn directory_from(&self, mut at: u32) -> Option<(&[u8], u32)> {
@@ -195,10 +206,10 @@ impl<'a> Merge<'a> {
             let in_upper = LayerIndex::of(&pin) == LayerIndex::Upper;
             let path = pin.path();
             let key = path.dentry().inode().key();
-            let fsid = pin.owner().fsid;
+            let fs = &pin.owner().fs;
             let layer = LayerDir {
                 path,
-                numbers: instance.is_numbered_by(c, path, fsid).then_some(fsid),
+                numbers: instance.is_numbered_by(c, path, fs).then_some(fs.number),
                 marked: now.has(Trait::XATTR_WHITEOUTS)
                     && !in_upper
                     && marks::expects_xattr_whiteouts(&instance.config, c, pin.mount()),

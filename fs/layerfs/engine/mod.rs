@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod adopt;
+mod arrive;
 pub(crate) mod attributes;
 pub(crate) mod change;
 pub(crate) mod clone;
@@ -13,13 +14,16 @@ pub(crate) mod copy_up;
 pub(crate) mod data;
 pub(crate) mod finalize;
 pub(crate) mod finalized;
+pub(crate) mod fit;
 pub(crate) mod index;
 pub(crate) mod inode;
 mod lazy;
 pub(crate) mod listing;
+pub(crate) mod live;
 pub(crate) mod lookup;
 pub(crate) mod merge;
 pub(crate) mod origin;
 pub(crate) mod stale;
+mod vanish;
 pub(crate) mod walk;
 pub(crate) mod work;

@@ -10,11 +10,11 @@ use crate::marks;
 use crate::marks::Marked;
 use crate::state::instance::Instance;
 use crate::state::layer::Layer;
+use crate::state::layer::Pin;
 use crate::state::object::Object;
 use crate::state::places::Places;
 use crate::state::traits::Trait;
 use crate::state::Inode;
-use crate::state::Pin;
 use crate::state::Real;
 use format::handle::Endian;
 use format::options::Uuid;
@@ -164,13 +164,12 @@ pub(super) fn leads_to_lower(
 /// server may be asked about a file whose data nobody needs.
 fn is_asked(instance: &Instance, layer: &KeptMount<Layer>) -> bool {
     let is_lazy = || instance.config.features.lazydata && layer.root().needs_revalidation();
-    is_told_apart(instance, layer.owner()) && !is_lazy()
+    is_told_apart(layer.owner()) && !is_lazy()
 }
 
 /// Returns whether the UUID says which filesystem a layer is on.
-fn is_told_apart(instance: &Instance, layer: &Layer) -> bool {
-    let filesystem = instance.filesystems.get(layer.fsid as usize);
-    layer.fsid == 0 || filesystem.is_none_or(|fs| !fs.ambiguous)
+fn is_told_apart(layer: &Layer) -> bool {
+    layer.fs.number == 0 || !layer.fs.is_ambiguous()
 }
 
 /// Writes the origin on a directory of upper that was put there by other means than copy-up, so that its

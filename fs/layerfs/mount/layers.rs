@@ -5,10 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+use super::filesystems::filesystem_of;
 use super::filesystems::find_ambiguous;
-use super::filesystems::first_filesystem;
-use super::filesystems::fsid_of;
-use super::overlaps::sorted_roots;
+use super::overlaps::check_roots;
 use super::overlaps::warn_in_use;
 use super::plan::Given;
 use super::plan::Lower;
@@ -20,8 +19,8 @@ use crate::engine::inode::Marks;
 use crate::marks;
 use crate::state::clones::Clones;
 use crate::state::config::Config;
-use crate::state::config::Lowerdirs;
 use crate::state::instance::Instance;
+use crate::state::layer::Device;
 use crate::state::layer::Filesystem;
 use crate::state::layer::Layer;
 use crate::state::layer::Upper;
@@ -46,6 +45,7 @@ use kernel::cred::Credential;
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::aref::ARef;
+use kernel::sync::Arc;
 use vfs::call::mapping;
 use vfs::call::stat::StatFs;
 use vfs::cell::locked::Locked;
@@ -174,23 +174,32 @@ pub(super) fn build(
 ) -> Result<Instance> {
     let value_of = |given: &mut Option<Given>| given.as_mut().and_then(|given| given.value.take());
     let (upperdir, workdir) = (value_of(&mut plan.upper), value_of(&mut plan.work));
+    let mut devices = KVec::with_capacity(2, GFP_KERNEL)?;
     let upper = match (plan.upper.take(), plan.work.take()) {
         (None, _) => None,
         (Some(_), None) => return Err(fc.invalid(fmt!("missing 'workdir'"))),
-        (Some(upper), Some(work)) => Some(upper::prepare(fc, c, &mut plan.features, upper, work)?),
+        (Some(upper), Some(work)) => {
+            let features = &mut plan.features;
+            Some(upper::prepare(fc, c, features, &mut devices, upper, work)?)
+        }
     };
-    let mut filesystems: KVec<Filesystem> = KVec::with_capacity(2, GFP_KERNEL)?;
-    let first = upper.as_ref().map(|upper| upper.mount.root_path());
-    filesystems.push(first_filesystem(c, first)?, GFP_KERNEL)?;
+    let mut filesystems = KVec::with_capacity(2, GFP_KERNEL)?;
+    let first = match &upper {
+        Some(upper) => upper.mount.owner().fs.clone(),
+        None => Arc::new(Filesystem::of_nobody(&mut devices)?, GFP_KERNEL)?,
+    };
+    filesystems.push(first, GFP_KERNEL)?;
     let merged = plan.lowers.iter().filter(|lower| !lower.data).count();
     let lowers = core::mem::take(&mut plan.lowers);
     let wanted = plan.features.nameindex;
     let layers = List::new(
-        mount_lowers(fc, c, lowers, &mut filesystems, wanted)?,
+        mount_lowers(fc, c, lowers, (&mut filesystems, &mut devices), wanted)?,
         merged,
-    );
+        upper.as_ref().map_or(&[], Upper::keys),
+    )?;
+    check_roots(fc, upper.as_ref(), &layers)?;
     if upper.is_some() {
-        find_ambiguous(fc, &mut plan.features, &mut filesystems);
+        find_ambiguous(fc, &mut plan.features, &filesystems);
     }
     let uuid = upper
         .as_ref()
@@ -202,23 +211,21 @@ pub(super) fn build(
         } else {
             MAGIC
         },
-        roots: sorted_roots(fc, upper.as_ref(), &layers)?,
         publications: Publications::new(facts.stack_depth),
         stats: Stats::new(layers.len()),
         indexes: LateBox::default(),
         clones: Clones::new()?,
         mapped: mapping::Tables::default(),
         stack_depth: facts.stack_depth,
-        parts: Locked::new_inner(KVec::new(), facts.stack_depth)?,
+        devices: Locked::new_inner((devices, KVec::new()), facts.stack_depth)?,
         has_plain_numbers: xino == XinoBits::SameFs
             && filesystems.iter().all(|fs| fs.is_of_one_part),
         xino,
-        config: config(plan, &layers, upperdir, workdir)?,
+        config: config(plan, upperdir, workdir),
         upper,
         layers: Layers::new(layers, facts.stack_depth)?,
-        filesystems,
         uuid,
-        name_max: facts.name_max,
+        name_max: AtomicU64::new(facts.name_max),
         mounter,
         name_key: vfs::sys::hash::HashKey::random(),
         last_made_up: AtomicU64::new(0),
@@ -231,7 +238,7 @@ fn mount_lowers(
     fc: &FsContext<'_>,
     c: &Override<'_>,
     lowers: KVec<Lower>,
-    filesystems: &mut KVec<Filesystem>,
+    (filesystems, devices): (&mut KVec<Arc<Filesystem>>, &mut KVec<Device>),
     wanted: NameIndex,
 ) -> Result<KVec<ARef<KeptMount<Layer>>>> {
     let mut layers: KVec<ARef<KeptMount<Layer>>> = KVec::with_capacity(lowers.len(), GFP_KERNEL)?;
@@ -242,10 +249,9 @@ fn mount_lowers(
             warn_in_use(fc, &lower.name);
         }
         // Nothing that can be seen has its number from a data-only layer.
-        let fsid = if lower.data {
-            0
-        } else {
-            fsid_of(filesystems, c, path)?
+        let fs = match filesystems.first() {
+            Some(first) if lower.data => first.clone(),
+            _ => filesystem_of(filesystems, devices, c, path)?,
         };
         let mount = PrivateMount::clone_of(c, path, PrivateUse::ReadOnly).inspect_err(|e| {
             fc.error(fmt!(
@@ -261,7 +267,7 @@ fn mount_lowers(
             NameIndex::Auto => mount.get().super_block().is_local(),
         };
         let index = u32::try_from(layers.len()).map_err(|_| EINVAL)?;
-        let layer = Layer::new(index, lower.name, fsid, keeps_names);
+        let layer = Layer::new(index, lower.name, fs, keeps_names);
         layers.push(KeptMount::new(mount, layer)?, GFP_KERNEL)?;
     }
     Ok(layers)
@@ -273,7 +279,7 @@ fn choose_xino(
     plan: &Plan,
     facts: &Facts,
     upper: Option<&Upper>,
-    filesystems: &[Filesystem],
+    filesystems: &[Arc<Filesystem>],
 ) -> XinoBits {
     let wanted = plan.features.xino;
     let only_ino32 = facts.only_ino32
@@ -297,31 +303,16 @@ fn choose_xino(
 }
 
 /// Makes the configuration: what is shown of the settings, and asked of them.
-fn config(
-    plan: &mut Plan,
-    layers: &List,
-    upperdir: Option<CString>,
-    workdir: Option<CString>,
-) -> Result<Config> {
-    let lowerdirs = match plan.list.take() {
-        Some(list) => Lowerdirs::List(list),
-        None => {
-            let mut names = KVec::with_capacity(layers.len(), GFP_KERNEL)?;
-            for layer in layers.iter() {
-                names.push(CString::try_from(&*layer.owner().name)?, GFP_KERNEL)?;
-            }
-            Lowerdirs::Each(names)
-        }
-    };
-    Ok(Config {
+fn config(plan: &mut Plan, upperdir: Option<CString>, workdir: Option<CString>) -> Config {
+    Config {
         as_overlay: plan.as_overlay,
         features: plan.features,
         asked: plan.asked,
         override_creds: plan.override_creds,
-        lowerdirs,
+        lowerdirs: plan.list.take(),
         upperdir,
         workdir,
-    })
+    }
 }
 
 /// What the root directory is made of.

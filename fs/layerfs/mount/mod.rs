@@ -268,20 +268,10 @@ fn resolve(fc: &FsContext<'_>, key: &str, name: &CStr) -> Result<OwnedPath> {
 
 /// Checks that a layer can stand on a directory.
 fn check_dir(fc: &FsContext<'_>, path: &OwnedPath, name: &CStr) -> Result {
-    let dentry = path.as_path().dentry();
-    if !dentry.inode().is_dir() {
-        return Err(fc.refuse(fmt!("'{}' is not a directory", name)));
+    match engine::fit::why_no_layer(path.as_path()) {
+        Some(why) => Err(fc.refuse(fmt!("'{}' {}", name, why))),
+        None => Ok(()),
     }
-    if dentry.inode().is_casefolded() {
-        return Err(fc.refuse(fmt!(
-            "'{}' ignores case in names, which is not supported by this version",
-            name
-        )));
-    }
-    if let Some(why) = dentry.unsuitable() {
-        return Err(fc.refuse(fmt!("'{}' can't be a layer: {}", name, why)));
-    }
-    Ok(())
 }
 
 impl Setup {
@@ -316,7 +306,11 @@ impl Setup {
             has_handles: facts.has_handles,
             nosec: upper_sb.is_some_and(|sb| sb.is_nosec()),
         };
-        let parts = SuperParts::new(InWalk::new(mounter.into()), instance, properties)?;
+        let parts = SuperParts::new(
+            InWalk::new(mounter.into(), instance.layers.count()),
+            instance,
+            properties,
+        )?;
         Ok(Stack {
             root: root_parts(parts.data(), c)?,
             parts,

@@ -13,35 +13,24 @@ use vfs::object::inode_cache::InodeKey;
 use vfs::ops::fs_context::FsContext;
 use vfs::sys::errno::ELOOP;
 
-/// Returns the roots of the layers in order. It is an error if two are the same.
-pub(super) fn sorted_roots(
-    fc: &FsContext<'_>,
-    upper: Option<&Upper>,
-    layers: &List,
-) -> Result<KVec<InodeKey>> {
-    let mut roots: KVec<InodeKey> =
-        KVec::with_capacity(layers.len().saturating_add(3), GFP_KERNEL)?;
-    // They are inserted in order rather than sorted in the end, as there are at most some hundreds.
-    for key in upper.map_or(&[][..], |upper| upper.keys()) {
-        // Without a work directory upper names the one it would be in twice.
-        if let Err(place) = roots.binary_search(key) {
-            roots
-                .insert_within_capacity(place, *key)
-                .map_err(|_| ENOMEM)?;
+/// Refuses a layer that is given twice, or that upper is, too.
+pub(super) fn check_roots(fc: &FsContext<'_>, upper: Option<&Upper>, layers: &List) -> Result {
+    let keys = upper.map_or(&[][..], |upper| upper.keys());
+    let is_new =
+        |(i, key): (usize, &InodeKey)| !keys.iter().zip(0..i).any(|(other, _)| other == key);
+    let of_upper = keys.iter().enumerate().filter(|key| is_new(*key)).count();
+    if layers.count_roots() == layers.len().saturating_add(of_upper) {
+        return Ok(());
+    }
+    let lowers = || layers.iter().map(|layer| layer.root().inode().key());
+    for (i, layer) in layers.iter().enumerate() {
+        let key = layer.root().inode().key();
+        if keys.contains(&key) || lowers().zip(0..i).any(|(other, _)| other == key) {
+            fc.error(fmt!("'{}' is a layer twice", &*layer.owner().name));
+            return Err(ELOOP);
         }
     }
-    for layer in layers.iter() {
-        match roots.binary_search(&layer.root().inode().key()) {
-            Err(place) => roots
-                .insert_within_capacity(place, layer.root().inode().key())
-                .map_err(|_| ENOMEM)?,
-            Ok(_) => {
-                fc.error(fmt!("'{}' is a layer twice", &*layer.owner().name));
-                return Err(ELOOP);
-            }
-        }
-    }
-    Ok(roots)
+    Ok(())
 }
 
 /// Says that a layer is also written to by another mount.

@@ -9,11 +9,10 @@
 #![forbid(unsafe_code)]
 
 use super::plan::Plan;
+use crate::engine::fit::is_private;
 use kernel::prelude::*;
-use kernel::sync::aref::ARef;
 use vfs::ops::fs_context::FsContext;
 use vfs::Override;
-use vfs::Path;
 
 /// Refuses layers to which others than the mounter may have a way, if paths in their marks are to be followed.
 /// Data-only layers have no marks.
@@ -42,19 +41,4 @@ pub(super) fn check(fc: &FsContext<'_>, c: &Override<'_>, plan: &Plan) -> Result
         }
     }
     Ok(())
-}
-
-/// Whether one of the directories on the way to a layer, on its filesystem, lets nobody but the mounter through.
-fn is_private(c: &Override<'_>, path: Path<'_>, root_counts: bool) -> bool {
-    let mut dir = ARef::from(path.dentry());
-    if root_counts && dir.inode().is_private(c) {
-        return true;
-    }
-    while !dir.is_root() {
-        dir = dir.parent();
-        if dir.inode().is_private(c) {
-            return true;
-        }
-    }
-    false
 }

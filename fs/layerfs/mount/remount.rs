@@ -7,7 +7,6 @@
 
 use crate::state::config;
 use crate::state::config::Config;
-use crate::state::config::Lowerdirs;
 use crate::state::instance::Instance;
 use crate::state::layer::Layer;
 use format::options;
@@ -84,7 +83,7 @@ fn is_layer(fc: &FsContext<'_>, layer: &KeptMount<Layer>, name: &CStr) -> bool {
 
 /// Returns whether these are all lower layers, in order.
 fn is_list(fc: &FsContext<'_>, instance: &Instance, list: &CStr) -> Result<bool> {
-    if let Lowerdirs::List(given) = &instance.config.lowerdirs {
+    if let Some(given) = &instance.config.lowerdirs {
         if given.to_bytes() == list.to_bytes() {
             return Ok(true);
         }

@@ -7,10 +7,12 @@
 
 #![forbid(unsafe_code)]
 
-use super::filesystems::part_at;
 use super::overlaps::warn_in_use;
 use super::plan::Given;
+use crate::engine::fit::part_at;
 use crate::engine::work;
+use crate::state::layer::Device;
+use crate::state::layer::Filesystem;
 use crate::state::layer::Upper;
 use crate::state::layer::UpperParts;
 use crate::state::Real;
@@ -23,6 +25,7 @@ use format::xattr::Mark;
 use format::xattr::Namespace;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
+use kernel::sync::Arc;
 use vfs::call::acl;
 use vfs::call::acl::Acl;
 use vfs::call::change::Change;
@@ -59,6 +62,7 @@ pub(super) fn prepare(
     fc: &FsContext<'_>,
     c: &Override<'_>,
     features: &mut Features,
+    devices: &mut KVec<Device>,
     upper: Given,
     work: Given,
 ) -> Result<Upper> {
@@ -84,6 +88,8 @@ pub(super) fn prepare(
     } else {
         ErrorMark::default()
     };
+    let sb = upper_path.dentry().super_block();
+    let fs = Filesystem::new(0, sb, part_at(c, upper_path), devices)?;
     let base = ARef::from(work_path.dentry());
     let base_in_use = mark_in_use(fc, &base, &work.name);
     let mut parts = UpperParts {
@@ -98,6 +104,7 @@ pub(super) fn prepare(
         has_nameless: false,
         no_xattrs: false,
         errors,
+        fs: Arc::new(fs, GFP_KERNEL)?,
     };
     prepare_work(fc, c, features, &mut parts)?;
     Upper::new(parts)

@@ -13,13 +13,14 @@ use crate::engine::copy_up::Need;
 use crate::marks;
 use crate::marks::Marked;
 use crate::state::instance::Instance;
+use crate::state::layer::Filesystem;
+use crate::state::layer::Pin;
 use crate::state::name;
 use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::places::Places;
 use crate::state::Inode;
 use crate::state::LayerFs;
-use crate::state::Pin;
 use crate::state::Positive;
 use crate::state::RcuInode;
 use format::ino;
@@ -37,7 +38,8 @@ use vfs::guard::lock::VfsLocked;
 use vfs::object::idmap::Viewed;
 use vfs::object::inode::Access;
 use vfs::object::inode::Rights;
-use vfs::object::inode::Walk;
+use vfs::object::walk::By;
+use vfs::object::walk::Walk;
 use vfs::ops::AttrOps;
 use vfs::sys::cred;
 use vfs::sys::cred::Capability;
@@ -53,18 +55,27 @@ impl AttrOps<LayerFs> for Attr {
     #[inline]
     fn permission(walk: Walk<'_, LayerFs>, access: Access<'_>) -> Result {
         let now = Now::of(walk.data());
-        if let Some(pin) = now.fixed_real() {
-            return check(&walk, now.in_upper(), pin, access);
-        }
-        match walk {
-            Walk::Rcu(_, rcu) => check(&walk, false, now.real_in(&rcu)?, access),
-            Walk::Ref(inode) => check(&walk, false, &*Places::of(inode.held()).real()?, access),
-        }
+        let by;
+        let pin = match now.fixed_real() {
+            Some(pin) => pin,
+            None => {
+                by = walk.by();
+                match &by {
+                    By::Rcu(rcu) => now.real_in(rcu)?,
+                    By::Count(inode) => return check_lower_dir(inode, access),
+                }
+            }
+        };
+        check(&walk, now.in_upper(), pin, access)
     }
 
     fn getattr(dentry: &Positive, viewed: Viewed<'_>, stat: &mut Stat, query: Query) -> Result {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
+        if inode.is_dir() {
+            // Who has it open is told of what it was, if it can't be told what it is.
+            let _ = engine::live::settle(instance, dentry);
+        }
         let now = Places::of(inode.held());
         let path = now.real_path()?;
         instance.as_mounter(|c| stat.fill_fresh(c, path, query))?;
@@ -245,6 +256,14 @@ impl AttrOps<LayerFs> for Attr {
     }
 }
 
+/// Checks what the caller may do to a directory that is in lower layers alone, where that may sleep. It is a function of
+/// its own, so that the way past it, which is gone more often, is short.
+#[inline(never)]
+fn check_lower_dir(inode: &Inode, access: Access<'_>) -> Result {
+    let places = Places::of(inode.held());
+    check(inode, false, places.real()?.get(), access)
+}
+
 /// Checks what the caller may do to an inode, which is at `pin`.
 #[inline(always)]
 fn check(inode: &RcuInode, in_upper: bool, pin: &Pin, access: Access<'_>) -> Result {
@@ -266,10 +285,8 @@ fn check(inode: &RcuInode, in_upper: bool, pin: &Pin, access: Access<'_>) -> Res
     } else {
         access
     };
-    inode
-        .super_block()
-        .in_walk()
-        .as_mounter(|c| real.permission(c, pin.idmap(), access))
+    let stack = inode.super_block().in_walk();
+    stack.as_mounter(|c| real.permission(c, pin.idmap(), access))
 }
 
 /// Changes attributes of what is in upper.
@@ -328,10 +345,10 @@ fn map_dev_ino(
             part = below;
         }
     }
-    let fsid = pin.owner().fsid;
-    let fs = instance.filesystems.get(fsid as usize).ok_or(EIO)?;
+    let fs = &*pin.owner().fs;
+    let fsid = fs.number;
     if part != fs.part {
-        return map_dev_ino_in_part(instance, inode, fsid, part, stat);
+        return map_dev_ino_in_part(instance, inode, fs, part, stat);
     }
     match ino::compose(stat.ino(), fsid, instance.xino) {
         Some(ino) => {
@@ -354,7 +371,7 @@ fn map_dev_ino(
                 stat.set_ino(inode.ino());
                 stat.set_dev(dev);
             } else {
-                stat.set_dev(fs.dev.dev());
+                stat.set_dev(fs.dev);
             }
         }
     }
@@ -365,8 +382,7 @@ fn map_dev_ino(
 /// filesystem that it is in.
 #[inline]
 fn ask_origin(instance: &Instance, lower: Held<'_, Pin>, query: Query) -> Result<(u64, u32, Part)> {
-    let fsid = lower.owner().fsid;
-    let fs = instance.filesystems.get(fsid as usize).ok_or(EIO)?;
+    let fs = &lower.owner().fs;
     let inode = lower.inode();
     // An object in upper stays when the one that it was copied up from is gone; our inode still has the number
     // of that one.
@@ -389,7 +405,7 @@ fn ask_origin(instance: &Instance, lower: Held<'_, Pin>, query: Query) -> Result
 fn map_dev_ino_in_part(
     instance: &Instance,
     inode: &Inode,
-    fsid: u32,
+    fs: &Filesystem,
     part: Part,
     stat: &mut Stat,
 ) -> Result {
@@ -398,7 +414,7 @@ fn map_dev_ino_in_part(
         stat.set_ino(inode.ino());
         stat.set_dev(inode.super_block().dev());
     } else {
-        stat.set_dev(instance.dev_of_part(fsid, part)?);
+        stat.set_dev(instance.dev_of_part(fs, part)?);
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::engine::merge::whiteout_type;
 use crate::marks;
 use crate::ops::file::OpenFile;
 use crate::state::instance::Instance;
+use crate::state::layer::Layer;
 use crate::state::listing::Listing;
 use crate::state::listing::SharedListing;
 use crate::state::object::Now;
@@ -48,6 +49,7 @@ use vfs::object::file::OwnedFile;
 use vfs::object::file::SyncRange;
 use vfs::object::file::Whence;
 use vfs::object::idmap::Viewed;
+use vfs::object::kept_mount::KeptMount;
 use vfs::object::named::Named;
 use vfs::object::named::Unhashed;
 use vfs::object::named::Vacant;
@@ -58,6 +60,9 @@ use vfs::sys::errno::ENAMETOOLONG;
 use vfs::sys::task;
 use vfs::Override;
 use vfs::Path;
+
+/// The number of times that a name is looked up because the layers were changed meanwhile.
+const MOST_TRIES: u32 = 16;
 
 /// Operations of directories.
 pub(crate) struct Dir;
@@ -78,6 +83,8 @@ pub(crate) type Open = WithLock<OpenDir, Reading>;
 pub(crate) struct Reading {
     /// The directory of the top layer, as it was when this was opened.
     real: OwnedFile,
+    /// The layer, which is in use as long as that is open.
+    _layer: ARef<KeptMount<Layer>>,
     /// It is read through the real one, although that may end.
     directly: bool,
     /// It was read from its beginning, and no whiteout was met.
@@ -95,21 +102,39 @@ impl DirOps<LayerFs> for Dir {
         let sb = parent.super_block();
         let instance = sb.data();
         let name = dentry.name();
-        if name.len() as u64 > instance.name_max {
+        if name.len() as u64 > instance.name_max() {
             return Err(ENAMETOOLONG);
         }
-        let inode = lookup::find_undisturbed(instance, &dentry)?;
+        let mut changes;
+        let mut tries = 0;
+        let lookup::Answer { inode, is_weak } = loop {
+            changes = instance.layers.changes();
+            engine::live::settle_if_alive(instance, parent)?;
+            let answer = lookup::find_undisturbed(instance, &dentry)?;
+            tries += 1;
+            if instance.layers.changes() == changes || tries == MOST_TRIES {
+                break answer;
+            }
+        };
         if inode.is_none() && trace::lookup_negative::is_on() {
             lookup::trace_negative(&dentry);
         }
-        if lookup::is_revalidated(&dentry, inode.as_deref()) {
+        if is_weak {
             dentry.dentry().set_needs_revalidation();
         }
         let lazy = inode
             .as_ref()
             .filter(|inode| inode.data().lazy().is_some() || inode.data().is_declared())
             .cloned();
+        let known_as = dentry.dentry();
         let spliced = dentry.splice(inode);
+        if instance.layers.changes() != changes {
+            // Whoever changed the layers may not have seen this name.
+            match &spliced {
+                Ok(Some(other)) => other.set_needs_revalidation(),
+                _ => known_as.set_needs_revalidation(),
+            }
+        }
         if let Some(inode) = lazy {
             // Another task may find the data, under the lock of the object, between the question above and the splice;
             // that task does not see this name yet.
@@ -121,19 +146,22 @@ impl DirOps<LayerFs> for Dir {
     fn open(file: &File) -> Result<Pin<KBox<Open>>> {
         let inode = file.inode();
         let instance = inode.super_block().data();
+        engine::live::settle_if_alive(instance, file.dentry())?;
         let now = Places::of(inode.held());
         let path = now.real_path()?;
-        let fsid = now.real()?.owner().fsid;
+        let pin = now.real()?;
+        let fs = &pin.owner().fs;
         let (real, is_numbered) = instance.as_mounter(|c| {
             let real = OwnedFile::open_dir(c, path)?;
-            Ok::<_, Error>((real, instance.is_numbered_by(c, path, fsid)))
+            Ok::<_, Error>((real, instance.is_numbered_by(c, path, fs)))
         })?;
         let open = OpenDir {
-            numbers: is_numbered.then_some(fsid),
+            numbers: is_numbered.then_some(fs.number),
             upper: LateFile::default(),
         };
         let reading = Reading {
             real,
+            _layer: ARef::from(now.real()?.mount()),
             directly: is_read_directly(now.now().get()),
             is_clean: false,
             listing: None,
@@ -147,6 +175,7 @@ impl DirOps<LayerFs> for Dir {
         let mut guard = dir.lock()?;
         let reading = &mut *guard;
         if emitter.position() == 0 {
+            engine::live::settle_if_alive(instance, file.dentry())?;
             let now = Places::of(inode.held());
             reading.is_clean = true;
             if reading.directly && !now.in_upper() && !now.has(Trait::NO_WHITEOUTS) {
@@ -301,7 +330,21 @@ fn join_listing(
     let shared = inode
         .data()
         .make_listing(inode.super_block().stack_depth())?;
-    shared.join(|room| instance.as_mounter(|c| engine::listing::read(instance, c, dir, open, room)))
+    let mut tries = 0;
+    loop {
+        let changes = instance.layers.changes();
+        engine::live::settle_if_alive(instance, dir)?;
+        let joined = shared.join(|room| {
+            instance.as_mounter(|c| engine::listing::read(instance, c, dir, open, room))
+        })?;
+        tries += 1;
+        if instance.layers.changes() == changes || tries == MOST_TRIES {
+            return Ok(joined);
+        }
+        // It may be of some layers as they were, and of others as they are.
+        shared.outdate();
+        shared.leave();
+    }
 }
 
 /// Has the names of a directory passed on as they are again: one of upper alone that is marked to hold objects with an

@@ -11,12 +11,12 @@ use crate::engine::stale::Disagreement;
 use crate::engine::stale::Stale;
 use crate::engine::walk::Purpose;
 use crate::state::instance::Instance;
+use crate::state::layer::Pin;
 use crate::state::name;
 use crate::state::object::Now;
 use crate::state::places::Places;
 use crate::state::Inode;
 use crate::state::LayerFs;
-use crate::state::Pin;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use vfs::object::named::Unhashed;
@@ -24,6 +24,20 @@ use vfs::Held;
 
 /// The number of times that a lookup asks again whether it found what is there.
 const MOST_TRIES: u32 = 16;
+
+/// What has a name in the layers.
+pub(super) struct Answer {
+    /// The inode, if anything has it.
+    pub(super) inode: Option<ARef<Inode>>,
+    /// A layer wants to be asked about it again; if there is nothing, about the directory.
+    pub(super) is_weak: bool,
+}
+
+/// The same, while it is not known whether it is all of one moment.
+struct Finding {
+    inode: Option<Result<ARef<Inode>, Disagreement>>,
+    is_weak: bool,
+}
 
 /// Returns the inode of what has this name in the layers, all of it from before a copy-up of the object, or from after
 /// it.
@@ -38,7 +52,7 @@ const MOST_TRIES: u32 = 16;
 pub(super) fn find_undisturbed(
     instance: &Instance,
     dentry: &Unhashed<'_, LayerFs>,
-) -> Result<Option<ARef<Inode>>> {
+) -> Result<Answer> {
     let mut watch = instance.publications.watch(dentry.dentry())?;
     let mut found = find(instance, dentry);
     vfs::pause::at(c"looked_up");
@@ -54,10 +68,12 @@ pub(super) fn find_undisturbed(
             found = find(instance, dentry);
         }
     }
+    let Finding { inode, is_weak } = found?;
     // A disagreement that is left does not come from a copy-up that another task published meanwhile.
-    found?
+    let inode = inode
         .transpose()
-        .map_err(|other| other.refuse(instance, dentry.dentry()))
+        .map_err(|other| other.refuse(instance, dentry.dentry()))?;
+    Ok(Answer { inode, is_weak })
 }
 
 /// Returns whether upper has under this name what was found there. A name without an object stays without one, as
@@ -65,9 +81,9 @@ pub(super) fn find_undisturbed(
 fn is_in_upper_as(
     instance: &Instance,
     dentry: &Unhashed<'_, LayerFs>,
-    found: &Result<Option<Result<ARef<Inode>, Disagreement>>>,
+    found: &Result<Finding>,
 ) -> bool {
-    let inode = match found {
+    let inode = match found.as_ref().map(|found| &found.inode) {
         Ok(Some(Ok(inode))) => inode,
         Ok(None) => return true,
         // It may have come from seeing two states.
@@ -83,31 +99,50 @@ fn is_in_upper_as(
 }
 
 /// Returns the inode of what has this name in the layers.
-fn find(
-    instance: &Instance,
-    dentry: &Unhashed<'_, LayerFs>,
-) -> Result<Option<Result<ARef<Inode>, Disagreement>>> {
+fn find(instance: &Instance, dentry: &Unhashed<'_, LayerFs>) -> Result<Finding> {
     let parent = dentry.parent();
     let sb = parent.super_block();
+    let changes = instance.layers.changes();
     let purpose = if dentry.is_to_be_created() {
         Purpose::Create
     } else {
         Purpose::Know
     };
+    let dir = Places::of(parent.inode().held());
     instance.as_mounter(|c| {
-        let outcome = engine::lookup::lookup(
-            instance,
-            c,
-            &Places::of(parent.inode().held()),
-            dentry.name(),
-            purpose,
-        )?;
-        name::set_hides_lower(dentry.dentry(), outcome.upper_hides);
+        let outcome = engine::lookup::lookup(instance, c, &dir, dentry.name(), purpose)?;
+        name::set_found(dentry.dentry(), outcome.upper_hides, changes);
         let Some(found) = outcome.found else {
-            return Ok(None);
+            return Ok(Finding {
+                inode: None,
+                is_weak: is_nothing_weak(&dir, outcome.upper_hides || outcome.is_nowhere),
+            });
         };
-        engine::inode::get(sb, instance, c, found).map(Some)
+        let inode = engine::inode::get(sb, instance, c, found)?;
+        let is_weak = inode.as_ref().is_ok_and(|inode| is_weak(inode));
+        Ok(Finding {
+            inode: Some(inode),
+            is_weak,
+        })
     })
+}
+
+/// Returns whether a layer wants to be asked about what was found.
+fn is_weak(inode: &Inode) -> bool {
+    let now = Places::of(inode.held());
+    let mut needed = now.all().zip(0..now.needed());
+    needed.any(|(pin, _)| pin.dentry().needs_revalidation())
+}
+
+/// Returns whether a layer wants to be asked about a directory in which nothing was found. What a mark or an index says
+/// (`is_known`), no lower layer is asked, now or later.
+fn is_nothing_weak(dir: &Places<'_>, is_known: bool) -> bool {
+    let weak = |pin: Held<'_, Pin>| pin.dentry().needs_revalidation();
+    if is_known {
+        return dir.upper().is_some_and(weak);
+    }
+    let mut naming = dir.all().zip(0..dir.naming());
+    naming.any(|(pin, _)| weak(pin))
 }
 
 /// Returns whether an index says that no lower layer has the name.
@@ -134,26 +169,4 @@ pub(super) fn trace_negative(dentry: &Unhashed<'_, LayerFs>) {
         let ino = parent.inode().ino();
         trace::lookup_negative::event(dev, ino, dir, dentry.name(), layers as u32);
     });
-}
-
-/// Returns whether a layer wants to be asked about what was found under a name; if that is nothing, about the
-/// directory.
-pub(super) fn is_revalidated(dentry: &Unhashed<'_, LayerFs>, found: Option<&Inode>) -> bool {
-    let weak = |pin: Held<'_, Pin>| pin.dentry().needs_revalidation();
-    match found {
-        Some(inode) => {
-            let now = Places::of(inode.held());
-            let is_weak = now.all().zip(0..now.needed()).any(|(pin, _)| weak(pin));
-            is_weak
-        }
-        None => {
-            let now = Places::of(dentry.parent().inode().held());
-            // What a mark or an index says, no lower layer is asked, now or later.
-            if name::hides_lower(dentry.dentry()) || is_nowhere(dentry) {
-                return now.upper().is_some_and(weak);
-            }
-            let is_weak = now.all().zip(0..now.naming()).any(|(pin, _)| weak(pin));
-            is_weak
-        }
-    }
 }

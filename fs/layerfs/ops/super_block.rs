@@ -6,7 +6,6 @@
 
 use crate::engine;
 use crate::state::config;
-use crate::state::config::Lowerdirs;
 use crate::state::layer::LayerIndex;
 use crate::state::place_index::Indexes;
 use crate::state::places::Places;
@@ -32,7 +31,7 @@ impl SuperOps<LayerFs> for Super {
         let instance = sb.data();
         let root = sb.root().inode();
         stat.fill(Places::of(root.held()).real_path()?)?;
-        stat.set_name_max(instance.name_max);
+        stat.set_name_max(instance.name_max());
         if let Some(uuid) = instance.uuid {
             stat.set_identity(uuid);
         }
@@ -89,13 +88,17 @@ impl SuperOps<LayerFs> for Super {
 
     fn show_options(sb: &SuperBlock, options: &seq::Options<'_>) {
         let instance = sb.data();
-        let merged = instance.layers.list().merged_len();
+        let list = instance.layers.list();
+        let merged = list.merged_len();
+        let names = || list.iter().map(|layer| &*layer.owner().name);
         match &instance.config.lowerdirs {
-            Lowerdirs::List(list) => options.value(b"lowerdir", shown(list.to_bytes())),
+            Some(given) if list.is_as_mounted() => {
+                options.value(b"lowerdir", shown(given.to_bytes()));
+            }
             // These options take no escapes, so a name with a comma can't be given by `mount(2)`; then all are
             // shown in one list.
-            Lowerdirs::Each(each) if !each.iter().all(|name| is_whole(name.to_bytes())) => {
-                let list = each.iter().enumerate().flat_map(|(i, name)| {
+            _ if !names().all(|name| is_whole(name.to_bytes())) => {
+                let list = names().enumerate().flat_map(|(i, name)| {
                     let separator: &[u8] = match i {
                         0 => b"",
                         _ if i < merged => b":",
@@ -106,8 +109,8 @@ impl SuperOps<LayerFs> for Super {
                 });
                 options.value(b"lowerdir", list);
             }
-            Lowerdirs::Each(each) => {
-                for (i, name) in each.iter().enumerate() {
+            _ => {
+                for (i, name) in names().enumerate() {
                     let key: &[u8] = if i < merged {
                         b"lowerdir+"
                     } else {

@@ -11,14 +11,6 @@ use format::xattr::Namespace;
 use kernel::prelude::*;
 use kernel::str::CString;
 
-/// How the lower layers were given, to be shown in `/proc/mounts` in the same way.
-pub(crate) enum Lowerdirs {
-    /// All were given in one option `lowerdir=`.
-    List(CString),
-    /// They were given one by one as `lowerdir+=` and `datadir+=`; the latter come last.
-    Each(KVec<CString>),
-}
-
 /// Makes the value of an option, of bytes other than NUL.
 ///
 /// # Errors
@@ -43,8 +35,8 @@ pub(crate) struct Config {
     pub(crate) asked: Features,
     /// Whether it was said whose credentials are used on the layers.
     pub(crate) override_creds: bool,
-    /// The lower layers as they were spelled.
-    pub(crate) lowerdirs: Lowerdirs,
+    /// The value of `lowerdir=`, if all lower layers were given by that.
+    pub(crate) lowerdirs: Option<CString>,
     /// The upperdir as it was spelled; `workdir` likewise.
     pub(crate) upperdir: Option<CString>,
     pub(crate) workdir: Option<CString>,

@@ -6,6 +6,7 @@
 
 use super::clones::Clones;
 use super::config::Config;
+use super::layer::Device;
 use super::layer::Filesystem;
 use super::layer::OtherPart;
 use super::layer::Upper;
@@ -47,12 +48,8 @@ pub(crate) struct Instance {
     pub(crate) upper: Option<Upper>,
     /// The lower layers.
     pub(crate) layers: Layers,
-    /// The roots of all layers, and the directories of upper beside its root: in order, to be found fast.
-    pub(crate) roots: KVec<InodeKey>,
-    /// The filesystems that layers are on, by number. The first is upper's, or nobody's.
-    pub(crate) filesystems: KVec<Filesystem>,
-    /// Other parts of them, as their objects are met.
-    pub(crate) parts: Locked<KVec<OtherPart>>,
+    /// The device numbers of the filesystems that layers are on, and of other parts of them, as their objects are met.
+    pub(crate) devices: Locked<(KVec<Device>, KVec<OtherPart>)>,
     /// What tells this stack from all others, where it is kept on upper.
     pub(crate) uuid: Option<[u8; 16]>,
     /// How inode numbers are made.
@@ -61,7 +58,7 @@ pub(crate) struct Instance {
     /// are on one filesystem, which has no parts. Neither changes while the stack is mounted.
     pub(crate) has_plain_numbers: bool,
     /// The longest name, in bytes.
-    pub(crate) name_max: u64,
+    pub(crate) name_max: AtomicU64,
     /// The credentials with which the layers are accessed.
     pub(crate) mounter: ARef<Credential>,
     /// The key of the hashes of names: who can make names can't choose them so that all fall into one place of a hash
@@ -113,6 +110,17 @@ impl Instance {
         self.indexes.get_or_make(|| Indexes::new(self.stack_depth))
     }
 
+    /// Returns the directories of upper, none if there is no upper.
+    pub(crate) fn upper_keys(&self) -> &[InodeKey] {
+        self.upper.as_ref().map_or(&[], Upper::keys)
+    }
+
+    /// Returns the length of the longest name, in bytes.
+    #[inline]
+    pub(crate) fn name_max(&self) -> u64 {
+        self.name_max.load(Ordering::Relaxed)
+    }
+
     /// Returns the layer that is written to.
     ///
     /// # Errors
@@ -132,7 +140,7 @@ impl Instance {
 
     /// Returns whether `dir` is the root of a layer: layers contain each other where that is met.
     pub(crate) fn is_layer_root(&self, dir: &Real) -> bool {
-        self.roots.binary_search(&dir.inode().key()).is_ok()
+        self.layers.is_root(dir.inode().key())
     }
 
     /// Returns whether nothing is ever synced.
@@ -155,23 +163,30 @@ impl Instance {
         }
     }
 
-    /// Returns the device number of objects of filesystem `fsid` that are in another part of it than its layers begin
-    /// in.
+    /// Returns the device number of objects of a filesystem that are in another part of it than its layers begin in.
     ///
     /// # Errors
     ///
     /// `EMFILE`: there is no device number left. `ENOMEM`; `EINTR`: the task is being killed.
     #[cold]
-    pub(crate) fn dev_of_part(&self, fsid: u32, part: Part) -> Result<Dev> {
-        let id = self.filesystems.get(fsid as usize).ok_or(EIO)?.id;
-        if let Some(fs) = self
-            .filesystems
-            .iter()
-            .find(|fs| fs.id == id && fs.part == part)
-        {
-            return Ok(fs.dev.dev());
+    pub(crate) fn dev_of_part(&self, fs: &Filesystem, part: Part) -> Result<Dev> {
+        let id = fs.id;
+        let is_it = |fs: &Filesystem| fs.id == id && fs.part == part;
+        if let Some(upper) = self.upper.as_ref().map(|upper| upper.mount.owner()) {
+            if is_it(&upper.fs) {
+                return Ok(upper.fs.dev);
+            }
         }
-        let mut parts = self.parts.lock()?;
+        if let Some(layer) = self
+            .layers
+            .list()
+            .iter()
+            .find(|layer| is_it(&layer.owner().fs))
+        {
+            return Ok(layer.owner().fs.dev);
+        }
+        let mut devices = self.devices.lock()?;
+        let (_, parts) = &mut *devices;
         if let Some(known) = parts
             .iter()
             .find(|known| known.id == id && known.part == part)
@@ -184,28 +199,19 @@ impl Instance {
         Ok(made)
     }
 
-    /// Returns whether there may be objects on filesystem `fsid` that [`Instance::is_numbered_by`] is not true of.
+    /// Returns whether there may be objects on a filesystem that [`Instance::is_numbered_by`] is not true of.
     #[inline]
-    pub(crate) fn may_keep_ino(&self, fsid: u32) -> bool {
+    pub(crate) fn may_keep_ino(&self, fs: &Filesystem) -> bool {
         // Otherwise an object has its own number anyway.
-        let makes_another = matches!(self.xino, XinoBits::High(_));
-        makes_another
-            && self
-                .filesystems
-                .get(fsid as usize)
-                .is_some_and(|fs| fs.has_parts)
+        matches!(self.xino, XinoBits::High(_)) && fs.has_parts
     }
 
-    /// Returns whether what is at `path`, on filesystem `fsid`, is numbered as the rest of that. What is in another
+    /// Returns whether what is at `path`, on filesystem `fs`, is numbered as the rest of that. What is in another
     /// part of it has its own number on a device of that part.
-    pub(crate) fn is_numbered_by(&self, c: &Override<'_>, path: Path<'_>, fsid: u32) -> bool {
-        let Some(fs) = self
-            .filesystems
-            .get(fsid as usize)
-            .filter(|_| self.may_keep_ino(fsid))
-        else {
+    pub(crate) fn is_numbered_by(&self, c: &Override<'_>, path: Path<'_>, fs: &Filesystem) -> bool {
+        if !self.may_keep_ino(fs) {
             return true;
-        };
+        }
         let stat = StatBuf::new()
             .fill(c, path, Query::IDENTITY)
             .map(|stat| stat.part());

@@ -4,7 +4,6 @@
 
 #![forbid(unsafe_code)]
 
-use super::Pin;
 use super::Real;
 use core::sync::atomic::AtomicBool;
 use core::sync::atomic::AtomicU32;
@@ -13,6 +12,7 @@ use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::aref::ARef;
+use kernel::sync::Arc;
 use vfs::call::stat::Part;
 use vfs::cell::locked::Locked;
 use vfs::guard::in_use::InUse;
@@ -21,6 +21,10 @@ use vfs::object::kept_mount::KeptMount;
 use vfs::object::mount::PrivateMount;
 use vfs::object::super_block::ErrorMark;
 use vfs::sys::anon_dev::AnonDev;
+use vfs::sys::anon_dev::Dev;
+
+/// What an object keeps of a layer: something in it, and with that the layer.
+pub(crate) type Pin = vfs::PinnedDentry<Layer>;
 
 /// The layer that something is in.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,6 +45,8 @@ impl LayerIndex {
 /// A filesystem that one or more layers are on: where it has several parts that number their objects on their own
 /// (subvolumes), the part that the roots of these layers are in.
 pub(crate) struct Filesystem {
+    /// Its index in inode numbers; 0 is upper's, or nobody's.
+    pub(crate) number: u32,
     /// The part.
     pub(crate) part: Part,
     /// Objects within these layers may be in other parts.
@@ -51,13 +57,37 @@ pub(crate) struct Filesystem {
     /// Its UUID, all zeroes if it has none.
     pub(crate) uuid: [u8; 16],
     /// A lower layer is on it.
-    pub(crate) is_lower: bool,
+    pub(crate) is_lower: AtomicBool,
     /// Nothing tells that a file handle is of this filesystem.
-    pub(crate) ambiguous: bool,
+    pub(crate) is_ambiguous: AtomicBool,
     /// The super block (see [`vfs::SuperBlock::id`]).
     pub(crate) id: usize,
-    /// The device number of its objects where inode numbers of layers may collide.
-    pub(crate) dev: AnonDev,
+    /// The device number of its objects where inode numbers of layers may collide. It is kept by the stack
+    /// ([`Device`]), as what is known of a layer may last a little longer than that.
+    pub(crate) dev: Dev,
+}
+
+/// A device number of a filesystem that layers are on.
+pub(crate) struct Device {
+    /// The number of the filesystem.
+    pub(crate) number: u32,
+    /// The device number.
+    _dev: AnonDev,
+}
+
+impl Device {
+    /// Takes a device number for the filesystem with this number, and keeps it in `devices`.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE`: there is none left. `ENOMEM`.
+    fn take(number: u32, devices: &mut KVec<Self>) -> Result<Dev> {
+        devices.reserve(1, GFP_KERNEL)?;
+        let dev = AnonDev::new()?;
+        let taken = dev.dev();
+        devices.push(Self { number, _dev: dev }, GFP_KERNEL)?;
+        Ok(taken)
+    }
 }
 
 impl Filesystem {
@@ -66,17 +96,47 @@ impl Filesystem {
     /// # Errors
     ///
     /// `EMFILE`: there is no device number left. `ENOMEM`.
-    pub(crate) fn new(sb: &vfs::SuperBlock<vfs::Foreign>, part: Part) -> Result<Self> {
+    pub(crate) fn new(
+        number: u32,
+        sb: &vfs::SuperBlock<vfs::Foreign>,
+        part: Part,
+        devices: &mut KVec<Device>,
+    ) -> Result<Self> {
         Ok(Self {
+            number,
             part,
             has_parts: part != sb.main_part() || sb.has_parts(),
             is_of_one_part: sb.is_of_one_part(),
             uuid: sb.uuid(),
-            is_lower: false,
-            ambiguous: false,
+            is_lower: AtomicBool::new(false),
+            is_ambiguous: AtomicBool::new(false),
             id: sb.id(),
-            dev: AnonDev::new()?,
+            dev: Device::take(number, devices)?,
         })
+    }
+
+    /// Makes the one with number 0 where there is no upper: nobody's.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE`: there is no device number left. `ENOMEM`.
+    pub(crate) fn of_nobody(devices: &mut KVec<Device>) -> Result<Self> {
+        Ok(Self {
+            number: 0,
+            part: Part::NONE,
+            has_parts: false,
+            is_of_one_part: true,
+            id: 0,
+            dev: Device::take(0, devices)?,
+            uuid: [0; 16],
+            is_lower: AtomicBool::new(false),
+            is_ambiguous: AtomicBool::new(false),
+        })
+    }
+
+    /// Returns whether nothing tells that a file handle is of it.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        self.is_ambiguous.load(Ordering::Relaxed)
     }
 }
 
@@ -140,6 +200,8 @@ pub(crate) struct UpperParts {
     pub(crate) has_nameless: bool,
     pub(crate) no_xattrs: bool,
     pub(crate) errors: ErrorMark,
+    /// The filesystem that it is on.
+    pub(crate) fs: Arc<Filesystem>,
     /// The last field, as it must outlive what is held of the filesystem.
     pub(crate) mount: PrivateMount,
 }
@@ -159,7 +221,7 @@ impl Upper {
                 parts.base.inode().key(),
                 work.inode().key(),
             ],
-            mount: KeptMount::new(parts.mount, Layer::of_upper()?)?,
+            mount: KeptMount::new(parts.mount, Layer::of_upper(parts.fs)?)?,
             _base: parts.base_in_use,
             work: parts.work,
             _root: parts.root_in_use,
@@ -218,9 +280,9 @@ pub(crate) struct Layer {
     is_shut: AtomicBool,
     /// How the mounter calls it; upper is called by the option.
     pub(crate) name: CString,
-    /// The index of its filesystem in inode numbers; 0 is upper's. (A data-only layer has 0 too: nothing
-    /// that can be seen is numbered by it.)
-    pub(crate) fsid: u32,
+    /// The filesystem that it is on. (Of a data-only layer it is the first one: nothing that can be seen is numbered by
+    /// it.)
+    pub(crate) fs: Arc<Filesystem>,
     /// What is known of whiteouts in the form of extended attributes in it: [`UNASKED`], [`NONE_KNOWN`], [`EXPECTED`].
     xattr_whiteouts: AtomicU8,
     /// Its names may be kept in memory: they don't change.
@@ -236,16 +298,21 @@ const EXPECTED: u8 = 2;
 
 impl Layer {
     /// Makes a lower layer of whose whiteouts nothing is known yet.
-    pub(crate) fn new(index: u32, name: CString, fsid: u32, keeps_names: bool) -> Self {
+    pub(crate) fn new(index: u32, name: CString, fs: Arc<Filesystem>, keeps_names: bool) -> Self {
         Self {
             index: LayerIndex::Lower(index),
             rank: i64::from(index),
             is_shut: AtomicBool::new(false),
             keeps_names,
             name,
-            fsid,
+            fs,
             xattr_whiteouts: AtomicU8::new(UNASKED),
         }
+    }
+
+    /// Gives it another rank than its number.
+    pub(crate) fn ranked(self, rank: i64) -> Self {
+        Self { rank, ..self }
     }
 
     /// Makes what there is to know of upper.
@@ -253,10 +320,10 @@ impl Layer {
     /// # Errors
     ///
     /// `ENOMEM`.
-    fn of_upper() -> Result<Self> {
+    fn of_upper(fs: Arc<Filesystem>) -> Result<Self> {
         Ok(Self {
             index: LayerIndex::Upper,
-            ..Self::new(0, CString::try_from(c"upperdir")?, 0, false)
+            ..Self::new(0, CString::try_from(c"upperdir")?, fs, false)
         })
     }
 

@@ -10,30 +10,77 @@
 #![forbid(unsafe_code)]
 
 use super::layer::Layer;
+use super::layer::LayerIndex;
 use core::sync::atomic::AtomicBool;
 use core::sync::atomic::AtomicI64;
-use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering;
+use format::control::LayerInfo;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::sync::Arc;
 use vfs::cell::locked::Locked;
 use vfs::cell::locked::LockedGuard;
 use vfs::cell::rcu_arc::RcuArc;
+use vfs::object::inode_cache::InodeKey;
 use vfs::object::kept_mount::KeptMount;
 use vfs::object::kept_mount::MountWatch;
+use vfs::object::super_block::Changes;
 
 /// The lower layers at one moment, topmost first; those that only have data come last.
 pub(crate) struct List {
     all: KVec<ARef<KeptMount<Layer>>>,
     /// How many of them are merged, and don't only have data.
     merged: usize,
+    /// The roots of all layers, and the directories of upper beside its root: in order, to be found fast.
+    roots: KVec<InodeKey>,
+    /// It is the one that the stack was mounted with.
+    is_as_mounted: bool,
 }
 
 impl List {
-    /// Makes the list of `all` layers, of which the first `merged` are merged.
-    pub(crate) fn new(all: KVec<ARef<KeptMount<Layer>>>, merged: usize) -> Self {
-        Self { all, merged }
+    /// Makes the list of `all` layers, of which the first `merged` are merged; `upper` are the directories of upper.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(
+        all: KVec<ARef<KeptMount<Layer>>>,
+        merged: usize,
+        upper: &[InodeKey],
+    ) -> Result<Self> {
+        let room = all.len().saturating_add(upper.len());
+        let mut roots: KVec<InodeKey> = KVec::with_capacity(room, GFP_KERNEL)?;
+        let lowers = all.iter().map(|layer| layer.root().inode().key());
+        // They are inserted in order rather than sorted in the end, as there are at most some hundreds.
+        for key in Iterator::chain(upper.iter().copied(), lowers) {
+            // Without a work directory upper names the one it would be in twice.
+            if let Err(place) = roots.binary_search(&key) {
+                roots
+                    .insert_within_capacity(place, key)
+                    .map_err(|_| ENOMEM)?;
+            }
+        }
+        Ok(Self {
+            all,
+            merged,
+            roots,
+            is_as_mounted: true,
+        })
+    }
+
+    /// Returns how many different roots, and directories of upper, there are.
+    pub(crate) fn count_roots(&self) -> usize {
+        self.roots.len()
+    }
+
+    /// Returns whether this is the root of a layer, or a directory of upper beside its root.
+    pub(crate) fn is_root(&self, key: InodeKey) -> bool {
+        self.roots.binary_search(&key).is_ok()
+    }
+
+    /// Returns whether it is the one that the stack was mounted with.
+    pub(crate) fn is_as_mounted(&self) -> bool {
+        self.is_as_mounted
     }
 
     /// Returns the layer at this place, counted from the top.
@@ -74,20 +121,62 @@ impl List {
         above.count()
     }
 
-    /// Returns the list without the layer at this place.
+    /// Returns the list with another layer in the place of this one, or without it.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn without(&self, place: usize) -> Result<Self> {
+    pub(crate) fn with_instead(
+        &self,
+        place: usize,
+        new: Option<ARef<KeptMount<Layer>>>,
+        upper: &[InodeKey],
+    ) -> Result<Self> {
         let mut all = KVec::with_capacity(self.all.len(), GFP_KERNEL)?;
+        let goes = usize::from(new.is_none() && place < self.merged);
+        let mut new = new;
         for (i, layer) in self.all.iter().enumerate() {
             if i != place {
                 all.push(layer.clone(), GFP_KERNEL)?;
+            } else if let Some(new) = new.take() {
+                all.push(new, GFP_KERNEL)?;
             }
         }
-        let merged = self.merged.saturating_sub(usize::from(place < self.merged));
-        Ok(Self { all, merged })
+        let merged = self.merged.saturating_sub(goes);
+        Ok(Self {
+            is_as_mounted: false,
+            ..Self::new(all, merged, upper)?
+        })
+    }
+
+    /// Returns the list with another layer before the one at this place; `data` says that it only has data.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn with_before(
+        &self,
+        place: usize,
+        new: ARef<KeptMount<Layer>>,
+        data: bool,
+        upper: &[InodeKey],
+    ) -> Result<Self> {
+        let mut all = KVec::with_capacity(self.all.len().saturating_add(1), GFP_KERNEL)?;
+        let mut new = Some(new);
+        for (i, layer) in self.all.iter().enumerate() {
+            if let Some(new) = new.take_if(|_| i == place) {
+                all.push(new, GFP_KERNEL)?;
+            }
+            all.push(layer.clone(), GFP_KERNEL)?;
+        }
+        if let Some(new) = new {
+            all.push(new, GFP_KERNEL)?;
+        }
+        let merged = self.merged.saturating_add(usize::from(!data));
+        Ok(Self {
+            is_as_mounted: false,
+            ..Self::new(all, merged, upper)?
+        })
     }
 }
 
@@ -99,7 +188,7 @@ pub(crate) struct Layers {
     /// Some only have data.
     has_data: AtomicBool,
     /// How often the list was replaced, or what is in a layer was changed by who may do that.
-    changes: AtomicU32,
+    changes: Arc<Changes>,
     /// The layers that were taken away, and are in use.
     leaving: Locked<KVec<MountWatch<Layer>>>,
 }
@@ -122,14 +211,19 @@ impl Layers {
             lowest: AtomicI64::new(lowest(&list)),
             has_data: AtomicBool::new(list.merged < list.all.len()),
             list: RcuArc::new(Arc::new(list, GFP_KERNEL)?),
-            changes: AtomicU32::new(0),
-            leaving: Locked::new(KVec::new(), depth)?,
+            changes: Changes::new()?,
+            leaving: Locked::new_outermost(KVec::new(), depth)?,
         })
     }
 
     /// Returns the list as it is now.
     pub(crate) fn list(&self) -> Arc<List> {
         self.list.get()
+    }
+
+    /// Returns whether this is the root of a layer, or a directory of upper beside its root.
+    pub(crate) fn is_root(&self, key: InodeKey) -> bool {
+        self.list.peek(|list| list.is_root(key))
     }
 
     /// Returns whether some only have data.
@@ -148,7 +242,33 @@ impl Layers {
     /// afterwards, may have seen what is not so any more.
     #[inline]
     pub(crate) fn changes(&self) -> u32 {
-        self.changes.load(Ordering::Acquire)
+        self.changes.count()
+    }
+
+    /// Does `f` with what there is to know of the layer at a place, from the top; those that were taken away, and are in
+    /// use, come last.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT`: there is none. `EINTR`: the task is being killed. Those of `f`.
+    pub(crate) fn with(&self, place: usize, f: impl FnOnce(&Layer, LayerInfo) -> Result) -> Result {
+        let list = self.list();
+        if let Some(layer) = list.get(place) {
+            let data = place >= list.merged;
+            return f(
+                layer.owner(),
+                info(layer.owner(), layer.watch().users(), data),
+            );
+        }
+        let leaving = self.leaving.lock()?;
+        let mut used = leaving.iter().filter(|watch| watch.users() > 0);
+        let watch = used.nth(place.saturating_sub(list.len())).ok_or(ENOENT)?;
+        f(watch.owner(), info(watch.owner(), watch.users(), false))
+    }
+
+    /// Returns the number of changes, for path walks under RCU.
+    pub(crate) fn count(&self) -> Arc<Changes> {
+        self.changes.clone()
     }
 
     /// Begins to change them, when no other task does.
@@ -177,7 +297,7 @@ impl Change<'_> {
 
     /// Says that what was looked up before may not be so any more.
     pub(crate) fn announce(&mut self) {
-        self.layers.changes.fetch_add(1, Ordering::Release);
+        self.layers.changes.add();
     }
 }
 
@@ -185,4 +305,18 @@ fn lowest(list: &List) -> i64 {
     list.merged()
         .last()
         .map_or(i64::MAX, |layer| layer.owner().rank)
+}
+
+fn info(layer: &Layer, users: usize, data: bool) -> LayerInfo {
+    let number = match layer.index {
+        LayerIndex::Lower(number) => number,
+        LayerIndex::Upper => 0,
+    };
+    LayerInfo {
+        data,
+        leaving: layer.is_shut(),
+        number,
+        name_len: layer.name.to_bytes().len() as u32,
+        users: users as u64,
+    }
 }

@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::Pin;
+use super::layer::Pin;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::prelude::*;
 use vfs::cell::set_once::SetOnce;

@@ -33,8 +33,5 @@ pub(crate) type Positive = vfs::Positive<LayerFs>;
 pub(crate) type SuperBlock = vfs::SuperBlock<LayerFs>;
 pub(crate) type File = vfs::object::file::File<LayerFs>;
 
-/// What an object keeps of a layer: something in it, and with that the layer.
-pub(crate) type Pin = vfs::PinnedDentry<layer::Layer>;
-
 /// A positive dentry of a layer.
 pub(crate) type Real = vfs::Positive<vfs::Foreign>;

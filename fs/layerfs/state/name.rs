@@ -20,11 +20,55 @@ const HIDES_LOWER: usize = 1;
 const REMOVED: usize = 2;
 
 /// No lower layer shows anything under the name. That was found when the name was looked up and nothing was there, and the
-/// object was made, or moved here, since; the parent's places in the lower layers don't change, and what is in these
+/// object was made, or moved here, since; the parent's places in the lower layers change with the layers alone, and what is in these
 /// does not either, or else the dentry is revalidated and never gets the bit. Whoever gives a dentry another name says
 /// what is true of that one (`engine/change/rename.rs`), and a lookup clears the bit. It is read and written with the
 /// parent locked by the VFS.
 const NOTHING_BELOW: usize = 4;
+
+/// The first of the bits that are a number: of changes of the layers that had been made when it was found what is under
+/// the name. If there were more since, it is found anew before it is used.
+const CHANGES_SHIFT: u32 = 8;
+
+/// Returns the part of a word that says at which change of the layers it was found what is under the name.
+#[inline]
+const fn bits_of(changes: u32) -> usize {
+    // Where the number is longer than what there is room for, its highest bits are left out: nobody sleeps over so many
+    // changes.
+    (changes as usize) << CHANGES_SHIFT
+}
+
+const FLAGS: usize = (1 << CHANGES_SHIFT) - 1;
+
+/// Returns whether a word says that what is under the name was found after so many changes of the layers.
+#[inline]
+pub(crate) fn is_word_settled(word: usize, changes: u32) -> bool {
+    word & !FLAGS == bits_of(changes)
+}
+
+/// Whether what is under the name was found after so many changes of the layers.
+#[inline]
+pub(crate) fn is_settled(dentry: &Dentry, changes: u32) -> bool {
+    is_word_settled(dentry.word().load(Ordering::Acquire), changes)
+}
+
+/// Has what is under the name found anew before it is used.
+pub(crate) fn unsettle(dentry: &Dentry) {
+    // So many changes there never are.
+    dentry.word().fetch_or(!FLAGS, Ordering::AcqRel);
+    dentry.set_needs_revalidation();
+}
+
+/// Remembers that it was found anew, after so many changes of the layers, what is under the name, and whether upper
+/// `hides` what the lower layers have there. Whether a lower layer has nothing there is not known any more.
+pub(crate) fn settle(dentry: &Dentry, hides: bool, changes: u32) {
+    let hides = if hides { HIDES_LOWER } else { 0 };
+    let kept = FLAGS & !(NOTHING_BELOW | HIDES_LOWER);
+    let settled = |word| Some(word & kept | bits_of(changes) | hides);
+    let _ = dentry
+        .word()
+        .fetch_update(Ordering::AcqRel, Ordering::Relaxed, settled);
+}
 
 /// Whether an object, as known by this dentry, was removed. Who asks while he holds the lock of the object (a
 /// [`Claim`](super::object::Claim)) gets an answer that stays, as a removal takes that lock too.
@@ -37,10 +81,22 @@ pub(crate) fn set_removed(dentry: &Dentry) {
     dentry.word().fetch_or(REMOVED, Ordering::Relaxed);
 }
 
-/// Remembers what a lookup found out about the name.
+/// Remembers what a lookup found out about the name, after so many changes of the layers.
+pub(crate) fn set_found(dentry: &Dentry, hides: bool, changes: u32) {
+    let hides = if hides { HIDES_LOWER } else { 0 };
+    dentry
+        .word()
+        .store(bits_of(changes) | hides, Ordering::Relaxed);
+}
+
+/// Remembers whether upper hides what the lower layers have under the name, and nothing else of it.
 pub(crate) fn set_hides_lower(dentry: &Dentry, hides: bool) {
-    let word = if hides { HIDES_LOWER } else { 0 };
-    dentry.word().store(word, Ordering::Relaxed);
+    let hides = if hides { HIDES_LOWER } else { 0 };
+    let _ = dentry
+        .word()
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
+            Some(word & !FLAGS | hides)
+        });
 }
 
 /// Whether upper hides what the lower layers have under the name, as far as is remembered.
@@ -54,9 +110,12 @@ pub(crate) fn is_whiteout(dentry: &Dentry) -> bool {
 }
 
 /// Whether a negative dentry says that no lower layer shows anything under the name, and goes on saying so without being
-/// asked: what is made there has nothing below.
-pub(crate) fn leaves_nothing_below(dentry: &Dentry) -> bool {
-    dentry.positive().is_none() && !hides_lower(dentry) && !dentry.needs_revalidation()
+/// asked, after so many changes of the layers: what is made there has nothing below.
+pub(crate) fn leaves_nothing_below(dentry: &Dentry, changes: u32) -> bool {
+    dentry.positive().is_none()
+        && !hides_lower(dentry)
+        && !dentry.needs_revalidation()
+        && is_settled(dentry, changes)
 }
 
 /// Remembers whether it is known that no lower layer shows anything under the name that the dentry has, or is about to
@@ -69,7 +128,7 @@ pub(crate) fn set_nothing_below(dentry: &Dentry, is_known: bool) {
     }
 }
 
-/// Whether it is known that no lower layer shows anything under the name.
-pub(crate) fn has_nothing_below(dentry: &Dentry) -> bool {
-    dentry.word().load(Ordering::Relaxed) & NOTHING_BELOW != 0
+/// Whether it is known that no lower layer shows anything under the name, after so many changes of the layers.
+pub(crate) fn has_nothing_below(dentry: &Dentry, changes: u32) -> bool {
+    dentry.word().load(Ordering::Relaxed) & NOTHING_BELOW != 0 && is_settled(dentry, changes)
 }

@@ -15,6 +15,7 @@
 
 use super::clones::Source;
 use super::layer::Layer;
+use super::layer::Pin;
 use super::listing::SharedListing;
 use super::lowers::LazyData;
 use super::lowers::Lowers;
@@ -23,7 +24,6 @@ use super::place_index::Indexes;
 use super::place_index::PlaceIndex;
 use super::traits::Trait;
 use super::traits::Traits;
-use super::Pin;
 use core::ops::Deref;
 use kernel::alloc::flags::GFP_KERNEL_ACCOUNT;
 use kernel::prelude::*;
@@ -33,6 +33,7 @@ use vfs::cell::lock_word::WordGuard;
 use vfs::cell::set_once::LateBox;
 use vfs::cell::set_once::SetOnce;
 use vfs::object::pin_stack::PinStack;
+use vfs::object::pin_stack::RetiredPins;
 use vfs::object::pinned::Other;
 use vfs::sys::rcu::InRcu;
 use vfs::Held;
@@ -159,6 +160,24 @@ impl Object {
     /// up anew.
     pub(crate) fn set_outdated(&self) {
         self.word.set(Trait::OUTDATED.0);
+    }
+
+    /// Forgets what was concluded from the places of a directory in lower layers, as these are about to be others.
+    pub(crate) fn forget_conclusions(&self) {
+        let of_names = Trait::FINALIZED.0 | Trait::LOWER_FINALIZED.0 | Trait::NO_WHITEOUTS.0;
+        self.word.change(Trait::MAY_HAVE_WHITEOUTS.0, of_names);
+        if let Some(listing) = self.listing() {
+            listing.outdate();
+        }
+        if let Some(index) = self.place_index() {
+            index.drop_map();
+        }
+    }
+
+    /// Keeps what the places of a directory say, once they are known to be those of `found`.
+    pub(crate) fn conclude_as(&self, found: &Object) {
+        let of_names = Trait::FINALIZED.0 | Trait::LOWER_FINALIZED.0 | Trait::XATTR_WHITEOUTS.0;
+        self.word.set(found.word.bits() & of_names);
     }
 
     /// Remembers that it was mapped by who can store to it past the gates of clones.
@@ -380,6 +399,28 @@ impl<'a> Claim<'a> {
         self.object
             .word
             .change(Trait::IN_UPPER.0 | more, Trait::VERIFIED.0);
+    }
+
+    /// Puts other places of a directory in lower layers there. Who has taken the old ones goes on with them, and takes
+    /// back what he concludes from them if he finds others there afterwards ([`Places::is_current`]).
+    ///
+    /// [`Places::is_current`]: super::places::Places::is_current
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: nothing was changed.
+    pub(crate) fn replace_dirs(
+        &self,
+        object: Held<'_, Object>,
+        dirs: KVec<Pin>,
+        retired: &mut RetiredPins,
+    ) -> Result {
+        self.object.forget_conclusions();
+        let replaced = object
+            .map(|object| object.lower_dirs())
+            .replace(dirs, retired);
+        self.object.forget_conclusions();
+        replaced
     }
 
     /// Shows that its data is in upper as well.

@@ -9,11 +9,13 @@
 #![forbid(unsafe_code)]
 
 use super::layer::Layer;
+use super::layer::Pin;
 use super::object::Now;
 use super::object::Object;
-use super::Pin;
 use core::ops::Deref;
 use kernel::prelude::*;
+use vfs::object::inode_cache::InodeKey;
+use vfs::object::kept_mount::KeptMount;
 use vfs::object::pin_stack::PinStackRef;
 use vfs::Held;
 use vfs::Path;
@@ -42,6 +44,12 @@ impl<'a> Places<'a> {
         let dirs = object.map(|object| object.lower_dirs()).hold();
         let now = Now::of(object);
         Self { dirs, now }
+    }
+
+    /// Returns whether the places in lower layers are still those that it has now.
+    pub(crate) fn is_current(&self) -> bool {
+        let now = self.now.object().map(|object| object.lower_dirs()).hold();
+        now.is_same(&self.dirs)
     }
 
     /// Returns what it is, where no dentry is needed.
@@ -131,4 +139,17 @@ impl<'a> Places<'a> {
     pub(crate) fn real_path(&self) -> Result<Path<'_>> {
         Ok(self.real()?.path())
     }
+}
+
+/// Returns whether these are the same objects in the same layers. (A layer that comes again after it was taken away is
+/// another one, with the same objects in it.)
+pub(crate) fn are_same<'a>(
+    some: impl Iterator<Item = Held<'a, Pin>>,
+    others: impl Iterator<Item = Held<'a, Pin>>,
+) -> bool {
+    Iterator::eq(some.map(place_of), others.map(place_of))
+}
+
+fn place_of(pin: Held<'_, Pin>) -> (InodeKey, *const KeptMount<Layer>) {
+    (pin.inode().key(), core::ptr::from_ref(pin.mount()))
 }

@@ -123,7 +123,138 @@ static int c_rawclone2(int argc, struct word *a)
 	return ioctl(fd_of(a[1]), LAYERFS_IOC_CLONE_RANGE2, &c) < 0 ? FAIL : OK;
 }
 
+/*
+ * layers P: the lower layers of a mount, from the top, and of those that were taken away how many use them. Names are
+ * shown without the directory they are in.
+ */
+static int c_layers(int argc, struct word *a)
+{
+	struct layerfs_layer l = { 0 };
+	char name[PATH_MAX];
+	int rc, err, fd = open(path_of(a[1]), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)argc;
+	if (fd < 0)
+		return FAIL;
+	for (__u32 i = 0;; i++) {
+		l = (struct layerfs_layer){ .place = i, .name = (__u64)(uintptr_t)name, .name_len = sizeof(name) - 1 };
+		rc = ioctl(fd, LAYERFS_IOC_LAYER, &l);
+		if (rc < 0)
+			break;
+		name[l.name_len < sizeof(name) ? l.name_len : sizeof(name) - 1] = '\0';
+		printf("%u %s%s", i, strrchr(name, '/') ? strrchr(name, '/') + 1 : name,
+		       l.flags & LAYERFS_LAYER_DATA ? " data" : "");
+		if (l.flags & LAYERFS_LAYER_LEAVING)
+			printf(" leaving: %llu", (unsigned long long)l.users);
+		printf("\n");
+	}
+	err = errno;
+	close(fd);
+	errno = err;
+	return err == ENOENT ? OK : FAIL;
+}
+
+/* Gives a command that changes the layers of a mount; prints whether somebody still uses one that was taken away. */
+static int change_layers(struct word mount, unsigned long command, struct layerfs_layer_change *c)
+{
+	int rc, err, fd = open(path_of(mount), O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return FAIL;
+	rc = ioctl(fd, command, c);
+	err = errno;
+	close(fd);
+	errno = err;
+	if (rc < 0)
+		return FAIL;
+	if (command == LAYERFS_IOC_LAYER_SHUTDOWN || command == LAYERFS_IOC_LAYER_REPLACE)
+		printf("%s\n", !rc ? "gone" : c->users ? "in use" : "in use by nobody");
+	return OK;
+}
+
+/* A layer is meant by its place or by its name. */
+static void mean_layer(struct layerfs_layer_change *c, const char *which)
+{
+	char *end;
+
+	c->place = (__s32)strtol(which, &end, 10);
+	if (*end) {
+		c->place = LAYERFS_PLACE_BY_NAME;
+		c->name = (__u64)(uintptr_t)which;
+		c->name_len = (__u32)strlen(which);
+	}
+}
+
+/* shut P PLACE|NAME [force] [MILLISECONDS]: takes a layer away. */
+static int c_shut(int argc, struct word *a)
+{
+	struct layerfs_layer_change c = { 0 };
+
+	mean_layer(&c, a[2].s);
+	for (int i = 3; i < argc; i++) {
+		if (!strcmp(a[i].s, "force"))
+			c.flags |= LAYERFS_CHANGE_FORCE;
+		else
+			c.timeout_ms = (__u32)number(a[i]);
+	}
+	return change_layers(a[1], LAYERFS_IOC_LAYER_SHUTDOWN, &c);
+}
+
+/* relayer P PLACE|NAME DIR [MILLISECONDS]: puts a directory in the place of a layer. */
+static int c_relayer(int argc, struct word *a)
+{
+	struct layerfs_layer_change c = { .path = (__u64)(uintptr_t)a[3].s, .path_len = (__u32)strlen(a[3].s) };
+
+	mean_layer(&c, a[2].s);
+	if (argc > 4)
+		c.timeout_ms = (__u32)number(a[4]);
+	return change_layers(a[1], LAYERFS_IOC_LAYER_REPLACE, &c);
+}
+
+/* addlayer P DIR [beneath] [data]: adds a layer. */
+static int c_addlayer(int argc, struct word *a)
+{
+	struct layerfs_layer_change c = { .path = (__u64)(uintptr_t)a[2].s, .path_len = (__u32)strlen(a[2].s) };
+
+	for (int i = 3; i < argc; i++)
+		c.flags |= !strcmp(a[i].s, "data") ? LAYERFS_CHANGE_DATA : LAYERFS_CHANGE_BENEATH;
+	return change_layers(a[1], LAYERFS_IOC_LAYER_ADD, &c);
+}
+
+/* filled P: something was added to a layer. */
+static int c_filled(int argc, struct word *a)
+{
+	struct layerfs_layer_change c = { 0 };
+
+	(void)argc;
+	return change_layers(a[1], LAYERFS_IOC_LAYER_FILLED, &c);
+}
+
+/* rawlayer P COMMAND FLAGS PLACE NAME NAME_LEN PATH PATH_LEN RESERVED: any argument; a word stands for an address of it. */
+static int c_rawlayer(int argc, struct word *a)
+{
+	static const unsigned long commands[] = {
+		LAYERFS_IOC_LAYER_SHUTDOWN, LAYERFS_IOC_LAYER_REPLACE, LAYERFS_IOC_LAYER_ADD, LAYERFS_IOC_LAYER_FILLED,
+	};
+	struct layerfs_layer_change c = {
+		.flags = (__u32)number(a[3]), .place = (__s32)number(a[4]),
+		.name = !strcmp(a[5].s, "0") ? 0 : !strcmp(a[5].s, "bad") ? 1 : (__u64)(uintptr_t)a[5].s,
+		.name_len = (__u32)number(a[6]),
+		.path = !strcmp(a[7].s, "0") ? 0 : !strcmp(a[7].s, "bad") ? 1 : (__u64)(uintptr_t)a[7].s,
+		.path_len = (__u32)number(a[8]), .reserved = (__u32)number(a[9]),
+	};
+
+	(void)argc;
+	return change_layers(a[1], commands[number(a[2]) & 3], &c);
+}
+
 static const struct command own_commands[] = {
+	{ "layers", 1, 1, 0, c_layers, "P" },
+	{ "shut", 2, 4, 0, c_shut, "P PLACE|NAME [force] [MILLISECONDS]" },
+	{ "relayer", 3, 4, 0, c_relayer, "P PLACE|NAME DIR [MILLISECONDS]" },
+	{ "addlayer", 2, 4, 0, c_addlayer, "P DIR [beneath] [data]" },
+	{ "filled", 1, 1, 0, c_filled, "P" },
+	{ "rawlayer", 9, 9, 0, c_rawlayer, "P COMMAND FLAGS PLACE NAME NAME_LEN PATH PATH_LEN RESERVED" },
 	{ "finalize", 1, 4, 0, c_finalize, "P [recursive] [again] [MILLISECONDS]" },
 	{ "rawfinalize", 4, 5, 0, c_rawfinalize, "P FLAGS BUDGET RESERVED [NUMBER]" },
 	{ "clone2", 5, 8, 0, c_clone2, "OUT OFFSET IN OFFSET SIZE [again] [interruptible] [MILLISECONDS]" },

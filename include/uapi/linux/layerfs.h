@@ -68,4 +68,82 @@ struct layerfs_clone_range2 {
 
 #define LAYERFS_IOC_CLONE_RANGE2	_IOWR('L', 0x41, struct layerfs_clone_range2)
 
+/**
+ * struct layerfs_layer - argument of LAYERFS_IOC_LAYER
+ * @place: which of the lower layers, counted from the top; after the last one come those that were taken away and
+ *	are in use
+ * @flags: out: LAYERFS_LAYER_*
+ * @number: out: the number by which counters and trace points call it
+ * @name_len: the bytes that there is room for at @name; out: the length of the name, which has no NUL at its end
+ * @name: the address where the name is written, as much as there is room for; 0: nowhere
+ * @users: out: how many use the layer: objects of the mount that stand on it, and open directories; in a layer that
+ *	was not taken away, the mount itself too
+ * @reserved: must be 0
+ *
+ * The call is made on an open directory of a layerfs mount. It fails with ENOENT where there is no such layer.
+ */
+struct layerfs_layer {
+	__u32 place;
+	__u32 flags;
+	__u32 number;
+	__u32 name_len;
+	__u64 name;
+	__u64 users;
+	__u64 reserved[2];
+};
+
+/* It only has data. */
+#define LAYERFS_LAYER_DATA	(1u << 0)
+/* It was taken away, and is in use. */
+#define LAYERFS_LAYER_LEAVING	(1u << 1)
+
+#define LAYERFS_IOC_LAYER	_IOWR('L', 0x42, struct layerfs_layer)
+
+/**
+ * struct layerfs_layer_change - argument of LAYERFS_IOC_LAYER_SHUTDOWN, _REPLACE, _ADD and _FILLED
+ * @flags: LAYERFS_CHANGE_*, as far as the command has them
+ * @timeout_ms: how long to wait until nobody uses a layer that was taken away; 0: not at all
+ * @place: the layer that is taken away or replaced, counted from the top; or LAYERFS_PLACE_BY_NAME
+ * @name_len: the length of what is at @name
+ * @name: the name of that layer, as LAYERFS_IOC_LAYER gives it, without a NUL at its end
+ * @users: out: how many use the layer that was taken away
+ * @path: the directory that becomes a layer, as the caller sees it, without a NUL at its end
+ * @path_len: the length of what is at @path
+ * @reserved: must be 0
+ *
+ * The call is made on an open directory of a layerfs mount, by who has CAP_SYS_ADMIN in the user namespace
+ * that the mount was made in. It returns 0 when nobody uses the layer that was taken away any more, so that its
+ * filesystem can be unmounted, and 1 when somebody still does. A layer that was taken away, and is in use, is
+ * waited for by LAYERFS_IOC_LAYER_SHUTDOWN with its name.
+ */
+struct layerfs_layer_change {
+	__u32 flags;
+	__u32 timeout_ms;
+	__s32 place;
+	__u32 name_len;
+	__u64 name;
+	__u64 users;
+	__u64 path;
+	__u32 path_len;
+	__u32 reserved;
+};
+
+#define LAYERFS_PLACE_BY_NAME	(-1)
+
+/* LAYERFS_IOC_LAYER_SHUTDOWN: also if names are nowhere else. */
+#define LAYERFS_CHANGE_FORCE	(1u << 0)
+/* LAYERFS_IOC_LAYER_ADD: beneath the others, not on top of them. */
+#define LAYERFS_CHANGE_BENEATH	(1u << 1)
+/* LAYERFS_IOC_LAYER_ADD: among the layers that only have data. */
+#define LAYERFS_CHANGE_DATA	(1u << 2)
+
+/* From now on nothing is looked up in a layer. */
+#define LAYERFS_IOC_LAYER_SHUTDOWN	_IOWR('L', 0x43, struct layerfs_layer_change)
+/* The directory at @path, a copy of a layer, comes in its place. */
+#define LAYERFS_IOC_LAYER_REPLACE	_IOWR('L', 0x44, struct layerfs_layer_change)
+/* The directory at @path is added to the lower layers. */
+#define LAYERFS_IOC_LAYER_ADD		_IOWR('L', 0x45, struct layerfs_layer_change)
+/* Something was added to a layer: a name, or the data of a metacopy file. */
+#define LAYERFS_IOC_LAYER_FILLED	_IOWR('L', 0x46, struct layerfs_layer_change)
+
 #endif /* _UAPI_LINUX_LAYERFS_H */

@@ -81,6 +81,25 @@ impl<T> Locked<T> {
         }?))
     }
 
+    /// Does the same as [`Locked::new`], for one that is taken by a task that holds no other lock, and under which those of
+    /// inodes are taken.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new_outermost(value: T, depth: u32) -> Result<Self> {
+        Ok(Self(match depth {
+            0 | 1 => KBox::pin_init(
+                kernel::new_mutex!(value, "vfs::Locked/1 (outermost)"),
+                GFP_KERNEL_ACCOUNT,
+            ),
+            _ => KBox::pin_init(
+                kernel::new_mutex!(value, "vfs::Locked/2 (outermost)"),
+                GFP_KERNEL_ACCOUNT,
+            ),
+        }?))
+    }
+
     /// Locks it (wraps `mutex_lock_killable()`): the task that has it may be waiting for a filesystem that never
     /// answers.
     ///

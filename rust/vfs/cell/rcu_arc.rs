@@ -56,6 +56,19 @@ impl<T: Send + Sync + 'static> RcuArc<T> {
         value.into()
     }
 
+    /// Does `f` with the value that is there now, which is not counted for that.
+    ///
+    /// # Context
+    ///
+    /// Any; `f` must not sleep.
+    pub fn peek<R>(&self, f: impl FnOnce(&T) -> R) -> R {
+        let _rcu = kernel::sync::rcu::read_lock();
+        // SAFETY: By the type invariant the cell's count lasts at least as long as the lock is held.
+        let value: ArcBorrow<'_, T> =
+            unsafe { <Arc<T> as ForeignOwnable>::borrow(self.value.load(Ordering::Acquire)) };
+        f(&value)
+    }
+
     /// Puts another value there, and gives up the one that was there.
     ///
     /// # Context

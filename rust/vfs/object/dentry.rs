@@ -522,21 +522,40 @@ impl<F: Ours> Dentry<F> {
         unsafe { bindings::vfs_helper_set_flags_of_names(inode.as_ptr(), REVALIDATION) };
     }
 
-    /// Has no lookup through one of the names of an inode revalidated any more. (Who has that wanted again meanwhile
-    /// asks for it after this.)
-    pub fn clear_names_need_revalidation(inode: &Inode<F>) {
+    /// Has lookups through the names of an inode revalidated; in a directory the names that are not there are looked up
+    /// anew, too.
+    ///
+    /// # Context
+    ///
+    /// Any; does not sleep. Takes `i_lock` of the inode and the lock of each dentry.
+    pub fn doubt_names(inode: &Inode<F>) {
         // SAFETY: The inode is valid; the flags are changed under the lock of each dentry.
-        unsafe { bindings::vfs_helper_clear_flags_of_names(inode.as_ptr(), REVALIDATION) };
+        unsafe { bindings::vfs_helper_doubt_names(inode.as_ptr(), REVALIDATION) };
+    }
+
+    /// Returns whether it is the root of its super block.
+    pub fn is_root_of_super_block(&self) -> bool {
+        core::ptr::eq(self.as_ptr(), self.super_block().root().as_ptr())
     }
 
     /// Asks the VFS to revalidate lookups through this dentry.
     pub fn set_needs_revalidation(&self) {
+        self.change_flags(|flags| flags | REVALIDATION);
+    }
+
+    /// Asks the VFS not to revalidate lookups through this dentry any more. (Who wants that again meanwhile asks for it
+    /// after this.)
+    pub fn clear_needs_revalidation(&self) {
+        self.change_flags(|flags| flags & !REVALIDATION);
+    }
+
+    fn change_flags(&self, change: impl FnOnce(u32) -> u32) {
         // SAFETY: The dentry is valid; its flags are changed under its lock.
         unsafe {
             let lockref = &raw mut (*self.as_ptr()).d_lockref.__bindgen_anon_1;
             let lock = &raw mut (*lockref).__bindgen_anon_1.lock;
             bindings::spin_lock(lock);
-            (*self.as_ptr()).d_flags |= REVALIDATION;
+            (*self.as_ptr()).d_flags = change((*self.as_ptr()).d_flags);
             bindings::spin_unlock(lock);
         }
     }

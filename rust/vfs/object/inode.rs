@@ -31,7 +31,6 @@ use crate::sys::errno::to_result;
 use crate::sys::mode::FileType;
 use crate::sys::mode::Mode;
 use crate::sys::pause;
-use crate::sys::rcu::InRcuWalk;
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
@@ -133,28 +132,6 @@ impl<'a> Access<'a> {
     #[inline]
     pub fn without(self, rights: Rights) -> Self {
         Self(self.0 & !rights.0, self.1)
-    }
-}
-
-/// How a path walk comes by an inode.
-#[derive(Clone, Copy)]
-pub enum Walk<'a, F: Owner> {
-    /// Under the RCU read lock: nothing is counted, and nothing may sleep.
-    Rcu(&'a RcuInode<F>, InRcuWalk<'a>),
-    /// With a count on it.
-    Ref(&'a Inode<F>),
-}
-
-/// What can be used of it either way.
-impl<F: Owner> Deref for Walk<'_, F> {
-    type Target = RcuInode<F>;
-
-    #[inline]
-    fn deref(&self) -> &RcuInode<F> {
-        match self {
-            Self::Rcu(inode, _) => inode,
-            Self::Ref(inode) => inode,
-        }
     }
 }
 

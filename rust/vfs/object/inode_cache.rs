@@ -20,6 +20,7 @@
 //! }
 //! ```
 
+use crate::object::dentry::Positive;
 use crate::object::idmap::Idmap;
 use crate::object::inode::copy_attributes;
 use crate::object::inode::Inode;
@@ -297,6 +298,30 @@ impl<F: Ours> SuperBlock<F> {
             sb: self,
             last: None,
         }
+    }
+
+    /// A name of an inode, if it has one that is in the name cache (wraps `d_find_alias()`).
+    ///
+    /// # Context
+    ///
+    /// Any; does not sleep.
+    pub fn name_of(inode: &Inode<F>) -> Option<ARef<Positive<F>>> {
+        // SAFETY: The inode is counted; a dentry that comes of it has a reference for us, is positive, and of the
+        // inode's filesystem.
+        unsafe {
+            let found = NonNull::new(bindings::d_find_alias(inode.as_ptr()))?;
+            Some(ARef::from_raw(found.cast()))
+        }
+    }
+
+    /// Has an inode, and its names, forgotten as soon as nobody uses them (wraps `d_mark_dontcache()`).
+    ///
+    /// # Context
+    ///
+    /// Any; does not sleep.
+    pub fn forget_when_unused(inode: &Inode<F>) {
+        // SAFETY: The inode is counted.
+        unsafe { bindings::d_mark_dontcache(inode.as_ptr()) };
     }
 
     /// Forgets all names that nobody uses (wraps `shrink_dcache_sb()`), and with them the inodes.

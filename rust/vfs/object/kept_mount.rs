@@ -183,6 +183,15 @@ impl<T> KeptMount<T> {
         &self.head.mount
     }
 
+    /// Makes it a short-term mount (see [`PrivateMount::end_all`]): whoever gives up the last count then need not wait.
+    ///
+    /// # Context
+    ///
+    /// Sleeps for a grace period.
+    pub fn end(&self) {
+        drop(PrivateMount::end_all(|each| each(self.private())));
+    }
+
     /// What its owner keeps beside it.
     #[inline]
     pub fn owner(&self) -> &T {

@@ -21,6 +21,7 @@ pub mod pinned;
 pub mod super_block;
 mod tables;
 pub(crate) mod waited_for;
+pub mod walk;
 
 pub(crate) use tables::Tables;
 

@@ -251,6 +251,11 @@ pub struct PinStackRef<'a, T> {
 }
 
 impl<T> PinStackRef<'_, T> {
+    /// Returns whether both are the same pins.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.stack == other.stack
+    }
+
     /// All of them.
     #[inline]
     pub fn get(&self) -> Held<'_, [PinnedDentry<T>]> {

@@ -29,9 +29,12 @@ use crate::sys::errno::to_result;
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering;
 use kernel::cred::Credential;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
+use kernel::sync::Arc;
 use kernel::types::Opaque;
 
 /// The part of a super block that may be used under the RCU read lock alone, as in RCU-walk.
@@ -280,12 +283,44 @@ pub trait SuperData: Send + Sync {
 /// nothing that sleeps.
 pub struct InWalk {
     mounter: ARef<Credential>,
+    changes: Arc<Changes>,
+}
+
+/// How often what is below was changed.
+pub struct Changes(AtomicU32);
+
+impl Changes {
+    /// Not at all.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new() -> Result<Arc<Self>> {
+        Ok(Arc::new(Self(AtomicU32::new(0)), GFP_KERNEL)?)
+    }
+
+    /// How often. Who sees a number sees all that was done before it was counted.
+    #[inline]
+    pub fn count(&self) -> u32 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Once more.
+    pub fn add(&self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
 }
 
 impl InWalk {
-    /// With the credentials of the mounter.
-    pub fn new(mounter: ARef<Credential>) -> Self {
-        Self { mounter }
+    /// With the credentials of the mounter, and the number of changes of what is below.
+    pub fn new(mounter: ARef<Credential>, changes: Arc<Changes>) -> Self {
+        Self { mounter, changes }
+    }
+
+    /// How often what is below was changed.
+    #[inline]
+    pub fn changes(&self) -> u32 {
+        self.changes.count()
     }
 
     /// Does `f` as the mounter. What sleeps takes more than an override, and that can't be had in RCU-walk.

@@ -25,6 +25,7 @@ use crate::object::dentry::into_positive;
 use crate::object::dentry::qstr;
 use crate::object::dentry::Positive;
 use crate::object::file::File;
+use crate::object::path::OwnedPath;
 use crate::object::Ours;
 use crate::sys::bindings;
 use crate::sys::errno::from_err_ptr;
@@ -97,6 +98,49 @@ impl<'a, F: Ours> Ioctl<'a, F> {
         let at = self.argument.wrapping_add(offset);
         let user = UserSlice::new(UserPtr::from_addr(at), bytes.len());
         user.writer().write_slice(bytes)
+    }
+
+    /// Reads `len` bytes at another address that the task gave in its argument (wraps `copy_from_user()`).
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT`: the task may not read there. `ENOMEM`.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn read_at(&self, address: u64, len: usize) -> Result<KVec<u8>> {
+        let mut bytes = KVec::new();
+        let user = UserSlice::new(UserPtr::from_addr(address as usize), len);
+        user.read_all(&mut bytes, GFP_KERNEL)?;
+        Ok(bytes)
+    }
+
+    /// Writes `bytes` at another address that the task gave in its argument (wraps `copy_to_user()`).
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT`: the task may not write there.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn write_at(&self, address: u64, bytes: &[u8]) -> Result {
+        let user = UserSlice::new(UserPtr::from_addr(address as usize), bytes.len());
+        user.writer().write_slice(bytes)
+    }
+
+    /// Resolves a name as the task sees it (wraps `kern_path()`).
+    ///
+    /// # Errors
+    ///
+    /// The errors are those of the walk: `ENOENT`, `ENOTDIR`, `EACCES`, `ELOOP`, `ENAMETOOLONG`, `ESTALE`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn resolve(&self, name: &CStr) -> Result<OwnedPath> {
+        OwnedPath::resolve(name)
     }
 
     /// Returns whether the task has `CAP_SYS_ADMIN` in the user namespace of the super block (wraps `ns_capable()`).

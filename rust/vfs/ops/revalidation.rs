@@ -28,6 +28,8 @@ use kernel::prelude::*;
 #[derive(Clone, Copy)]
 pub struct Revalidation<'a> {
     pub(crate) flags: u32,
+    /// The word of the dentry that is asked about.
+    pub(crate) word: usize,
     /// The walk ends here without a lookup of the name (`.`, `..`, a mount's root).
     pub(crate) weak: bool,
     pub(crate) _walk: PhantomData<(&'a (), *const ())>,
@@ -45,6 +47,11 @@ pub struct RcuRevalidation<'a>(pub(crate) Revalidation<'a>);
 unsafe impl InRcu for RcuRevalidation<'_> {}
 
 impl Revalidation<'_> {
+    /// Returns whether the walk ends here without a lookup of the name: who asks is there already.
+    pub fn is_of_who_is_there(self) -> bool {
+        self.weak
+    }
+
     /// Asks the filesystem of a dentry below whether it is still what it was. One that is not is dropped from the
     /// cache there.
     ///
@@ -104,6 +111,12 @@ impl Revalidation<'_> {
 }
 
 impl RcuRevalidation<'_> {
+    /// The word of the dentry that is asked about ([`Dentry::word`](crate::Dentry::word)).
+    #[inline]
+    pub fn word(self) -> usize {
+        self.0.word
+    }
+
     /// Asks the filesystem of a pinned dentry. `None`: it can't be told without sleeping.
     pub fn ask<T>(self, pin: &PinnedDentry<T>) -> Option<bool> {
         if self.0.weak {

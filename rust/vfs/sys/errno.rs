@@ -115,12 +115,14 @@ macro_rules! errors {
 
 errors! {
     ECANCELED: "The operation was called off.";
+    ECONNABORTED: "The process that answers has ended the connection.";
     EDEADLK: "It would wait for itself.";
     ELOOP: "Too many symbolic links, or layers that contain each other.";
     ENAMETOOLONG: "The name is too long.";
     ENODATA: "There is no such extended attribute.";
     EOPNOTSUPP: "The operation is not supported here.";
     EREMOTE: "The object is of a kind that can't be stood on.";
+    ENOTCONN: "The process that answers is gone.";
     ENOTEMPTY: "The directory is not empty.";
     ESTALE: "The object is not what it was.";
 }

@@ -24,11 +24,11 @@ use crate::engine::stale::Stale;
 use crate::marks;
 use crate::state::config;
 use crate::state::instance::Instance;
+use crate::state::layer::Pin;
 use crate::state::name;
 use crate::state::object::Now;
 use crate::state::places::Places;
 use crate::state::LayerFs;
-use crate::state::Pin;
 use crate::state::Positive;
 use crate::state::Real;
 use format::options::RedirectDir;
@@ -206,7 +206,9 @@ impl DirChange<'_> {
         };
         renaming.rename(self.c)?;
         // The VFS gives the dentries each other's names when this returns.
-        let nothing_below = name::leaves_nothing_below(&new) || name::has_nothing_below(&new);
+        let changes = self.instance.layers.changes();
+        let nothing_below =
+            name::leaves_nothing_below(&new, changes) || name::has_nothing_below(&new, changes);
         name::set_nothing_below(&old, overwrites && nothing_below);
         name::set_nothing_below(&new, false);
         if let Some(whiteout) = whiteout {

@@ -18,7 +18,7 @@ use crate::object::idmap::Viewed;
 use crate::object::inode::Access;
 use crate::object::inode::Inode;
 use crate::object::inode::RcuInode;
-use crate::object::inode::Walk;
+use crate::object::walk::Walk;
 use crate::ops::AttrOps;
 use crate::ops::FileSystem;
 use crate::ops::SymlinkOps;
@@ -40,11 +40,8 @@ pub(super) unsafe extern "C" fn permission<F: FileSystem>(
     // SAFETY: The VFS passes an inode of ours, and a mapping that lasts for the call. A path walk under RCU alone says
     // that it may not sleep; who else asks has the inode counted.
     let (walk, viewed) = unsafe {
-        let walk = if mask & bindings::MAY_NOT_BLOCK as i32 != 0 {
-            Walk::Rcu(RcuInode::<F>::from_raw(inode), InRcuWalk::new())
-        } else {
-            Walk::Ref(Inode::from_raw(inode))
-        };
+        let in_rcu = mask & bindings::MAY_NOT_BLOCK as i32 != 0;
+        let walk = Walk::new(RcuInode::<F>::from_raw(inode), in_rcu);
         (walk, Viewed::from_raw(idmap))
     };
     match F::Attr::permission(walk, Access::from_raw(mask, viewed)) {

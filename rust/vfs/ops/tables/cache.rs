@@ -41,7 +41,13 @@ pub(super) unsafe extern "C" fn d_weak_revalidate<F: FileSystem>(
 
 fn question<'a>(flags: u32, weak: bool) -> Revalidation<'a> {
     let _walk = PhantomData;
-    Revalidation { flags, weak, _walk }
+    let word = 0;
+    Revalidation {
+        flags,
+        word,
+        weak,
+        _walk,
+    }
 }
 
 /// # Safety
@@ -49,7 +55,7 @@ fn question<'a>(flags: u32, weak: bool) -> Revalidation<'a> {
 /// `dentry` must be one of ours, counted, or under RCU if the question says so.
 unsafe fn revalidate<F: FileSystem>(
     dentry: *mut bindings::dentry,
-    question: Revalidation<'_>,
+    mut question: Revalidation<'_>,
 ) -> i32 {
     // SAFETY: By the requirement; under RCU the inode may just be gone.
     let inode = unsafe { (&raw const (*dentry).d_inode).read_volatile() };
@@ -60,6 +66,8 @@ unsafe fn revalidate<F: FileSystem>(
         return if rcu { to_errno(ECHILD) } else { 0 };
     }
     let valid = if rcu {
+        // SAFETY: By the requirement; the word is there as long as the dentry.
+        question.word = unsafe { (&raw const (*dentry).d_fsdata).read_volatile() } as usize;
         // INVARIANT: The flag is there, so the path walk that waits for the answer has the lock.
         let question = RcuRevalidation(question);
         // SAFETY: Under RCU the inode's memory stays.
