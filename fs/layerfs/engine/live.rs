@@ -246,6 +246,8 @@ fn replace(instance: &Instance, inode: &Inode, dirs: KVec<Pin>, changes: u32) ->
 fn doubt_all(instance: &Instance, sb: &SuperBlock) {
     sb.forget_unused();
     let mut bereft = KVVec::new();
+    // One grace period is waited for, not one for each directory.
+    let mut retired = RetiredPins::default();
     for inode in sb.inodes() {
         task::let_others_run();
         inode.data().set_outdated();
@@ -253,12 +255,13 @@ fn doubt_all(instance: &Instance, sb: &SuperBlock) {
             inode.data().forget_conclusions();
         }
         Dentry::doubt_names(&inode);
-        if inode.is_dir() && matches!(give_up_shut(&inode), Ok(false)) {
+        if inode.is_dir() && matches!(give_up_shut(&inode, &mut retired), Ok(false)) {
             let _ = bereft.push(inode, GFP_KERNEL);
         } else if stands_on_shut(&inode) {
             SuperBlock::forget_when_unused(&inode);
         }
     }
+    drop(retired);
     // Whoever looks something up would do it as well.
     let _ = settle_root(instance, sb.root(), instance.layers.changes());
     for inode in bereft {
@@ -274,11 +277,10 @@ fn doubt_all(instance: &Instance, sb: &SuperBlock) {
 }
 
 /// Has a directory give up its places in layers that were shut. Returns false, and leaves it as it is, if it has no other.
-pub(super) fn give_up_shut(inode: &Inode) -> Result<bool> {
+fn give_up_shut(inode: &Inode, retired: &mut RetiredPins) -> Result<bool> {
     if !stands_on_shut(inode) {
         return Ok(true);
     }
-    let mut retired = RetiredPins::default();
     {
         // Another task that settles the directory meanwhile waits for the lock of the object, or has given it its places.
         let claim = inode.data().lock(inode.super_block().stack_depth())?;
@@ -290,9 +292,8 @@ pub(super) fn give_up_shut(inode: &Inode) -> Result<bool> {
         if dirs.is_empty() && !places.in_upper() {
             return Ok(false);
         }
-        claim.replace_dirs(inode.held(), dirs, &mut retired)?;
+        claim.replace_dirs(inode.held(), dirs, retired)?;
     }
-    drop(retired);
     inode::moved(inode);
     Ok(true)
 }
@@ -575,8 +576,9 @@ fn wait_for_users(sb: &SuperBlock, rank: i64, timeout_ms: u32) -> Result<usize> 
         task::sleep(PATIENCE_MS)?;
         // A lookup that was going on when the layer was shut may have found something there.
         sb.forget_unused();
+        let mut retired = RetiredPins::default();
         for inode in sb.inodes().filter(|inode| inode.is_dir()) {
-            give_up_shut(&inode)?;
+            give_up_shut(&inode, &mut retired)?;
         }
     }
 }

@@ -17,8 +17,10 @@
 //! ```
 
 use core::ffi::CStr;
+#[cfg(any(CONFIG_DYNAMIC_DEBUG, CONFIG_JUMP_LABEL))]
 use kernel::bindings;
 use kernel::ffi;
+#[cfg(CONFIG_DYNAMIC_DEBUG)]
 use kernel::fmt;
 use kernel::types::Opaque;
 
