@@ -17,6 +17,7 @@ use crate::state::object::Object;
 use crate::state::place_index::PlaceIndex;
 use crate::state::places::Places;
 use crate::state::stats::Counter;
+use crate::state::traits::Trait;
 use format::options::NameIndex;
 use kernel::prelude::*;
 use vfs::cell::name_map::NameMap;
@@ -120,22 +121,33 @@ fn stamp(dir: &Places<'_>) -> u64 {
     })
 }
 
-/// Returns whether the names of a directory may be kept.
+/// Returns whether the names of a directory may be kept. If a place of it is not fit for that, it is remembered, so that
+/// it is not asked with each name that is not there.
 fn is_fit(instance: &Instance, now: &Places<'_>) -> bool {
-    instance.config.features.nameindex != NameIndex::Off
-        && now.is_merged()
-        && now.naming() == usize::MAX
-        && now.lower_places().all(|place| {
-            let inode = place.dentry().inode();
-            // What is looked up there by one name may be listed by another.
-            let by_name = !inode.is_casefolded() && !inode.is_encrypted();
-            by_name && place.owner().keeps_names
-        })
+    if instance.config.features.nameindex == NameIndex::Off
+        || !now.is_merged()
+        || now.naming() != usize::MAX
+    {
+        return false;
+    }
+    let are_fit = now.lower_places().all(|place| {
+        let inode = place.dentry().inode();
+        // What is looked up there by one name may be listed by another.
+        let by_name = !inode.is_casefolded() && !inode.is_encrypted();
+        by_name && place.owner().keeps_names
+    });
+    if !are_fit {
+        now.object().get().set_no_index();
+    }
+    are_fit
 }
 
 /// Takes note of lower places of a directory that were asked for a name in vain; makes a map if those are enough.
 #[inline]
 pub(super) fn asked_in_vain(instance: &Instance, c: &Override<'_>, dir: &Places<'_>, places: u32) {
+    if dir.has(Trait::NO_INDEX) {
+        return;
+    }
     if dir.object().get().count_in_vain(places) >= WORTHWHILE_BY_NETWORK {
         maybe_make(instance, c, dir, places);
     }

@@ -162,9 +162,17 @@ impl Object {
         self.word.set(Trait::OUTDATED.0);
     }
 
+    /// Remembers that no index of the names of the directory is made, as one of its places is not fit for that.
+    pub(crate) fn set_no_index(&self) {
+        self.word.set(Trait::NO_INDEX.0);
+    }
+
     /// Forgets what was concluded from the places of a directory in lower layers, as these are about to be others.
     pub(crate) fn forget_conclusions(&self) {
-        let of_names = Trait::FINALIZED.0 | Trait::LOWER_FINALIZED.0 | Trait::NO_WHITEOUTS.0;
+        let of_names = Trait::FINALIZED.0
+            | Trait::LOWER_FINALIZED.0
+            | Trait::NO_WHITEOUTS.0
+            | Trait::NO_INDEX.0;
         self.word.change(Trait::MAY_HAVE_WHITEOUTS.0, of_names);
         if let Some(listing) = self.listing() {
             listing.outdate();

@@ -39,6 +39,8 @@ impl Trait {
     pub(super) const CLONED_FROM: Self = Self(1 << 13);
     /// The file was mapped by who can store to it past the gates of clones.
     pub(super) const STORED_TO_UNASKED: Self = Self(1 << 14);
+    /// A directory of which no index of the names is made, as long as its places are what they are.
+    pub(crate) const NO_INDEX: Self = Self(1 << 15);
     /// The first of the bits that are a number: of lower places that were asked in vain.
     pub(super) const COUNT_SHIFT: u32 = 16;
 }
