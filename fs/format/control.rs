@@ -84,23 +84,19 @@ impl CloneRequest {
 
     /// Reads the argument; `None`: it has flags or fields that this version does not know, or numbers that are no offsets.
     pub fn decode(argument: &[u8; Self::LEN]) -> Option<CloneRequest> {
-        let word = |i: usize| {
-            let bytes = argument.chunks_exact(8).nth(i)?;
-            Some(u64::from_ne_bytes(bytes.try_into().ok()?))
-        };
-        let offset = |i: usize| i64::try_from(word(i)?).ok();
-        let flags = word(4)?;
-        if flags & !Self::INTERRUPTIBLE != 0 || word(7)? != 0 {
+        let offset = |i: usize| i64::try_from(whole(argument, i)?).ok();
+        let flags = whole(argument, 4)?;
+        if flags & !Self::INTERRUPTIBLE != 0 || whole(argument, 7)? != 0 {
             return None;
         }
         Some(CloneRequest {
             // The kernel's own FICLONERANGE takes the low half, too.
-            src_fd: word(0)? as i32,
+            src_fd: whole(argument, 0)? as i32,
             src_offset: offset(1)?,
             src_length: offset(2)?,
             dest_offset: offset(3)?,
             interruptible: flags & Self::INTERRUPTIBLE != 0,
-            time_budget_ms: word(5)?,
+            time_budget_ms: whole(argument, 5)?,
         })
     }
 }

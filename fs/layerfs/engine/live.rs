@@ -4,9 +4,9 @@
 //!
 //! A change puts another list of layers in force, which every later lookup goes by. What was looked up before is in
 //! doubt from then on, as each name says after which change it was found ([`name::is_settled`]): those that nobody uses
-//! are forgotten, and the others looked up anew when somebody comes by them (*settled*). A directory that is in use gets other places in the lower
-//! layers, in place: its inode, its dentry, and whoever is in it, stay. Anything else stays what it is for whoever has
-//! it, and is another object for those who look it up, if it is in other places now.
+//! are forgotten, and the others looked up anew when somebody comes by them (*settled*). A directory that is in use
+//! gets other places in the lower layers, in place: its inode, its dentry, and whoever is in it, stay. Anything else
+//! stays what it is for whoever has it, and is another object for those who look it up, if it is in other places now.
 //!
 //! A layer that is taken away is given up by every directory at once, and by the rest as it goes out of use.
 

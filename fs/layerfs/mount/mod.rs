@@ -307,7 +307,7 @@ impl Setup {
             nosec: upper_sb.is_some_and(|sb| sb.is_nosec()),
         };
         let parts = SuperParts::new(
-            InWalk::new(mounter.into(), instance.layers.count()),
+            InWalk::new(mounter.into(), instance.layers.counter()),
             instance,
             properties,
         )?;

@@ -266,8 +266,8 @@ impl Layers {
         f(watch.owner(), info(watch.owner(), watch.users(), false))
     }
 
-    /// Returns the number of changes, for path walks under RCU.
-    pub(crate) fn count(&self) -> Arc<Changes> {
+    /// Returns what counts the changes, for path walks under RCU to look at.
+    pub(crate) fn counter(&self) -> Arc<Changes> {
         self.changes.clone()
     }
 

@@ -19,11 +19,11 @@ const HIDES_LOWER: usize = 1;
 /// unhashes such a dentry, if a moment later, and never hashes it again.
 const REMOVED: usize = 2;
 
-/// No lower layer shows anything under the name. That was found when the name was looked up and nothing was there, and the
-/// object was made, or moved here, since; the parent's places in the lower layers change with the layers alone, and what is in these
-/// does not either, or else the dentry is revalidated and never gets the bit. Whoever gives a dentry another name says
-/// what is true of that one (`engine/change/rename.rs`), and a lookup clears the bit. It is read and written with the
-/// parent locked by the VFS.
+/// No lower layer shows anything under the name. That was found when the name was looked up and nothing was there, and
+/// the object was made, or moved here, since; the parent's places in the lower layers change with the layers alone, and
+/// what is in these does not either, or else the dentry is revalidated and never gets the bit. Whoever gives a dentry
+/// another name says what is true of that one (`engine/change/rename.rs`), and a lookup clears the bit. It is read and
+/// written with the parent locked by the VFS.
 const NOTHING_BELOW: usize = 4;
 
 /// The first of the bits that are a number: of changes of the layers that had been made when it was found what is under

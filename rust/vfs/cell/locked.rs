@@ -37,6 +37,17 @@ fn lock_killable<T>(mutex: &Mutex<T>) -> Result<LockedGuard<'_, T>> {
 /// The value behind a mutex, as long as this task has it locked.
 pub type LockedGuard<'a, T> = Guard<'a, T, MutexBackend>;
 
+/// Allocates a [`Locked`] with the first name to lockdep, or with the second if the filesystem is stacked on another one.
+/// (A macro, since the class of a lock is the place in the source where it is made.)
+macro_rules! new_of_depth {
+    ($value:expr, $depth:expr, $name:literal, $stacked:literal) => {
+        Ok(Self(match $depth {
+            0 | 1 => KBox::pin_init(kernel::new_mutex!($value, $name), GFP_KERNEL_ACCOUNT),
+            _ => KBox::pin_init(kernel::new_mutex!($value, $stacked), GFP_KERNEL_ACCOUNT),
+        }?))
+    };
+}
+
 /// A value behind a mutex, in memory of its own.
 pub struct Locked<T>(Pin<KBox<Mutex<T>>>);
 
@@ -49,36 +60,22 @@ impl<T> Locked<T> {
     ///
     /// `ENOMEM`.
     pub fn new(value: T, depth: u32) -> Result<Self> {
-        Ok(Self(match depth {
-            0 | 1 => KBox::pin_init(
-                kernel::new_mutex!(value, "vfs::Locked/1"),
-                GFP_KERNEL_ACCOUNT,
-            ),
-            _ => KBox::pin_init(
-                kernel::new_mutex!(value, "vfs::Locked/2"),
-                GFP_KERNEL_ACCOUNT,
-            ),
-        }?))
+        new_of_depth!(value, depth, "vfs::Locked/1", "vfs::Locked/2")
     }
 
-    /// Does the same as [`Locked::new`], for one that is taken while locks of the filesystem below are held,
-    /// and under which
-    /// none of those of [`Locked::new`] is taken.
+    /// Does the same as [`Locked::new`], for one that is taken while locks of the filesystem below are held, and under
+    /// which none of those of [`Locked::new`] is taken.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
     pub fn new_inner(value: T, depth: u32) -> Result<Self> {
-        Ok(Self(match depth {
-            0 | 1 => KBox::pin_init(
-                kernel::new_mutex!(value, "vfs::Locked/1 (inner)"),
-                GFP_KERNEL_ACCOUNT,
-            ),
-            _ => KBox::pin_init(
-                kernel::new_mutex!(value, "vfs::Locked/2 (inner)"),
-                GFP_KERNEL_ACCOUNT,
-            ),
-        }?))
+        new_of_depth!(
+            value,
+            depth,
+            "vfs::Locked/1 (inner)",
+            "vfs::Locked/2 (inner)"
+        )
     }
 
     /// Does the same as [`Locked::new`], for one that is taken by a task that holds no other lock, and under which those of
@@ -88,16 +85,12 @@ impl<T> Locked<T> {
     ///
     /// `ENOMEM`.
     pub fn new_outermost(value: T, depth: u32) -> Result<Self> {
-        Ok(Self(match depth {
-            0 | 1 => KBox::pin_init(
-                kernel::new_mutex!(value, "vfs::Locked/1 (outermost)"),
-                GFP_KERNEL_ACCOUNT,
-            ),
-            _ => KBox::pin_init(
-                kernel::new_mutex!(value, "vfs::Locked/2 (outermost)"),
-                GFP_KERNEL_ACCOUNT,
-            ),
-        }?))
+        new_of_depth!(
+            value,
+            depth,
+            "vfs::Locked/1 (outermost)",
+            "vfs::Locked/2 (outermost)"
+        )
     }
 
     /// Locks it (wraps `mutex_lock_killable()`): the task that has it may be waiting for a filesystem that never
