@@ -212,6 +212,16 @@ pub enum WhichLayer {
     Name(Text),
 }
 
+impl WhichLayer {
+    /// The layer at a place, or with a name if the place says so (`LAYERFS_PLACE_BY_NAME`); `None`: it is no place.
+    fn decode(place: u32, name: Text) -> Option<Self> {
+        match place as i32 {
+            -1 => Some(Self::Name(name)),
+            _ => Some(Self::Place(u32::try_from(place as i32).ok()?)),
+        }
+    }
+}
+
 /// A change of the layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -260,12 +270,12 @@ impl LayerChange {
             len: half(argument, 10)?,
         };
         let has_path = path.address != 0 || path.len != 0;
-        let which = || match half(argument, 2)? as i32 {
-            -1 => Some(WhichLayer::Name(Text {
+        let which = || {
+            let name = Text {
                 address: whole(argument, 2)?,
                 len: half(argument, 3)?,
-            })),
-            place => Some(WhichLayer::Place(u32::try_from(place).ok()?)),
+            };
+            WhichLayer::decode(half(argument, 2)?, name)
         };
         let (known, what) = match command {
             LAYER_SHUTDOWN if !has_path => (Self::FORCE, Change::Shutdown(which()?)),
@@ -284,6 +294,138 @@ impl LayerChange {
             timeout_ms: half(argument, 1)?,
             what,
         })
+    }
+}
+
+/// `LAYERFS_IOC_LAYER_USERS`.
+pub const LAYER_USERS: u32 = read_write(0x47, UsersQuery::LEN);
+
+/// What `LAYERFS_IOC_LAYER_USERS` is asked for, the part of `struct layerfs_layer_users` that a caller fills in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsersQuery {
+    /// The layer.
+    pub which: WhichLayer,
+    /// An address of the caller, where users are written.
+    pub buffer: u64,
+    /// How far an earlier call has got; 0: nowhere.
+    pub cursor: u64,
+    /// How many bytes there is room for.
+    pub size: u32,
+}
+
+/// What it answers, beside those.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UsersAnswer {
+    /// How far it has got.
+    pub cursor: u64,
+    /// How many bytes were written.
+    pub size: u32,
+    /// How many users were written.
+    pub count: u32,
+    /// How many there are, those that can't be told of included.
+    pub users: u64,
+}
+
+impl UsersQuery {
+    /// The length of the argument, in bytes.
+    pub const LEN: usize = 64;
+
+    /// The least room that may be given, in bytes: one user with the longest path.
+    pub const MIN_SIZE: u32 = 32 + 4096;
+
+    /// Reads the argument; `None`: it has fields that this version does not know, no place, or not enough room.
+    pub fn decode(argument: &[u8; Self::LEN]) -> Option<UsersQuery> {
+        if whole(argument, 6)? != 0 || whole(argument, 7)? != 0 {
+            return None;
+        }
+        let which = WhichLayer::decode(
+            half(argument, 0)?,
+            Text {
+                address: whole(argument, 1)?,
+                len: half(argument, 1)?,
+            },
+        )?;
+        let size = half(argument, 8)?;
+        (size >= Self::MIN_SIZE).then_some(UsersQuery {
+            which,
+            buffer: whole(argument, 2)?,
+            cursor: whole(argument, 3)?,
+            size,
+        })
+    }
+}
+
+impl UsersAnswer {
+    /// The place of what is answered in the argument, in bytes from its beginning.
+    pub const OFFSET: usize = 24;
+
+    /// What is written there.
+    pub fn encode(self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        let fields = self.cursor.to_ne_bytes().into_iter();
+        let fields = fields.chain(self.size.to_ne_bytes());
+        let fields = fields.chain(self.count.to_ne_bytes());
+        let fields = fields.chain(self.users.to_ne_bytes());
+        bytes
+            .iter_mut()
+            .zip(fields)
+            .for_each(|(to, from)| *to = from);
+        bytes
+    }
+}
+
+/// A user of a layer: an object of the stack (`struct layerfs_layer_user`, which the path follows).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LayerUser {
+    /// The inode number.
+    pub ino: u64,
+    /// Type and permissions, as `st_mode` has them.
+    pub mode: u32,
+    /// It has no name by which it is found any more (`LAYERFS_USER_UNLINKED`).
+    pub unlinked: bool,
+    /// It has no path that could be told (`LAYERFS_USER_NAMELESS`).
+    pub nameless: bool,
+    /// How many of the users of the layer it stands for.
+    pub uses: u32,
+    /// How many hold it.
+    pub held: u32,
+    /// The length of its path, in bytes.
+    pub path_len: u32,
+}
+
+impl LayerUser {
+    /// The length of what is before the path, in bytes.
+    pub const LEN: usize = 32;
+
+    const UNLINKED: u32 = 1;
+    const NAMELESS: u32 = 1 << 1;
+
+    /// How many bytes it takes, with its path: a multiple of 8.
+    pub fn record_len(self) -> u32 {
+        let len = (Self::LEN as u32).saturating_add(self.path_len);
+        len.checked_next_multiple_of(8).unwrap_or(u32::MAX)
+    }
+
+    /// What is written before the path.
+    pub fn encode(self) -> [u8; Self::LEN] {
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        let flags = flag(self.unlinked, Self::UNLINKED) | flag(self.nameless, Self::NAMELESS);
+        let words = [
+            self.record_len(),
+            self.path_len,
+            self.mode,
+            flags,
+            self.uses,
+            self.held,
+        ];
+        let words = words.into_iter().flat_map(u32::to_ne_bytes);
+        let mut bytes = [0; Self::LEN];
+        let fields = self.ino.to_ne_bytes().into_iter().chain(words);
+        bytes
+            .iter_mut()
+            .zip(fields)
+            .for_each(|(to, from)| *to = from);
+        bytes
     }
 }
 
@@ -314,5 +456,8 @@ const _: () = {
     assert!(LAYER_FILLED == 0xc030_4c46);
     assert!(LayerInfo::OFFSET + 28 + 16 == LayerQuery::LEN);
     assert!(LayerChange::USERS + 8 + 16 == LayerChange::LEN);
+    assert!(LAYER_USERS == 0xc040_4c47);
+    assert!(UsersAnswer::OFFSET + 24 + 16 == UsersQuery::LEN);
+    assert!(UsersQuery::MIN_SIZE as usize >= LayerUser::LEN + 4096);
     assert!(CloneRequest::WORK_DONE == 6 * 8 && CloneRequest::LEN == 8 * 8);
 };

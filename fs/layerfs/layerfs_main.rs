@@ -23,6 +23,8 @@
 //! | `clone`                            | cloning large files in pieces |
 //! | `change`, `work`                   | making, linking, removing, renaming; the work directory |
 //! | `finalized`, `finalize`            | directories of which upper has every name; making them |
+//! | `live`, `vanish`                   | layers that come and go; which names are in one alone |
+//! | `arrive`, `fit`, `users`           | what may become a layer; who uses one |
 //! | `stale`                            | why an operation answers `ESTALE` |
 //! | **`marks`**                        | what is written on the layers (`format` has the codecs), read and written |
 //! | **`state`**                        | what a mounted stack is |

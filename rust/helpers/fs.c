@@ -207,6 +207,29 @@ struct inode *vfs_helper_next_inode(struct super_block *sb, struct inode *after)
 	return found;
 }
 
+/*
+ * How many hold the names of the inode: open files, tasks that are in a directory, mounts, look-ups that go on. That a
+ * directory is held by each name in it is not counted.
+ */
+unsigned int vfs_helper_count_holders(struct inode *inode)
+{
+	struct dentry *alias, *child;
+	long holders = 0;
+
+	spin_lock(&inode->i_lock);
+	for_each_alias(alias, inode) {
+		spin_lock_nested(&alias->d_lock, DENTRY_D_LOCK_NESTED);
+		if (!__lockref_is_dead(&alias->d_lockref)) {
+			holders += alias->d_lockref.count;
+			hlist_for_each_entry(child, &alias->d_children, d_sib)
+				holders--;
+		}
+		spin_unlock(&alias->d_lock);
+	}
+	spin_unlock(&inode->i_lock);
+	return (unsigned int)clamp(holders, 0L, (long)INT_MAX);
+}
+
 /* Whether a user id has a mapping in the current user name space. */
 bool vfs_helper_uid_is_mapped(kuid_t uid)
 {

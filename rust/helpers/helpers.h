@@ -22,6 +22,7 @@ void vfs_helper_drop_unused_negative(struct dentry *dentry);
 void vfs_helper_set_flags_of_names(struct inode *inode, unsigned int flags);
 void vfs_helper_doubt_names(struct inode *inode, unsigned int flags);
 struct inode *vfs_helper_next_inode(struct super_block *sb, struct inode *after);
+unsigned int vfs_helper_count_holders(struct inode *inode);
 bool vfs_helper_sb_start_write_trylock(struct super_block *sb);
 void vfs_helper_sb_end_write(struct super_block *sb);
 bool vfs_helper_inode_mark_in_use(struct inode *inode);

@@ -6,7 +6,7 @@ use crate::{bytes, config, made_of};
 use checks::properties;
 use format::control::{
     self, Change, CloneRequest, FinalizeProgress, FinalizeRequest, LayerChange, LayerInfo,
-    LayerQuery, Text, WhichLayer,
+    LayerQuery, LayerUser, Text, UsersAnswer, UsersQuery, WhichLayer,
 };
 use format::finalized::{Fingerprint, Place, LEN};
 use format::nlink::{self, BadNlink, Base, Nlink};
@@ -416,4 +416,76 @@ fn what_is_told_of_a_layer_is_where_the_header_has_it() {
     );
     assert_eq!(told(false, true)[0..4], 2u32.to_ne_bytes());
     assert_eq!(LayerInfo::OFFSET, 4);
+}
+
+#[test]
+fn who_uses_a_layer_is_asked_and_told_as_the_header_has_it() {
+    // place, name_len, name (2), buffer (2), cursor (2), size, count, users (2), reserved (4)
+    let decode = |words: [u32; 16]| {
+        let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
+        UsersQuery::decode(&bytes.try_into().expect("the length of the argument"))
+    };
+    let whole = [u32::MAX, 3, 1, 5, 2, 6, 3, 7, 4128, 9, 9, 9, 0, 0, 0, 0];
+    let wanted = UsersQuery {
+        which: WhichLayer::Name(Text {
+            address: 0x5_0000_0001,
+            len: 3,
+        }),
+        buffer: 0x6_0000_0002,
+        cursor: 0x7_0000_0003,
+        size: 4128,
+    };
+    assert_eq!(decode(whole), Some(wanted));
+    let with = |i: usize, word| {
+        let mut words = whole;
+        words[i] = word;
+        decode(words)
+    };
+    let placed = with(0, 5).expect("all fields are known");
+    assert_eq!(placed.which, WhichLayer::Place(5));
+    assert_eq!(with(0, -2i32 as u32), None, "it is no place");
+    assert_eq!(with(8, 4127), None, "there is no room for the longest path");
+    for reserved in 12..16 {
+        assert_eq!(with(reserved, 1), None, "word {reserved} is reserved");
+    }
+
+    let answer = UsersAnswer {
+        cursor: 1 << 33,
+        size: 72,
+        count: 2,
+        users: 1 << 34,
+    };
+    let bytes: Vec<u8> = [0, 2, 72, 2, 0, 4]
+        .into_iter()
+        .flat_map(u32::to_ne_bytes)
+        .collect();
+    assert_eq!(answer.encode()[..], bytes);
+    assert_eq!(UsersAnswer::OFFSET, 24);
+
+    let user = LayerUser {
+        ino: 1 << 32,
+        mode: 0o100644,
+        unlinked: true,
+        nameless: false,
+        uses: 2,
+        held: 3,
+        path_len: 5,
+    };
+    let bytes: Vec<u8> = [0, 1, 40, 5, 0o100644, 1, 2, 3]
+        .into_iter()
+        .flat_map(u32::to_ne_bytes)
+        .collect();
+    assert_eq!(user.encode()[..], bytes);
+    let flags = |unlinked, nameless| {
+        let user = LayerUser {
+            unlinked,
+            nameless,
+            ..user
+        };
+        user.encode()[20]
+    };
+    assert_eq!((flags(false, false), flags(false, true)), (0, 2));
+    let len = |path_len| LayerUser { path_len, ..user }.record_len();
+    assert_eq!((len(0), len(1), len(8), len(4095)), (32, 40, 40, 4128));
+    assert_eq!(len(u32::MAX), u32::MAX);
 }

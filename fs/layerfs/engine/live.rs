@@ -329,6 +329,18 @@ pub(crate) enum Which {
 }
 
 impl Which {
+    /// Returns the layer that is meant, which may have been taken away.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT`: there is none. `EINTR`: the task is being killed.
+    pub(super) fn find(&self, instance: &Instance) -> Result<MountWatch<Layer>> {
+        match self {
+            Self::Place(place) => Ok(instance.layers.at(*place)?.0),
+            Self::Name(name) => instance.layers.named(name),
+        }
+    }
+
     fn place_in(&self, list: &List) -> Option<usize> {
         match self {
             Self::Place(place) => Some(*place).filter(|place| *place < list.len()),

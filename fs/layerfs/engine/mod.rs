@@ -24,6 +24,7 @@ pub(crate) mod lookup;
 pub(crate) mod merge;
 pub(crate) mod origin;
 pub(crate) mod stale;
+pub(crate) mod users;
 mod vanish;
 pub(crate) mod walk;
 pub(crate) mod work;

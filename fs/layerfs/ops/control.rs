@@ -10,6 +10,7 @@ use crate::engine::live::AddAt;
 use crate::engine::live::Changer;
 use crate::engine::live::Given;
 use crate::engine::live::Which;
+use crate::engine::users;
 use crate::state::File;
 use crate::state::LayerFs;
 use format::control;
@@ -19,6 +20,8 @@ use format::control::LayerChange;
 use format::control::LayerInfo;
 use format::control::LayerQuery;
 use format::control::Text;
+use format::control::UsersAnswer;
+use format::control::UsersQuery;
 use format::control::WhichLayer;
 use kernel::prelude::*;
 use kernel::str::CString;
@@ -37,6 +40,7 @@ pub(super) fn ioctl(file: &File, ioctl: &Ioctl<'_, LayerFs>) -> Result<u32> {
     match ioctl.command() {
         control::FINALIZE => finalize(file, ioctl),
         control::LAYER => layer(file, ioctl),
+        control::LAYER_USERS => users_of_layer(file, ioctl),
         control::LAYER_SHUTDOWN
         | control::LAYER_REPLACE
         | control::LAYER_ADD
@@ -77,6 +81,38 @@ fn layer(file: &File, ioctl: &Ioctl<'_, LayerFs>) -> Result<u32> {
         ioctl.write(LayerInfo::OFFSET, &info.encode(query))
     })?;
     Ok(0)
+}
+
+/// Tells who uses a lower layer.
+fn users_of_layer(file: &File, ioctl: &Ioctl<'_, LayerFs>) -> Result<u32> {
+    if !ioctl.may_administer() {
+        return Err(EPERM);
+    }
+    let query = UsersQuery::decode(&ioctl.read()?).ok_or(EINVAL)?;
+    let which = layer_of(ioctl, query.which)?;
+    let mut answer = UsersAnswer::default();
+    let sb = file.inode().super_block();
+    let room = query.size as usize;
+    let told = users::tell(sb, &which, query.cursor, room, |user, path| {
+        let len = user.record_len();
+        let end = answer.size.saturating_add(len);
+        if end > query.size {
+            return Ok(false);
+        }
+        let at = query.buffer.wrapping_add(answer.size.into());
+        let mut record = KVec::with_capacity(len as usize, GFP_KERNEL)?;
+        record.extend_from_slice(&user.encode(), GFP_KERNEL)?;
+        record.extend_from_slice(path, GFP_KERNEL)?;
+        record.resize(len as usize, 0, GFP_KERNEL)?;
+        ioctl.write_at(at, &record)?;
+        answer.size = end;
+        answer.count = answer.count.saturating_add(1);
+        Ok(true)
+    })?;
+    answer.cursor = told.cursor;
+    answer.users = told.users as u64;
+    ioctl.write(UsersAnswer::OFFSET, &answer.encode())?;
+    Ok(u32::from(told.more))
 }
 
 /// Changes the layers of the mount.

@@ -252,18 +252,43 @@ impl Layers {
     ///
     /// `ENOENT`: there is none. `EINTR`: the task is being killed. Those of `f`.
     pub(crate) fn with(&self, place: usize, f: impl FnOnce(&Layer, LayerInfo) -> Result) -> Result {
+        let (watch, data) = self.at(place)?;
+        f(watch.owner(), info(watch.owner(), watch.users(), data))
+    }
+
+    /// Returns the layer at a place, from the top, and whether it is known to have only data; those that were taken away,
+    /// and are in use, come last.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT`: there is none. `EINTR`: the task is being killed.
+    pub(crate) fn at(&self, place: usize) -> Result<(MountWatch<Layer>, bool)> {
         let list = self.list();
         if let Some(layer) = list.get(place) {
-            let data = place >= list.merged;
-            return f(
-                layer.owner(),
-                info(layer.owner(), layer.watch().users(), data),
-            );
+            return Ok((layer.watch(), place >= list.merged));
         }
         let leaving = self.leaving.lock()?;
         let mut used = leaving.iter().filter(|watch| watch.users() > 0);
         let watch = used.nth(place.saturating_sub(list.len())).ok_or(ENOENT)?;
-        f(watch.owner(), info(watch.owner(), watch.users(), false))
+        Ok((watch.clone(), false))
+    }
+
+    /// Returns the layer with this name; if there is none any more, the last one of those that were taken away, and are
+    /// in use.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT`: there is none. `EINTR`: the task is being killed.
+    pub(crate) fn named(&self, name: &[u8]) -> Result<MountWatch<Layer>> {
+        let is_it = |layer: &Layer| layer.name.to_bytes() == name;
+        let list = self.list();
+        if let Some(layer) = list.iter().find(|layer| is_it(layer.owner())) {
+            return Ok(layer.watch());
+        }
+        let leaving = self.leaving.lock()?;
+        let mut used = leaving.iter().filter(|watch| watch.users() > 0);
+        let last = used.rfind(|watch| is_it(watch.owner())).ok_or(ENOENT)?;
+        Ok(last.clone())
     }
 
     /// Returns what counts the changes, for path walks under RCU to look at.

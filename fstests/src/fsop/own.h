@@ -154,6 +154,112 @@ static int c_layers(int argc, struct word *a)
 	return err == ENOENT ? OK : FAIL;
 }
 
+/* A layer is meant by its place or by its name. */
+static void mean_layer(struct layerfs_layer_change *c, const char *which)
+{
+	char *end;
+
+	c->place = (__s32)strtol(which, &end, 10);
+	if (*end) {
+		c->place = LAYERFS_PLACE_BY_NAME;
+		c->name = (__u64)(uintptr_t)which;
+		c->name_len = (__u32)strlen(which);
+	}
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* What is told of one user, as a line; of the number of those who hold it, whether there are some. */
+static char *user_line(const struct layerfs_layer_user *u, const char *mount)
+{
+	struct stat st;
+	char path[2 * PATH_MAX], *line = NULL;
+	int len = snprintf(path, sizeof(path), "%s%.*s", mount, (int)u->path_len, (const char *)u->path);
+	bool same = len > 0 && !(u->flags & LAYERFS_USER_UNLINKED) && !lstat(path, &st) && st.st_ino == u->ino && st.st_mode == u->mode;
+
+	if (asprintf(&line, "%.*s%s %s%s %s%s", (int)u->path_len, (const char *)u->path,
+		     u->flags & LAYERFS_USER_NAMELESS ? "(no path)" : "", S_ISDIR(u->mode) ? "dir" : S_ISREG(u->mode) ? "reg" : "other",
+		     u->flags & LAYERFS_USER_UNLINKED ? " unlinked" : same ? "" : " another", u->held ? "held" : "cached",
+		     u->uses > 1 ? " twice" : "") < 0)
+		die("out of memory");
+	return line;
+}
+
+/*
+ * users P PLACE|NAME [count] [SIZE]: who uses a layer, in the order of their paths, and how many of its users were not
+ * told; "count": only how many there are of each kind; SIZE: of the buffer, in bytes.
+ */
+static int c_users(int argc, struct word *a)
+{
+	struct layerfs_layer_users q = { 0 };
+	struct layerfs_layer_change which = { 0 };
+	bool count = argc > 3 && is(a[3], "count");
+	size_t size = argc > 3 + count ? (size_t)number(a[3 + count]) : LAYERFS_USERS_MIN_SIZE, n = 0, held = 0;
+	int rc, err, fd = open(path_of(a[1]), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char *buf = need(malloc(size + 1)), *lines[10000];
+	unsigned long long told = 0;
+
+	if (fd < 0)
+		return FAIL;
+	mean_layer(&which, a[2].s);
+	do {
+		q = (struct layerfs_layer_users){ .place = which.place, .name = which.name, .name_len = which.name_len,
+						  .buffer = (__u64)(uintptr_t)buf, .size = (__u32)size, .cursor = q.cursor };
+		rc = ioctl(fd, LAYERFS_IOC_LAYER_USERS, &q);
+		for (size_t at = 0; rc >= 0 && at < q.size; q.count--) {
+			const struct layerfs_layer_user *u = (const void *)(buf + at);
+
+			if (n == sizeof(lines) / sizeof(lines[0]))
+				die("too many users");
+			lines[n++] = user_line(u, path_of(a[1]));
+			held += u->held > 0;
+			told += u->uses;
+			at += u->len;
+		}
+	} while (rc == 1 && !q.count);
+	err = errno;
+	close(fd);
+	free(buf);
+	errno = err;
+	if (rc < 0)
+		return FAIL;
+	qsort(lines, n, sizeof(lines[0]), compare_lines);
+	if (count)
+		printf("%zu objects, %zu held, ", n, held);
+	for (size_t i = 0; i < n; i++) {
+		if (!count)
+			printf("%s\n", lines[i]);
+		free(lines[i]);
+	}
+	printf("%s%s\n", q.users == told ? "nobody else" : q.users > told ? "and others" : "fewer than told", q.count ? ", a wrong count" : "");
+	return OK;
+}
+
+/* rawusers P PLACE NAME NAME_LEN BUFFER SIZE CURSOR RESERVED: any argument; "bad" stands for an address that is not mapped. */
+static int c_rawusers(int argc, struct word *a)
+{
+	static char buf[8192];
+	struct layerfs_layer_users q = {
+		.place = (__s32)number(a[2]), .name_len = (__u32)number(a[4]),
+		.name = !strcmp(a[3].s, "0") ? 0 : !strcmp(a[3].s, "bad") ? 1 : (__u64)(uintptr_t)a[3].s,
+		.buffer = !strcmp(a[5].s, "bad") ? 1 : (__u64)(uintptr_t)buf, .size = (__u32)number(a[6]),
+		.cursor = (__u64)number(a[7]), .reserved = { 0, (__u64)number(a[8]) },
+	};
+	int rc, err, fd = open(path_of(a[1]), O_RDONLY | O_CLOEXEC);
+
+	(void)argc;
+	if (fd < 0)
+		return FAIL;
+	rc = ioctl(fd, LAYERFS_IOC_LAYER_USERS, &q);
+	err = errno;
+	close(fd);
+	errno = err;
+	return rc < 0 ? FAIL : OK;
+}
+
 /* Gives a command that changes the layers of a mount; prints whether somebody still uses one that was taken away. */
 static int change_layers(struct word mount, unsigned long command, struct layerfs_layer_change *c)
 {
@@ -170,19 +276,6 @@ static int change_layers(struct word mount, unsigned long command, struct layerf
 	if (command == LAYERFS_IOC_LAYER_SHUTDOWN || command == LAYERFS_IOC_LAYER_REPLACE)
 		printf("%s\n", !rc ? "gone" : c->users ? "in use" : "in use by nobody");
 	return OK;
-}
-
-/* A layer is meant by its place or by its name. */
-static void mean_layer(struct layerfs_layer_change *c, const char *which)
-{
-	char *end;
-
-	c->place = (__s32)strtol(which, &end, 10);
-	if (*end) {
-		c->place = LAYERFS_PLACE_BY_NAME;
-		c->name = (__u64)(uintptr_t)which;
-		c->name_len = (__u32)strlen(which);
-	}
 }
 
 /* shut P PLACE|NAME [force] [MILLISECONDS]: takes a layer away. */
@@ -250,6 +343,8 @@ static int c_rawlayer(int argc, struct word *a)
 
 static const struct command own_commands[] = {
 	{ "layers", 1, 1, 0, c_layers, "P" },
+	{ "users", 2, 4, 0, c_users, "P PLACE|NAME [count] [SIZE]" },
+	{ "rawusers", 8, 8, 0, c_rawusers, "P PLACE NAME NAME_LEN BUFFER SIZE CURSOR RESERVED" },
 	{ "shut", 2, 4, 0, c_shut, "P PLACE|NAME [force] [MILLISECONDS]" },
 	{ "relayer", 3, 4, 0, c_relayer, "P PLACE|NAME DIR [MILLISECONDS]" },
 	{ "addlayer", 2, 4, 0, c_addlayer, "P DIR [beneath] [data]" },

@@ -146,4 +146,71 @@ struct layerfs_layer_change {
 /* Something was added to a layer: a name, or the data of a metacopy file. */
 #define LAYERFS_IOC_LAYER_FILLED	_IOWR('L', 0x46, struct layerfs_layer_change)
 
+/**
+ * struct layerfs_layer_users - argument of LAYERFS_IOC_LAYER_USERS
+ * @place: the layer, as LAYERFS_IOC_LAYER counts them, those that were taken away included; or LAYERFS_PLACE_BY_NAME
+ * @name_len: the length of what is at @name
+ * @name: the name of the layer, without a NUL at its end. If several have it: the one that was not taken away, else
+ *	the last that was
+ * @buffer: the address where users are written: struct layerfs_layer_user, one after the other
+ * @cursor: 0 to begin; out: what to give the next call, to go on
+ * @size: how many bytes there is room for, LAYERFS_USERS_MIN_SIZE at least; out: how many were written
+ * @count: out: how many users were written
+ * @users: out: how many users the layer has now, as LAYERFS_IOC_LAYER tells
+ * @reserved: must be 0
+ *
+ * The call is made on an open directory of a layerfs mount, by who has CAP_SYS_ADMIN in the user namespace
+ * that the mount was made in. It returns 1 when there may be more, and 0 when these were the last. An object that is there
+ * from the first call to the last is told of once, whatever comes and goes meanwhile; the order says nothing.
+ *
+ * The objects of the mount that stand on the layer are told. The rest of @users are the mount itself (if the layer was
+ * not taken away), directories that were opened before it was and are open still, and look-ups that go on.
+ */
+struct layerfs_layer_users {
+	__s32 place;
+	__u32 name_len;
+	__u64 name;
+	__u64 buffer;
+	__u64 cursor;
+	__u32 size;
+	__u32 count;
+	__u64 users;
+	__u64 reserved[2];
+};
+
+/**
+ * struct layerfs_layer_user - an object of a mount that stands on a layer
+ * @ino: its inode number, as far as that is known without asking a layer: it is that of stat(2) where all objects
+ *	of the mount have one device number
+ * @len: how many bytes it takes, the path included: the next one begins there
+ * @path_len: the length of its path
+ * @mode: its type and permissions, as st_mode has them
+ * @flags: LAYERFS_USER_*
+ * @uses: how many of the users of the layer it stands for
+ * @held: how many hold it: open files, mappings, programs that run, tasks that are in it, mounts on it, look-ups that go
+ *	on; 0: it is cached, and nobody uses it
+ * @path: its path from the root of the mount's filesystem, without a NUL at its end: one of them, if it has several
+ *	names
+ */
+struct layerfs_layer_user {
+	__u64 ino;
+	__u32 len;
+	__u32 path_len;
+	__u32 mode;
+	__u32 flags;
+	__u32 uses;
+	__u32 held;
+	__u8 path[];
+};
+
+/* It is not found under the path any more: it was removed, or the layer that it is in was taken away. */
+#define LAYERFS_USER_UNLINKED	(1u << 0)
+/* It has no path, or one that is too long to be told. */
+#define LAYERFS_USER_NAMELESS	(1u << 1)
+
+#define LAYERFS_USERS_MIN_SIZE	4128
+
+/* Who uses a layer. */
+#define LAYERFS_IOC_LAYER_USERS		_IOWR('L', 0x47, struct layerfs_layer_users)
+
 #endif /* _UAPI_LINUX_LAYERFS_H */

@@ -25,6 +25,7 @@ use crate::object::Owner;
 use crate::sys::bindings;
 use crate::sys::cred::Override;
 use crate::sys::errno::from_err_ptr;
+use crate::sys::errno::ENAMETOOLONG;
 use crate::sys::log::write_escaped;
 use core::marker::PhantomData;
 use core::ops::Deref;
@@ -589,5 +590,26 @@ impl<F: Owner> Dentry<F> {
             copy.extend_from_slice(name, GFP_KERNEL)?;
             Ok(copy)
         })
+    }
+
+    /// Writes the path to it from the root of its super block, as its names are now, to the end of `buf`, and returns that
+    /// (wraps `dentry_path_raw()`). Of what was removed it is where it was.
+    ///
+    /// # Errors
+    ///
+    /// `ENAMETOOLONG`: there is no room for it.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep.
+    pub fn path_in<'a>(&self, buf: &'a mut [u8]) -> Result<&'a [u8]> {
+        let len = i32::try_from(buf.len()).map_err(|_| EINVAL)?;
+        // SAFETY: The dentry is valid and the buffer is as long as said.
+        let path = from_err_ptr(unsafe {
+            bindings::dentry_path_raw(self.as_ptr(), buf.as_mut_ptr().cast(), len)
+        })?;
+        // It ends with a NUL, the last byte of the buffer.
+        let at = (path as usize).saturating_sub(buf.as_ptr() as usize);
+        buf.get(at..buf.len().saturating_sub(1)).ok_or(ENAMETOOLONG)
     }
 }

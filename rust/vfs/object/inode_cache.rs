@@ -33,6 +33,7 @@ use crate::object::super_block::SuperBlock;
 use crate::object::Foreign;
 use crate::object::Ours;
 use crate::sys::bindings;
+use crate::sys::hash::HashKey;
 use crate::sys::mode::FileType;
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
@@ -56,6 +57,12 @@ impl RcuInode<Foreign> {
 }
 
 impl<F: Ours> Inode<F> {
+    /// A number by which the inodes that are in memory have an order, the same as long as they are there, which tells
+    /// who does not have the key nothing of where that is. It is not 0.
+    pub fn order_by(&self, key: &HashKey) -> u64 {
+        key.hash_number(self.as_ptr() as u64).max(1)
+    }
+
     /// Makes it found by `key` from now on, and no more by another, if there was one (wraps `remove_inode_hash()` and
     /// `__insert_inode_hash()`). A task that looks for the old key meanwhile, under `inode_hash_lock` or without, finds
     /// either this inode or none.
@@ -312,6 +319,31 @@ impl<F: Ours> SuperBlock<F> {
             let found = NonNull::new(bindings::d_find_alias(inode.as_ptr()))?;
             Some(ARef::from_raw(found.cast()))
         }
+    }
+
+    /// A name of an inode, if there is one, whether or not it is one by which it is found (wraps `d_find_any_alias()`).
+    ///
+    /// # Context
+    ///
+    /// Any; does not sleep.
+    pub fn any_name_of(inode: &Inode<F>) -> Option<ARef<Positive<F>>> {
+        // SAFETY: As in `name_of`.
+        unsafe {
+            let found = NonNull::new(bindings::d_find_any_alias(inode.as_ptr()))?;
+            Some(ARef::from_raw(found.cast()))
+        }
+    }
+
+    /// How many hold the names of an inode: open files, mappings, tasks that are in a directory, mounts, look-ups that
+    /// go on. Names that are only cached are held by nobody. (That a directory is held by each name in it is not counted.)
+    ///
+    /// # Context
+    ///
+    /// Any; does not sleep. Takes `i_lock` of the inode and the lock of each of its dentries, and goes through the names in
+    /// a directory that are cached.
+    pub fn count_holders(inode: &Inode<F>) -> u32 {
+        // SAFETY: The inode is counted.
+        unsafe { bindings::vfs_helper_count_holders(inode.as_ptr()) }
     }
 
     /// Has an inode, and its names, forgotten as soon as nobody uses them (wraps `d_mark_dontcache()`).

@@ -241,6 +241,13 @@ impl<T> MountWatch<T> {
     }
 }
 
+impl<T> Clone for MountWatch<T> {
+    fn clone(&self) -> Self {
+        // SAFETY: By the type invariant the memory is there.
+        unsafe { self.0.as_ref() }.watch()
+    }
+}
+
 impl<T> Drop for MountWatch<T> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant the count is ours; the head is the first field.

@@ -36,6 +36,16 @@ impl HashKey {
         // where the processor's fault is caught.
         unsafe { bindings::__hsiphash_unaligned(bytes.as_ptr().cast(), bytes.len(), &self.0) }
     }
+
+    /// The hash value of a number (wraps `siphash_1u64()`): whoever sees it learns nothing of the number.
+    pub fn hash_number(&self, number: u64) -> u64 {
+        let [a, b] = self.0.key;
+        let key = bindings::siphash_key_t {
+            key: [a as u64, b as u64],
+        };
+        // SAFETY: The key is valid for the call.
+        unsafe { bindings::siphash_1u64(number, &key) }
+    }
 }
 
 /// The key of [`digest`]: the letters of its purpose, and never another.

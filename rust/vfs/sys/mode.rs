@@ -36,9 +36,9 @@ impl Mode {
         Self(mode)
     }
 
-    /// What the C side calls a mode.
+    /// What the C side calls a mode: the number in `st_mode`.
     #[inline]
-    pub(crate) const fn as_raw(self) -> u16 {
+    pub const fn as_raw(self) -> u16 {
         self.0
     }
 
