@@ -23,6 +23,7 @@
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
 #include <linux/fs_stack.h>
+#include <linux/fscrypt.h>
 #include <linux/fsverity.h>
 #include <linux/magic.h>
 #include <linux/mm.h>

@@ -38,7 +38,7 @@ run() {
 	done
 	set -- "$@" --allowlist-file './include/uapi/linux/(fiemap|posix_acl)\.h'
 	# The functions of fs.h, dcache.h, … that the kernel's crate has are taken from there.
-	eval "bindgen \"\$here/bindings.h\" \"\$@\" --use-core --allowlist-function generic_setlease --allowlist-function do_splice_direct --allowlist-type delegated_inode --blocklist-function fsverity_get_digest --with-derive-default --ctypes-prefix ffi \
+	eval "bindgen \"\$here/bindings.h\" \"\$@\" --use-core --allowlist-function generic_setlease --allowlist-function do_splice_direct --allowlist-function fscrypt_d_revalidate --allowlist-type delegated_inode --blocklist-function fsverity_get_digest --with-derive-default --ctypes-prefix ffi \
 		--no-layout-tests --no-debug '.*' --no-doc-comments --rust-target 1.85 \
 		--enable-function-attribute-detection --raw-line 'use kernel::ffi;' --raw-line 'pub(crate) use kernel::bindings::*;' \
 		-o \"\$tmp\" -- $cflags -I\"\$tree\""

@@ -178,7 +178,26 @@ impl<F: Owner> Dentry<F> {
     /// Whether lookups through it must ask its filesystem if it is still true.
     #[inline]
     pub fn needs_revalidation(&self) -> bool {
-        self.flags() & REVALIDATION != 0
+        let flags = self.flags();
+        flags & REVALIDATION != 0 && !self.is_asked_for_a_key_alone(flags)
+    }
+
+    /// Whether it would only be asked if the key to an encrypted name came meanwhile (`fscrypt_d_revalidate()`), and was not
+    /// looked up without a key. That is so of the root of each filesystem that can encrypt (ext4, f2fs): of other dentries
+    /// a lookup takes the flag away.
+    #[cold]
+    fn is_asked_for_a_key_alone(&self, flags: u32) -> bool {
+        const LOOKUP: u32 = bindings::dentry_flags_DCACHE_OP_REVALIDATE;
+        const FLAGS: u32 = REVALIDATION | bindings::dentry_flags_DCACHE_NOKEY_NAME;
+
+        #[cfg(CONFIG_FS_ENCRYPTION)]
+        if flags & FLAGS == LOOKUP {
+            // SAFETY: Where there is a flag for an operation, there are operations, which are constant.
+            let question = unsafe { (*(*self.as_ptr()).d_op).d_revalidate };
+            return question
+                .is_some_and(|ask| ask as usize == bindings::fscrypt_d_revalidate as usize);
+        }
+        false
     }
 
     /// Whether it stands on a real dentry of another filesystem, as ours do.

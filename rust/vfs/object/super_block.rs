@@ -177,8 +177,7 @@ impl SuperBlock<Foreign> {
                 .iter()
                 .any(|magic| (*sb).s_magic == *magic as usize);
             let root = (*sb).s_root;
-            let asks = !root.is_null()
-                && (*root).d_flags & bindings::dentry_flags_DCACHE_OP_REVALIDATE != 0;
+            let asks = !root.is_null() && Positive::<Foreign>::from_raw(root).needs_revalidation();
             (on_device || in_memory) && !asks
         }
     }
