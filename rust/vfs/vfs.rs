@@ -29,6 +29,7 @@
 //! | `write`, `delegation`                 | the right to write to a mount, and who was promised to be asked before |
 //! | **[`object`]**                        | the objects of the VFS, [`Ours`] and [`Foreign`] |
 //! | `dentry`, `named`                     | names: looked up, and those that an operation is about |
+//! | `encoding`                            | how names are compared that ignore case |
 //! | `inode`, `inode_cache`                | inodes; how ours come to be, are found, and go |
 //! | `pinned`, `pin_stack`, `walk`         | what an inode of ours stands on, also in RCU-walk |
 //! | `file`                                | open files |

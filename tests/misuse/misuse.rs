@@ -207,6 +207,7 @@ impl ContextOps<Misuse> for Setup {
         }
         let in_walk = InWalk::new(mounter, Changes::new()?);
         let properties = Properties {
+            encoding: None,
             magic: 0x4d69_7375,
             read_only: false,
             posix_acl: false,

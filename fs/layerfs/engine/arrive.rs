@@ -92,7 +92,11 @@ impl Arrival<'_> {
     }
 
     fn check(&self, instance: &Instance, c: &Override<'_>, path: Path<'_>) -> Result {
-        if let Some(why) = fit::why_no_layer(path) {
+        let why_no_layer = fit::why_no_layer(path, Some(instance.ignores_case())).or_else(|| {
+            let encoding = instance.encoding.as_ref()?;
+            fit::why_not_beside(path, encoding)
+        });
+        if let Some(why) = why_no_layer {
             vfs::warn_limited!("'{}' {}\n", self.name, why);
             return Err(EINVAL);
         }

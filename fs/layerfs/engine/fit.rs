@@ -9,6 +9,7 @@ use kernel::sync::aref::ARef;
 use vfs::call::stat::Part;
 use vfs::call::stat::Query;
 use vfs::call::stat::StatBuf;
+use vfs::object::encoding::Encoding;
 use vfs::Override;
 use vfs::Path;
 
@@ -16,6 +17,9 @@ use vfs::Path;
 pub(crate) enum NoLayer {
     NoDirectory,
     IgnoresCase,
+    MindsCase,
+    StrictEncoding,
+    OtherEncoding,
     Unsuitable(&'static str),
 }
 
@@ -24,7 +28,16 @@ impl fmt::Display for NoLayer {
         match self {
             Self::NoDirectory => f.write_str("is not a directory"),
             Self::IgnoresCase => {
-                f.write_str("ignores case in names, which is not supported by this version")
+                f.write_str("ignores case in names, and another layer does not: all of them must, or none")
+            }
+            Self::MindsCase => {
+                f.write_str("does not ignore case in names, and another layer does: all of them must, or none")
+            }
+            Self::StrictEncoding => {
+                f.write_str("ignores case and refuses names that are not Unicode (strict encoding), which is not supported")
+            }
+            Self::OtherEncoding => {
+                f.write_str("ignores case by another encoding than the other layers: all must have the same")
             }
             Self::Unsuitable(why) => {
                 f.write_str("can't be a layer: ")?;
@@ -34,16 +47,26 @@ impl fmt::Display for NoLayer {
     }
 }
 
-/// Returns why a layer can't stand on what is at `path`, if it can't.
-pub(crate) fn why_no_layer(path: Path<'_>) -> Option<NoLayer> {
+/// Returns why a layer can't stand on what is at `path`, if it can't. `ignores_case`: whether the other layers do, if there
+/// are any.
+pub(crate) fn why_no_layer(path: Path<'_>, ignores_case: Option<bool>) -> Option<NoLayer> {
     let dentry = path.dentry();
     if !dentry.inode().is_dir() {
         return Some(NoLayer::NoDirectory);
     }
-    if dentry.inode().is_casefolded() {
-        return Some(NoLayer::IgnoresCase);
+    match (dentry.inode().is_casefolded(), ignores_case) {
+        (true, Some(false)) => Some(NoLayer::IgnoresCase),
+        (false, Some(true)) => Some(NoLayer::MindsCase),
+        _ => dentry.unsuitable().map(NoLayer::Unsuitable),
     }
-    dentry.unsuitable().map(NoLayer::Unsuitable)
+}
+
+/// Returns why the layer at `path` can't be among others that ignore case by `encoding`, if it can't.
+pub(crate) fn why_not_beside(path: Path<'_>, encoding: &Encoding) -> Option<NoLayer> {
+    if encoding.is_strict() {
+        return Some(NoLayer::StrictEncoding);
+    }
+    (!encoding.is_that_of(path.dentry().super_block())).then_some(NoLayer::OtherEncoding)
 }
 
 /// Returns which part of its filesystem the root of a layer is in.

@@ -97,7 +97,10 @@ fn places_by(instance: &Instance, dir: &Places<'_>, index: &PlaceIndex, name: &[
         }
         return In::ANY;
     }
-    match index.map().find(instance.name_key.hash(name), name) {
+    let found = instance.with_key_of(name, |key| {
+        index.map().find(instance.name_key.hash(key), key)
+    });
+    match found {
         Found::NoMap => In::ANY,
         Found::Nothing => In::NOWHERE,
         Found::Pair(first, last) => In {
@@ -132,8 +135,8 @@ fn is_fit(instance: &Instance, now: &Places<'_>) -> bool {
     }
     let are_fit = now.lower_places().all(|place| {
         let inode = place.dentry().inode();
-        // What is looked up there by one name may be listed by another.
-        let by_name = !inode.is_casefolded() && !inode.is_encrypted();
+        // What is looked up there by one name may be listed by another, which the map does not know.
+        let by_name = inode.is_casefolded() == instance.ignores_case() && !inode.is_encrypted();
         by_name && place.owner().keeps_names
     });
     if !are_fit {

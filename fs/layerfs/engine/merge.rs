@@ -29,6 +29,7 @@ use vfs::call::dir_iter;
 use vfs::call::dir_iter::Entry;
 use vfs::call::dir_iter::Type;
 use vfs::cell::name_map::NameMap;
+use vfs::object::encoding::Encoding;
 use vfs::object::file::OwnedFile;
 use vfs::object::file::Whence;
 use vfs::sys::alloc::charged;
@@ -179,7 +180,7 @@ impl<'a> Merge<'a> {
     pub(super) fn new(instance: &'a Instance, room: SizeHint) -> Result<Self> {
         Ok(Self {
             arena: Arena::with_room(room.records)?,
-            met: NameTable::new(&instance.name_key, room.remembered as usize),
+            met: NameTable::new(instance, room.remembered as usize),
             lowest: KVVec::with_capacity(room.names as usize, charged())?,
             suspects: KVVec::new(),
             end_of_upper: 0,
@@ -287,15 +288,18 @@ impl<'a> Merge<'a> {
                 Some((entry.name, (place, place)))
             })
         };
+        let len_of = |name| instance.with_key_of(name, |key| key.len());
         let (names, bytes) = in_lowers().fold((0usize, 0usize), |(names, bytes), (name, _)| {
-            (names.saturating_add(1), bytes.saturating_add(name.len()))
+            (names.saturating_add(1), bytes.saturating_add(len_of(name)))
         });
         // A layer chooses how many there are, and the memory is charged to nobody: it is not asked for before this.
         if NameMap::room_for(names, bytes) > PlaceIndex::most() {
             return Err(ENOSPC);
         }
         let mut map = NameMap::with_room(names, bytes)?;
-        let mut add = |name: &[u8], range| map.add(instance.name_key.hash(name), name, range);
+        let mut add = |name: &[u8], range| {
+            instance.with_key_of(name, |key| map.add(instance.name_key.hash(key), key, range))
+        };
         for (name, range) in in_lowers() {
             add(name, range)?;
         }
@@ -387,12 +391,12 @@ impl<'a> Merge<'a> {
         // Nothing need be remembered of the lowest layer, as its names are all different. So those that can't be among
         // the names that were met need no hash.
         let remembers = !layer.is_lowest;
-        let (hash, met) = if remembers || self.met.may_have(entry.name) {
-            let hash = self.met.hash(entry.name);
-            (hash, self.met.find(&self.arena, hash, entry.name))
-        } else {
-            (0, None)
+        let table = &self.met;
+        let (kind, hash) = match table.encoding {
+            Some(encoding) => encoding.with_folded(entry.name, |key| table.marks(key, remembers)),
+            None => table.marks(entry.name, remembers),
         };
+        let met = hash.and_then(|hash| table.find(&self.arena, hash, entry.name));
         if let Some(met) = met {
             // It is shown as it was met, in the place it has in the lowest layer.
             if layer.is_lowest && self.arena.fate(met) == Fate::Behind {
@@ -410,8 +414,8 @@ impl<'a> Merge<'a> {
         if layer.is_lowest {
             append(&mut self.lowest, record)?;
         }
-        if remembers {
-            self.met.insert(entry.name, hash, record)?;
+        if let (true, Some(hash)) = (remembers, hash) {
+            self.met.insert(kind, hash, record)?;
         }
         if whiteout::must_look(whiteout_type(entry.kind), layer.marked) {
             if self.suspects.capacity() == 0 {
@@ -517,18 +521,21 @@ struct NameTable<'a> {
     kinds: [u64; 4],
     /// Slots of the first table, for half as many names: a power of two.
     initial: usize,
-    key: &'a HashKey,
+    hash_key: &'a HashKey,
+    /// How names are compared, if case is ignored in them.
+    encoding: Option<&'a Encoding>,
 }
 
 impl<'a> NameTable<'a> {
     /// Makes a table that gets room for so many names when the first is there.
-    fn new(key: &'a HashKey, names: usize) -> Self {
+    fn new(instance: &'a Instance, names: usize) -> Self {
         Self {
             slots: KVVec::new(),
             used: 0,
             kinds: [0; 4],
             initial: names.max(1).saturating_mul(2).next_power_of_two(),
-            key,
+            hash_key: &instance.name_key,
+            encoding: instance.encoding.as_deref(),
         }
     }
 
@@ -539,26 +546,24 @@ impl<'a> NameTable<'a> {
 
     /// Returns something of a name that is told faster than its hash: the word and the bit in `kinds`. Names of
     /// different kinds are different. Who makes names can choose their kinds, and wins nothing by it: the hash of those
-    /// is asked.
+    /// is asked. `key` is what all spellings of it have in common, as it is for the hash.
     #[inline]
-    fn kind(name: &[u8]) -> (usize, u64) {
-        let first = name.first().copied().unwrap_or(0);
-        let last = name.last().copied().unwrap_or(0);
-        let len = name.len() as u8;
+    fn kind(key: &[u8]) -> (usize, u64) {
+        let first = key.first().copied().unwrap_or(0);
+        let last = key.last().copied().unwrap_or(0);
+        let len = key.len() as u8;
         let kind = (first ^ len.wrapping_mul(8)).wrapping_add(last.wrapping_mul(5));
         (usize::from(kind >> 6), 1 << (kind & 63))
     }
 
-    /// Returns whether a name can be among those that were added.
+    /// Returns the kind of a name, and its hash, if that is `needed` or the name can be among those that were added.
     #[inline]
-    fn may_have(&self, name: &[u8]) -> bool {
-        let (word, bit) = Self::kind(name);
-        self.kinds.get(word).is_none_or(|known| known & bit != 0)
-    }
-
-    #[inline]
-    fn hash(&self, name: &[u8]) -> u32 {
-        self.key.hash(name)
+    fn marks(&self, key: &[u8], needed: bool) -> ((usize, u64), Option<u32>) {
+        let kind = Self::kind(key);
+        let (word, bit) = kind;
+        let may_be_there = self.kinds.get(word).is_none_or(|known| known & bit != 0);
+        let hash = (needed || may_be_there).then(|| self.hash_key.hash(key));
+        (kind, hash)
     }
 
     /// Returns the place of a name: where it is, or the empty one where it would be.
@@ -581,15 +586,18 @@ impl<'a> NameTable<'a> {
             return None;
         }
         let at = self.probe(hash, |record| {
-            arena.get(record).is_some_and(|entry| entry.name == name)
+            let is_it = |known| match self.encoding {
+                Some(encoding) => encoding.is_same(known, name),
+                None => known == name,
+            };
+            arena.get(record).is_some_and(|entry| is_it(entry.name))
         })?;
         self.slots.get(at)?.1.checked_sub(1)
     }
 
     /// Adds a name that is not there.
     #[inline]
-    fn insert(&mut self, name: &[u8], hash: u32, record: u32) -> Result {
-        let (word, bit) = Self::kind(name);
+    fn insert(&mut self, (word, bit): (usize, u64), hash: u32, record: u32) -> Result {
         if let Some(known) = self.kinds.get_mut(word) {
             *known |= bit;
         }

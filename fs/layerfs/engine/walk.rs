@@ -309,10 +309,16 @@ impl<'a> Walk<'a> {
     }
 
     /// Returns the entry of a directory of a layer, if there is one, and it is something that can be stood on (not a
-    /// mount point, not casefolded).
+    /// mount point, nor a directory that ignores case where the stack does not).
     fn entry(&self, at: &Within<'_>, dir: &Real, name: &[u8]) -> Result<Option<ARef<Real>>> {
-        if dir.inode().is_casefolded() {
-            return Err(self.unfit(at, name, "its directory ignores case", ESTALE));
+        let ignores_case = self.instance.ignores_case();
+        if dir.inode().is_casefolded() != ignores_case {
+            let why = if ignores_case {
+                "its directory does not ignore case, as the stack does"
+            } else {
+                "its directory ignores case, and the stack does not"
+            };
+            return Err(self.unfit(at, name, why, ESTALE));
         }
         let found = if !at.layer.owner().is_upper() {
             dir.lookup_killable(self.c, at.layer, name)
@@ -333,8 +339,14 @@ impl<'a> Walk<'a> {
             Err(e) if e == ENOENT || e == ENAMETOOLONG => return Ok(None),
             Err(e) => return Err(e),
         };
-        if found.inode().is_casefolded() {
-            return Err(self.unfit(at, name, "it ignores case", EREMOTE));
+        // What is no directory may have the flag or not.
+        if found.is_dir() && found.inode().is_casefolded() != ignores_case {
+            let why = if ignores_case {
+                "it does not ignore case, as the stack does"
+            } else {
+                "it ignores case, and the stack does not"
+            };
+            return Err(self.unfit(at, name, why, EREMOTE));
         }
         match found.unsuitable() {
             Some(why) => Err(self.unfit(at, name, why, EREMOTE)),

@@ -50,6 +50,7 @@ use vfs::call::mapping;
 use vfs::call::stat::StatFs;
 use vfs::cell::locked::Locked;
 use vfs::cell::set_once::LateBox;
+use vfs::object::encoding::Encoding;
 use vfs::object::kept_mount::KeptMount;
 use vfs::object::mount::PrivateMount;
 use vfs::object::mount::PrivateUse;
@@ -77,6 +78,8 @@ pub(super) struct Facts {
     only_ino32: bool,
     /// Every filesystem, that of upper too, has file handles.
     pub(super) has_handles: bool,
+    /// How names are compared, if case is ignored in them.
+    pub(super) encoding: Option<Arc<Encoding>>,
 }
 
 /// Checks each layer for itself.
@@ -103,6 +106,7 @@ pub(super) fn check(fc: &FsContext<'_>, plan: &Plan) -> Result<Facts> {
         stack_depth: 0,
         only_ino32: true,
         has_handles: true,
+        encoding: encoding(fc, plan)?,
     };
     if let Some(upper) = &plan.upper {
         let path = upper.path.as_path();
@@ -135,6 +139,24 @@ pub(super) fn check(fc: &FsContext<'_>, plan: &Plan) -> Result<Facts> {
         )));
     }
     Ok(facts)
+}
+
+/// Returns how names are compared, if case is ignored in them: in the same way in all layers.
+fn encoding(fc: &FsContext<'_>, plan: &Plan) -> Result<Option<Arc<Encoding>>> {
+    if plan.ignores_case != Some(true) {
+        return Ok(None);
+    }
+    let upper = plan.upper.iter().map(|upper| (&upper.path, &upper.name));
+    let lowers = plan.lowers.iter().map(|lower| (&lower.path, &lower.name));
+    let mut all = Iterator::chain(upper, lowers).peekable();
+    let (first, _) = all.peek().ok_or(EINVAL)?;
+    let encoding = Encoding::of(first.as_path().dentry().super_block())?.ok_or(EINVAL)?;
+    for (path, name) in all {
+        if let Some(why) = engine::fit::why_not_beside(path.as_path(), &encoding) {
+            return Err(fc.invalid(fmt!("'{}' {}", &**name, why)));
+        }
+    }
+    Ok(Some(Arc::new(encoding, GFP_KERNEL)?))
 }
 
 /// Checks what `image=on` declares, as far as a look at the layers tells.
@@ -221,6 +243,7 @@ pub(super) fn build(
         has_plain_numbers: xino == XinoBits::SameFs
             && filesystems.iter().all(|fs| fs.is_of_one_part),
         xino,
+        encoding: facts.encoding.clone(),
         config: config(plan, upperdir, workdir),
         upper,
         layers: Layers::new(layers, facts.stack_depth)?,

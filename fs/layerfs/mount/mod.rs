@@ -266,14 +266,6 @@ fn resolve(fc: &FsContext<'_>, key: &str, name: &CStr) -> Result<OwnedPath> {
     })
 }
 
-/// Checks that a layer can stand on a directory.
-fn check_dir(fc: &FsContext<'_>, path: &OwnedPath, name: &CStr) -> Result {
-    match engine::fit::why_no_layer(path.as_path()) {
-        Some(why) => Err(fc.refuse(fmt!("'{}' {}", name, why))),
-        None => Ok(()),
-    }
-}
-
 impl Setup {
     /// Makes the instance, and what the root is made of, from what was configured.
     fn prepare_as_mounter(
@@ -304,6 +296,7 @@ impl Setup {
             time_granularity: upper_sb.map_or(1, |sb| sb.time_granularity()),
             uuid: instance.uuid,
             has_handles: facts.has_handles,
+            encoding: facts.encoding,
             nosec: upper_sb.is_some_and(|sb| sb.is_nosec()),
         };
         let parts = SuperParts::new(
@@ -341,6 +334,9 @@ impl Setup {
     fn set_list(&mut self, fc: &FsContext<'_>, list: &CStr) -> Result {
         self.plan.lowers = KVec::new();
         self.plan.list = None;
+        if self.plan.upper.is_none() && self.plan.work.is_none() {
+            self.plan.ignores_case = None;
+        }
         if list.is_empty() {
             return Ok(());
         }
@@ -371,7 +367,7 @@ impl Setup {
         value: CString,
     ) -> Result {
         let dentry = path.as_path().dentry();
-        check_dir(fc, &path, &name)?;
+        self.check_dir(fc, &path, &name)?;
         if dentry.is_stacked() {
             return Err(fc.refuse(fmt!(
                 "filesystem on '{}' not supported as upperdir: it stands on others itself",
@@ -409,8 +405,18 @@ impl Setup {
         self.add(fc, Lower { path, name, data })
     }
 
+    /// Checks that a layer can stand on a directory.
+    fn check_dir(&mut self, fc: &FsContext<'_>, path: &OwnedPath, name: &CStr) -> Result {
+        let path = path.as_path();
+        if let Some(why) = engine::fit::why_no_layer(path, self.plan.ignores_case) {
+            return Err(fc.refuse(fmt!("'{}' {}", name, why)));
+        }
+        self.plan.ignores_case = Some(path.dentry().inode().is_casefolded());
+        Ok(())
+    }
+
     fn add(&mut self, fc: &FsContext<'_>, lower: Lower) -> Result {
-        check_dir(fc, &lower.path, &lower.name)?;
+        self.check_dir(fc, &lower.path, &lower.name)?;
         if self.plan.lowers.len() == options::MAX_LAYERS {
             return Err(fc.refuse(fmt!(
                 "too many lower directories, limit is {}",

@@ -39,6 +39,8 @@ pub(super) struct Plan {
     pub(super) lowers: KVec<Lower>,
     pub(super) upper: Option<Given>,
     pub(super) work: Option<Given>,
+    /// Whether case is ignored in the names of the layers, once one was given.
+    pub(super) ignores_case: Option<bool>,
     /// The value of `lowerdir=`, if the layers came by it.
     pub(super) list: Option<CString>,
 }
@@ -54,6 +56,7 @@ impl Plan {
             lowers: KVec::new(),
             upper: None,
             work: None,
+            ignores_case: None,
             list: None,
         }
     }

@@ -206,6 +206,12 @@ fn prepare_work(
             return Ok(());
         }
     };
+    if work.inode().is_casefolded() != parts.base.inode().is_casefolded() {
+        return Err(fc.invalid(fmt!(
+            "'{}/work' does not ignore case as workdir does, or ignores it; remove it",
+            &*parts.work_name
+        )));
+    }
     let abilities = find_out(fc, c, features, parts, &writing, &work)?;
     if features.fsync == Fsync::Volatile {
         mark_volatile(c, &writing, &work).inspect_err(|e| {

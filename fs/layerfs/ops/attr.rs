@@ -170,6 +170,13 @@ impl AttrOps<LayerFs> for Attr {
     fn set_fileattr(dentry: VfsLocked<'_, LayerFs>, attr: &mut FileAttr<'_>) -> Result {
         let inode = dentry.inode();
         let instance = inode.super_block().data();
+        if inode.is_dir() && attr.is_casefolded() != instance.ignores_case() {
+            vfs::warn_limited!(
+                "'{}': case is ignored in all directories of a stack or in none, as in its layers\n",
+                &**dentry
+            );
+            return Err(EOPNOTSUPP);
+        }
         copy_up(instance, &dentry, Need::Metadata)?;
         let path = Now::of(inode.held()).upper_path().ok_or(EIO)?;
         let writing = path.mount().want_write()?;

@@ -24,12 +24,15 @@ use kernel::cred::Credential;
 use kernel::fmt;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
+use kernel::sync::Arc;
 use vfs::call::mapping;
 use vfs::call::stat::Part;
 use vfs::call::stat::Query;
 use vfs::call::stat::StatBuf;
 use vfs::cell::locked::Locked;
+use vfs::cell::name_map::LONGEST;
 use vfs::cell::set_once::LateBox;
+use vfs::object::encoding::Encoding;
 use vfs::object::inode_cache::InodeKey;
 use vfs::object::mount::PrivateMount;
 use vfs::sys::anon_dev::AnonDev;
@@ -57,6 +60,8 @@ pub(crate) struct Instance {
     /// Every object has the number that the inode of it in its layer has, and the device number of the stack: all layers
     /// are on one filesystem, which has no parts. Neither changes while the stack is mounted.
     pub(crate) has_plain_numbers: bool,
+    /// How names are compared, if case is ignored in them: in every directory of every layer, or in none.
+    pub(crate) encoding: Option<Arc<Encoding>>,
     /// The longest name, in bytes.
     pub(crate) name_max: AtomicU64,
     /// The credentials with which the layers are accessed.
@@ -113,6 +118,25 @@ impl Instance {
     /// Returns the directories of upper, none if there is no upper.
     pub(crate) fn upper_keys(&self) -> &[InodeKey] {
         self.upper.as_ref().map_or(&[], Upper::keys)
+    }
+
+    /// Returns whether case is ignored in names.
+    #[inline]
+    pub(crate) fn ignores_case(&self) -> bool {
+        self.encoding.is_some()
+    }
+
+    /// Calls `f` with what a map of names knows a name by: what all spellings of it have in common, where case is
+    /// ignored, or the name itself. A map has no more than [`LONGEST`] bytes of it, so that names may be known by one
+    /// key: to the map they are in the layers of both.
+    #[inline]
+    pub(crate) fn with_key_of<R>(&self, name: &[u8], f: impl FnOnce(&[u8]) -> R) -> R {
+        match &self.encoding {
+            Some(encoding) => {
+                encoding.with_folded(name, |key| f(key.get(..LONGEST).unwrap_or(key)))
+            }
+            None => f(name),
+        }
     }
 
     /// Returns the length of the longest name, in bytes.

@@ -113,6 +113,11 @@ impl FileAttr<'_> {
         }
     }
 
+    /// Whether case is to be ignored in the names of the directory, or is (`FS_CASEFOLD_FL`).
+    pub fn is_casefolded(&self) -> bool {
+        self.0.flags & bindings::FS_CASEFOLD_FL != 0
+    }
+
     /// Takes the protection out: it is kept elsewhere.
     pub fn clear_protection(&mut self) {
         self.0.flags &= !(bindings::FS_APPEND_FL | bindings::FS_IMMUTABLE_FL);

@@ -262,11 +262,38 @@ impl<'a> Creating<'a> {
                 }))?,
             }
         }
+        this.bring_into_cache()?;
         // SAFETY: By the type invariant the child is counted.
         let made = ARef::from(unsafe { Dentry::<Foreign>::from_raw(this.child.as_ptr()) });
         then(writing, this.parent);
         // A filesystem that does not instantiate the dentry can't be an upper layer.
         into_positive(made).ok_or(EIO)
+    }
+
+    /// Looks up the name of what was made, if its filesystem has left the dentry out of the cache of names, as ext4 does
+    /// in a directory that ignores case: nobody else would find that one, and the name would look removed.
+    fn bring_into_cache(&mut self) -> Result {
+        let child = self.child.as_ptr();
+        // SAFETY: By the type invariant the directory is locked and the child, counted, is in it; so its name does not
+        // change meanwhile.
+        unsafe {
+            if !Dentry::<Foreign>::from_raw(child).is_unhashed() {
+                return Ok(());
+            }
+            let mut name = (*child).__bindgen_anon_1.d_name;
+            let idmap = self.writing.idmap_ptr();
+            let parent = self.parent.as_ptr();
+            let found = from_err_ptr(bindings::lookup_one(idmap, &mut name, parent))?;
+            let found = NonNull::new(found).ok_or(EIO)?;
+            if (*found.as_ptr()).d_inode != (*child).d_inode {
+                bindings::dput(found.as_ptr());
+                return Err(EIO);
+            }
+            // INVARIANT: It is in the same directory, with a reference for us; that of the other is given back.
+            self.child = found;
+            bindings::dput(child);
+        }
+        Ok(())
     }
 }
 
@@ -509,6 +536,20 @@ impl<'a> Renaming<'a> {
             new_parent: new_parent.as_ptr(),
             flags: flags.0,
             ..pin_init::zeroed()
+        };
+        // A negative dentry that is not in the cache of names (in a directory that ignores case it never is) stands for
+        // nothing but its name.
+        let name_of_none;
+        let ends = match ends {
+            Ends::Objects(old, new)
+                if new.positive().is_none()
+                    && new.is_unhashed()
+                    && core::ptr::eq(&*new.parent(), new_parent) =>
+            {
+                name_of_none = new.name_copy()?;
+                Ends::Object(old, &name_of_none)
+            }
+            ends => ends,
         };
         // SAFETY: Both parents are valid and can be searched, the dentries are valid, and the names are
         // for the time of the call. That an object is in its directory is checked under the locks.

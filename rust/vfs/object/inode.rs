@@ -267,6 +267,21 @@ impl<F: Owner> RcuInode<F> {
             bindings::generic_permission(access.1.as_ptr(), self.as_ptr(), access.as_raw())
         })
     }
+
+    /// Whether names in it are compared without regard to case (does what `sb_has_encoding()` and
+    /// `IS_CASEFOLDED()` do).
+    #[inline]
+    pub fn is_casefolded(&self) -> bool {
+        #[cfg(CONFIG_UNICODE)]
+        // SAFETY: A word that may be read at any time; the super block is valid and its encoding
+        // constant.
+        unsafe {
+            (&raw const (*self.as_ptr()).i_flags).read_volatile() & bindings::S_CASEFOLD != 0
+                && !(*(*self.as_ptr()).i_sb).s_encoding.is_null()
+        }
+        #[cfg(not(CONFIG_UNICODE))]
+        false
+    }
 }
 
 impl RcuInode<Foreign> {
@@ -309,21 +324,6 @@ impl RcuInode<Foreign> {
         self.is_dir()
             && (owner == user.val || owner == ROOT)
             && self.mode().as_raw() & SEARCHED_BY_OTHERS == 0
-    }
-
-    /// Whether names in it are compared without regard to case (does what `sb_has_encoding()` and
-    /// `IS_CASEFOLDED()` do).
-    #[inline]
-    pub fn is_casefolded(&self) -> bool {
-        #[cfg(CONFIG_UNICODE)]
-        // SAFETY: A word that may be read at any time; the super block is valid and its encoding
-        // constant.
-        unsafe {
-            (&raw const (*self.as_ptr()).i_flags).read_volatile() & bindings::S_CASEFOLD != 0
-                && !(*(*self.as_ptr()).i_sb).s_encoding.is_null()
-        }
-        #[cfg(not(CONFIG_UNICODE))]
-        false
     }
 
     /// Returns the time at which its data, or the names in it, last changed, as its filesystem has it in memory (wraps

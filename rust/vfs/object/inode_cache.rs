@@ -436,6 +436,10 @@ impl<F: Ours> NewInode<F> {
             bindings::set_nlink(ptr, if real.is_dir() { 1 } else { real.nlink() });
             match mode.file_type() {
                 FileType::DIRECTORY => {
+                    // Names in it are compared by the encoding of the super block, so only where there is one.
+                    if SuperBlock::<F>::from_raw((*ptr).i_sb).has_encoding() {
+                        (*ptr).i_flags |= bindings::S_CASEFOLD;
+                    }
                     (*ptr).i_op = F::DIR_INODE;
                     (*ptr).__bindgen_anon_3.i_fop = F::DIR_FILE;
                 }

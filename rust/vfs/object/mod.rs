@@ -7,6 +7,7 @@
 //! [`FileSystem`](crate::FileSystem) is.
 
 pub mod dentry;
+pub mod encoding;
 pub mod file;
 pub mod fs_type;
 pub mod idmap;

@@ -100,16 +100,24 @@ impl<'a, F: Ours> Vacant<'a, F> {
         self.0
     }
 
-    /// Makes it name `inode` (wraps `d_instantiate()`).
+    /// Makes it name `inode` (wraps `d_instantiate()`; `d_add()` where the name was left out of the cache, see
+    /// [`Unhashed::splice`]).
     ///
     /// # Errors
     ///
     /// `EIO`: the inode is of another super block.
     pub fn instantiate(self, inode: ARef<Inode<F>>) -> Result {
         self.0.check_owner(&inode)?;
+        let (dentry, inode) = (self.0.as_ptr(), ARef::into_raw(inode).as_ptr().cast());
         // SAFETY: By the type invariant it is negative, and both are of one super block; the reference is
-        // consumed.
-        unsafe { bindings::d_instantiate(self.0.as_ptr(), ARef::into_raw(inode).as_ptr().cast()) };
+        // consumed. While the directory is locked, nobody else can bring the name into the cache.
+        unsafe {
+            if self.0.is_unhashed() && self.0.directory().inode().is_casefolded() {
+                bindings::d_add(dentry, inode);
+            } else {
+                bindings::d_instantiate(dentry, inode);
+            }
+        }
         Ok(())
     }
 }
@@ -164,6 +172,9 @@ impl<'a, F: Ours> Unhashed<'a, F> {
     ///
     /// A directory that has a dentry elsewhere already is moved here; that one is then returned.
     ///
+    /// In a directory that ignores case, nothing is remembered of a name that is not there: what is made by another
+    /// spelling later would get this one. (The filesystems that have such directories do the same.)
+    ///
     /// # Errors
     ///
     /// `ELOOP`: the directory is an ancestor of itself. `ESTALE`. `EIO`: the inode is of another super
@@ -173,8 +184,10 @@ impl<'a, F: Ours> Unhashed<'a, F> {
     ///
     /// May sleep. The parent is locked by the VFS.
     pub fn splice(self, inode: Option<ARef<Inode<F>>>) -> Result<Option<ARef<Dentry<F>>>> {
-        if let Some(inode) = &inode {
-            self.0.check_owner(inode)?;
+        match &inode {
+            Some(inode) => self.0.check_owner(inode)?,
+            None if self.parent().inode().is_casefolded() => return Ok(None),
+            None => {}
         }
         let inode = inode.map_or(core::ptr::null_mut(), |i| ARef::into_raw(i).as_ptr().cast());
         // SAFETY: The reference to the inode is consumed; the dentry is unhashed, and both are of one super

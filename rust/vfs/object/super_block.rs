@@ -16,6 +16,7 @@
 
 use crate::object::dentry::Positive;
 use crate::object::dentry::REVALIDATION;
+use crate::object::encoding::Encoding;
 use crate::object::inode::Inode;
 use crate::object::mount::PrivateMount;
 use crate::object::Foreign;
@@ -333,6 +334,8 @@ impl InWalk {
 struct Slot<F: Ours> {
     in_walk: InWalk,
     data: F::SuperData,
+    /// What the super block points to, as path walks under RCU compare names by it.
+    encoding: Option<Arc<Encoding>>,
 }
 
 /// The parts of which a super block is made, before it is there.
@@ -351,13 +354,18 @@ impl<F: Ours> SuperParts<F> {
     /// # Errors
     ///
     /// `ENOMEM`; `EINVAL`: it would stand on too many filesystems.
-    pub fn new(in_walk: InWalk, data: F::SuperData, properties: Properties) -> Result<Self> {
+    pub fn new(in_walk: InWalk, data: F::SuperData, mut properties: Properties) -> Result<Self> {
         if properties.stack_depth > MAX_STACK_DEPTH {
             return Err(EINVAL);
         }
+        let slot = Slot {
+            in_walk,
+            data,
+            encoding: properties.encoding.take(),
+        };
         // INVARIANT: It was just checked.
         Ok(Self {
-            slot: KBox::new(Slot { in_walk, data }, GFP_KERNEL)?,
+            slot: KBox::new(slot, GFP_KERNEL)?,
             properties,
         })
     }
@@ -416,6 +424,8 @@ pub struct Properties {
     pub nosec: bool,
     /// Objects have file handles that identify them.
     pub has_handles: bool,
+    /// How names are compared without regard to case, in every directory; `None`: case matters.
+    pub encoding: Option<Arc<Encoding>>,
 }
 
 /// A super block that is being set up.
@@ -446,6 +456,14 @@ impl<'a, F: Ours> NewSuper<'a, F> {
         let sb = self.0.as_ptr();
         // SAFETY: By the type invariant the super block is ours alone.
         unsafe {
+            // It lives in the slot, which is dropped a grace period after the last dentry is gone.
+            let operations = match &slot.encoding {
+                Some(encoding) => {
+                    encoding.give_to(sb);
+                    F::FOLDING_DENTRY
+                }
+                None => F::DENTRY,
+            };
             // Whoever kills the super block drops it, see `kill`.
             (*sb).s_fs_info = KBox::into_raw(slot).cast();
             (*sb).s_magic = properties.magic as usize;
@@ -474,7 +492,7 @@ impl<'a, F: Ours> NewSuper<'a, F> {
             (*sb).s_iflags |= (bindings::SB_I_SKIP_SYNC
                 | bindings::SB_I_NOUMASK
                 | bindings::SB_I_EVM_HMAC_UNSUPPORTED) as usize;
-            bindings::set_default_d_op(sb, F::DENTRY);
+            bindings::set_default_d_op(sb, operations);
             // Dentries ask to be revalidated one by one, where what is below needs it.
             (*sb).s_d_flags &= !REVALIDATION;
         }

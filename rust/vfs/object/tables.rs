@@ -36,6 +36,8 @@ pub trait Tables {
     const EXPORT: &'static bindings::export_operations;
     /// Dentries.
     const DENTRY: &'static bindings::dentry_operations;
+    /// Dentries whose names are compared by the encoding of their super block.
+    const FOLDING_DENTRY: &'static bindings::dentry_operations;
     /// Extended attributes: a null-terminated list.
     const XATTRS: &'static [*const bindings::xattr_handler; 2];
 }

@@ -234,6 +234,15 @@ impl<F: FileSystem> Tables for F {
         ..pin_init::zeroed()
     };
 
+    // Without Unicode no super block has an encoding.
+    const FOLDING_DENTRY: &'static bindings::dentry_operations = &bindings::dentry_operations {
+        #[cfg(CONFIG_UNICODE)]
+        d_hash: Some(bindings::generic_ci_d_hash),
+        #[cfg(CONFIG_UNICODE)]
+        d_compare: Some(bindings::generic_ci_d_compare),
+        ..*Self::DENTRY
+    };
+
     const XATTRS: &'static [*const bindings::xattr_handler; 2] = &[
         &bindings::xattr_handler {
             prefix: c"".as_ptr().cast(),
