@@ -52,7 +52,8 @@ use vfs::Override;
 const MOST_TRIES: u32 = 256;
 
 /// Finds anew what is under a name that is in doubt, and under those on the way there from the root. Returns whether it
-/// is still what the dentry stands for.
+/// is still what the dentry stands for. In a directory that can't be looked up, as a layer is dead that has a part in it, it
+/// is looked for where that is known to be, and stays in doubt.
 ///
 /// # Errors
 ///
@@ -61,18 +62,22 @@ pub(crate) fn settle(instance: &Instance, dentry: &Positive) -> Result<bool> {
     if name::is_settled(dentry, instance.layers.changes()) {
         return Ok(true);
     }
-    settle_way(instance, dentry)
+    Ok(settle_way(instance, dentry)? != Found::Gone)
 }
 
-/// Does the same for who goes on with what there is if a layer is dead: then that comes to light when it is needed.
+/// Does the same for who goes on with what there is if a layer is dead: then that comes to light when it is needed. Returns
+/// whether what is known now is all that there is to know.
 ///
 /// # Errors
 ///
 /// Those of [`settle`].
-pub(crate) fn settle_if_alive(instance: &Instance, dentry: &Positive) -> Result {
-    match settle(instance, dentry) {
-        Err(e) if is_of_dead_layer(e) => Ok(()),
-        result => result.map(|_| ()),
+pub(crate) fn settle_if_alive(instance: &Instance, dentry: &Positive) -> Result<bool> {
+    if name::is_settled(dentry, instance.layers.changes()) {
+        return Ok(true);
+    }
+    match settle_way(instance, dentry) {
+        Err(e) if is_of_dead_layer(e) => Ok(false),
+        found => Ok(found? != Found::StaysInDoubt),
     }
 }
 
@@ -82,13 +87,12 @@ pub(crate) fn is_of_dead_layer(e: Error) -> bool {
 }
 
 #[cold]
-fn settle_way(instance: &Instance, dentry: &Positive) -> Result<bool> {
+fn settle_way(instance: &Instance, dentry: &Positive) -> Result<Found> {
     for _ in 0..MOST_TRIES {
         task::check_killed()?;
         match settle_way_once(instance, dentry, instance.layers.changes())? {
-            Found::Stays => return Ok(true),
-            Found::Gone => return Ok(false),
             Found::Disturbed => task::let_others_run(),
+            found => return Ok(found),
         }
     }
     Err(EAGAIN)
@@ -99,6 +103,8 @@ fn settle_way(instance: &Instance, dentry: &Positive) -> Result<bool> {
 enum Found {
     /// The dentry stands for what is there.
     Stays,
+    /// It does, as far as can be told: a layer is dead that has a part in a directory on the way.
+    StaysInDoubt,
     /// It does not.
     Gone,
     /// The layers were changed meanwhile, or the name: it has to be looked up again.
@@ -121,13 +127,19 @@ fn settle_way_once(instance: &Instance, dentry: &Positive, changes: u32) -> Resu
         if name::is_settled(&one, changes) {
             continue;
         }
-        // It is looked up in the directory above as that is after as many changes: one that is not there any more has no
-        // layers but those that it had.
+        // It is looked up in the directory above as that is after as many changes: one that is not there any more, or that
+        // can't be looked up, has no layers but those that it had.
         let above = one.parent();
         if found == Found::Stays && !name::is_settled(&above, changes) {
             return Ok(Found::Disturbed);
         }
-        found = instance.as_mounter(|c| find_anew(instance, c, &one, &above, changes))?;
+        let is_in_doubt = found == Found::StaysInDoubt;
+        let anew =
+            instance.as_mounter(|c| find_anew(instance, c, &one, &above, changes, is_in_doubt));
+        found = match anew {
+            Err(e) if is_of_dead_layer(e) && one.is_dir() && !way.is_empty() => Found::StaysInDoubt,
+            anew => anew?,
+        };
         if found == Found::Disturbed || instance.layers.changes() != changes {
             return Ok(Found::Disturbed);
         }
@@ -135,13 +147,14 @@ fn settle_way_once(instance: &Instance, dentry: &Positive, changes: u32) -> Resu
     Ok(found)
 }
 
-/// Looks up anew what is under a name of a directory.
+/// Looks up anew what is under a name of a directory; `is_in_doubt` says that not all is known of that.
 fn find_anew(
     instance: &Instance,
     c: &Override<'_>,
     dentry: &Positive,
     parent: &Positive,
     changes: u32,
+    is_in_doubt: bool,
 ) -> Result<Found> {
     let name = dentry.name_copy()?;
     let watch = instance.publications.watch(dentry)?;
@@ -164,6 +177,9 @@ fn find_anew(
     if !stays {
         inode.data().set_outdated();
         return Ok(Found::Gone);
+    }
+    if is_in_doubt {
+        return Ok(Found::StaysInDoubt);
     }
     name::settle(dentry, outcome.upper_hides, changes);
     let is_weak = {

@@ -18,6 +18,7 @@ use crate::state::instance::Instance;
 use crate::state::layer::Layer;
 use crate::state::listing::Listing;
 use crate::state::listing::SharedListing;
+use crate::state::name;
 use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::places::Places;
@@ -105,11 +106,11 @@ impl DirOps<LayerFs> for Dir {
         if name.len() as u64 > instance.name_max() {
             return Err(ENAMETOOLONG);
         }
-        let mut changes;
+        let (mut changes, mut is_known);
         let mut tries = 0;
         let lookup::Answer { inode, is_weak } = loop {
             changes = instance.layers.changes();
-            engine::live::settle_if_alive(instance, parent)?;
+            is_known = engine::live::settle_if_alive(instance, parent)?;
             let answer = lookup::find_undisturbed(instance, &dentry)?;
             tries += 1;
             if instance.layers.changes() == changes || tries == MOST_TRIES {
@@ -121,6 +122,10 @@ impl DirOps<LayerFs> for Dir {
         }
         if is_weak {
             dentry.dentry().set_needs_revalidation();
+        }
+        if !is_known {
+            // A layer is dead that has a part in the directory, and may have more to say of the name.
+            name::unsettle(dentry.dentry());
         }
         let lazy = inode
             .as_ref()
