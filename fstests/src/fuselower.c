@@ -19,6 +19,8 @@
  *			name, and files are truncated as they are opened (as FUSE_ATOMIC_O_TRUNC has it). Directories
  *			are read by number: while names are removed others are passed over
  *     refuse=PREFIX	extended attributes whose names begin so can't be set
+ *     passthrough=N	what is read and written of files goes to those of DIR by itself (FUSE_PASSTHROUGH); DIR stands on
+ *			fewer than N other filesystems
  *     highino		inode numbers with the highest bits set
  *     mangle=SEED	answers of every kind are wrong, as the seed has it (fuselower/mangle.h)
  *     rate=N		but one in N of them [4]
@@ -51,13 +53,14 @@
 #include "fuselower/control.h"
 #include "fuselower/values.h"
 #include "fuselower/mangle.h"
+#include "fuselower/passthrough.h"
 #include "fuselower/answer.h"
 #include "fuselower/hold.h"
 
 static void usage(void)
 {
 	fprintf(stderr, "usage: fuselower DIR MOUNTPOINT [valid=SECONDS] [noxattr] [alias=SHOWN=KEPT] [acl] [direct] [stream] [keep=FOLDER] [highino] "
-		"[rw] [refuse=PREFIX] [mangle=SEED] [rate=N] [control=FILE]\n");
+		"[passthrough=N] [rw] [refuse=PREFIX] [mangle=SEED] [rate=N] [control=FILE]\n");
 	exit(2);
 }
 
@@ -76,6 +79,8 @@ static void option(const char *o)
 		highino = true;
 	else if (!strcmp(o, "direct"))
 		direct = true;
+	else if (!strncmp(o, "passthrough=", 12))
+		passthrough = (unsigned int)atoi(o + 12);
 	else if (!strncmp(o, "keep=", 5))
 		keep = realpath(o + 5, NULL);
 	else if (!strcmp(o, "rw"))

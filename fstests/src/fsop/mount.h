@@ -296,6 +296,31 @@ static int c_options(int argc, struct word *a)
 	return OK;
 }
 
+/* statmount P: the type and the super block's options as statmount(2) tells them. */
+static int c_statmount(int argc, struct word *a)
+{
+	enum { ID_UNIQUE = 0x4000, NR_STATMOUNT = 457 };	/* STATX_MNT_ID_UNIQUE, __NR_statmount */
+	union {
+		struct statmount s;
+		char room[65536];
+	} *answer = need(calloc(1, sizeof(*answer)));
+	struct mnt_id_req req = { .size = MNT_ID_REQ_SIZE_VER0, .param = STATMOUNT_FS_TYPE | STATMOUNT_MNT_OPTS };
+	struct statx x;
+
+	(void)argc;
+	if (statx(AT_FDCWD, path_of(a[1]), 0, ID_UNIQUE, &x))
+		return FAIL;
+	req.mnt_id = x.stx_mnt_id;
+	if (syscall(NR_STATMOUNT, &req, answer, sizeof(*answer), 0)) {
+		free(answer);
+		return FAIL;
+	}
+	printf("%s: %s |%s\n", a[1].s, answer->s.mask & STATMOUNT_FS_TYPE ? answer->s.str + answer->s.fs_type : "?",
+	       answer->s.mask & STATMOUNT_MNT_OPTS ? answer->s.str + answer->s.mnt_opts : "?");
+	free(answer);
+	return OK;
+}
+
 /* The octal escapes of mountinfo undone. */
 static void unoctal(char *s)
 {
@@ -381,6 +406,7 @@ static const struct command mount_commands[] = {
 	{ "opentree", 2, 3, 0, c_opentree, "NAME P [recursive]" },
 	{ "idmap", 2, 2, 0, c_idmap, "P FROM:TO:COUNT" },
 	{ "options", 1, 1, 0, c_options, "P" },
+	{ "statmount", 1, 1, 0, c_statmount, "P" },
 	{ "mountlike", 2, 3, TERSE, c_mountlike, "P Q [string]" },
 	{ 0 },
 };

@@ -8,6 +8,8 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/io_uring.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -96,15 +98,34 @@ static int c_map(int argc, struct word *a)
 	return OK;
 }
 
-/* load MAP OFFSET SIZE */
+static sigjmp_buf faulted;
+
+static void on_fault(int sig)
+{
+	(void)sig;
+	siglongjmp(faulted, 1);
+}
+
+/* load MAP OFFSET SIZE: what is there, or that it can't be had (SIGBUS) */
 static int c_load(int argc, struct word *a)
 {
+	struct sigaction catch = { .sa_handler = on_fault }, before;
 	struct mapping *m = mapping_of(a[1]);
+	size_t size = (size_t)number(a[3]);
+	char *copy = need(malloc(size + 1));
+	bool good = !sigsetjmp(faulted, 1);
 
 	(void)argc;
-	printf("%s: \"", a[1].s);
-	put_bytes((char *)m->p + number(a[2]), (size_t)number(a[3]));
-	puts("\"");
+	if (good) {
+		sigaction(SIGBUS, &catch, &before);
+		memcpy(copy, (char *)m->p + number(a[2]), size);
+	}
+	sigaction(SIGBUS, &before, NULL);
+	printf("%s: %s", a[1].s, good ? "\"" : "SIGBUS");
+	if (good)
+		put_bytes(copy, size);
+	puts(good ? "\"" : "");
+	free(copy);
 	return OK;
 }
 

@@ -57,6 +57,11 @@ static void init(const struct fuse_in_header *in, const struct fuse_init_in *i)
 				     .max_readahead = i->max_readahead, .max_write = writable ? 65536 : 4096, .time_gran = 1,
 				     .flags = acl ? i->flags & FUSE_POSIX_ACL : 0 };
 
+	if (passthrough) {
+		out.flags |= FUSE_INIT_EXT;
+		out.flags2 = (uint32_t)(FUSE_PASSTHROUGH >> 32);
+		out.max_stack_depth = passthrough;
+	}
 	if (writable)
 		out.flags |= i->flags & (FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES);
 
@@ -87,12 +92,17 @@ static void getattr(const struct fuse_in_header *in, const char *path)
 static void open_any(const struct fuse_in_header *in, const char *path)
 {
 	struct fuse_open_out out = { 0 };
+	int err = 0;
 
 	if (direct && in->opcode == FUSE_OPEN)
 		out.open_flags = FOPEN_DIRECT_IO;
 	if (stream && in->opcode == FUSE_OPENDIR)
 		out.open_flags = FOPEN_NONSEEKABLE;
-	reply(in, access(path, F_OK) ? errno : 0, &out, sizeof(out));
+	if (access(path, F_OK))
+		err = errno;
+	else if (in->opcode == FUSE_OPEN)
+		err = pass_through(&out, in->nodeid, path);
+	reply(in, err, &out, sizeof(out));
 }
 
 static void read_file(const struct fuse_in_header *in, const struct fuse_read_in *r, const char *path)
@@ -278,6 +288,9 @@ static void serve(const struct fuse_in_header *in, const void *arg)
 		break;
 	}
 	case FUSE_RELEASE:
+		release_backing(in->nodeid);
+		reply(in, 0, NULL, 0);
+		break;
 	case FUSE_RELEASEDIR:
 	case FUSE_FLUSH:
 	case FUSE_ACCESS:

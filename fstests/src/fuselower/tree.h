@@ -28,7 +28,7 @@ enum { MAX_NODES = 4096, BUFFER = 1 << 18 };	/* the kernel reads 128 KiB at a ti
 
 static const char *root, *control, *keep;
 static const char *alias_shown, *alias_kept;	/* an extended attribute shown under another name */
-static unsigned int valid_seconds;
+static unsigned int valid_seconds, passthrough;
 static const char *refused;	/* extended attributes whose names begin so can't be set */
 static bool noxattr, acl, highino, direct, stream, writable;
 static int dev;

@@ -133,7 +133,7 @@ static void set_attributes(const struct fuse_in_header *in, const struct fuse_se
 static void open_file(const struct fuse_in_header *in, const struct fuse_open_in *o, const char *path)
 {
 	struct fuse_open_out out = { 0 };
-	int fd = open(path, (int)o->flags & (O_ACCMODE | O_TRUNC));
+	int fd = open(path, (int)o->flags & (O_ACCMODE | O_TRUNC)), err;
 
 	if (fd >= MAX_OPEN) {
 		close(fd);
@@ -144,7 +144,12 @@ static void open_file(const struct fuse_in_header *in, const struct fuse_open_in
 		opened[fd] = true;
 		out.fh = (uint64_t)fd;
 	}
-	reply(in, fd < 0 ? errno : 0, &out, sizeof(out));
+	err = fd < 0 ? errno : pass_through(&out, in->nodeid, path);
+	if (err && fd >= 0) {
+		opened[fd] = false;
+		close(fd);
+	}
+	reply(in, err, &out, sizeof(out));
 }
 
 static void release_file(const struct fuse_in_header *in, const struct fuse_release_in *r)
@@ -153,6 +158,7 @@ static void release_file(const struct fuse_in_header *in, const struct fuse_rele
 		opened[r->fh] = false;
 		close((int)r->fh);
 	}
+	release_backing(in->nodeid);
 	reply(in, 0, NULL, 0);
 }
 
