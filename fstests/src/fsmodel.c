@@ -99,7 +99,7 @@ static unsigned long run_episode(struct episode *e, struct generator *g, unsigne
 
 /*
  * options: seed=N (1), ops=N (1000) in all, length=N (400) of an episode, check=N (40): whole trees are compared every N
- * operations, remounts=0|1, finalizes=0|1: directories of layerfs are finalized in between, mount=OPTIONS for each episode instead of random ones, other=TYPE|none: the other implementation,
+ * operations, remounts=0|1, finalizes=0|1: directories of layerfs are finalized in between, lives=0|1: its layers come and go in between (fsmodel/live.h), mount=OPTIONS for each episode instead of random ones, other=TYPE|none: the other implementation,
  * failures=N (1): go on until so many different failures were seen, shrink=SECONDS (60) for each, trace=1: print each operation,
  * lower=DIR, on another filesystem: the lowers with odd numbers are there, twin=MNT2: see above (both also for replay and shrink), spoil=N: before operation N of each
  * episode the plain tree is changed, excuses=none: known differences are none (both to test the test), tasks=N: so many processes at once (see fsmodel/tasks.h).
@@ -126,6 +126,7 @@ static int cmd_run(int argc, char **argv)
 			.remounts = atoi(arg_of(argc, argv, "remounts", "0")),
 			.options = arg_of(argc, argv, "mount", NULL),
 			.finalizes = atoi(arg_of(argc, argv, "finalizes", "0")),
+			.lives = atoi(arg_of(argc, argv, "lives", "0")),
 			.spoil = strtoul(arg_of(argc, argv, "spoil", "0"), NULL, 0),
 			.twin = arg_of(argc, argv, "twin", NULL),
 		};
@@ -249,7 +250,7 @@ static int cmd_shrink(int argc, char **argv)
 /* Which operations never come up. */
 static int cmd_missing(void)
 {
-	struct generator g = { .rng = { .state = 1 }, .inside = ".", .remounts = true, .finalizes = true };
+	struct generator g = { .rng = { .state = 1 }, .inside = ".", .remounts = true, .finalizes = true, .lives = true };
 	static bool met[ARRAY_SIZE(op_types)];
 	int missing = 0;
 

@@ -121,12 +121,7 @@ pub(crate) fn ino_of_found(
 /// Returns the number that `stat(2)` shows of an inode, where all layers share a device number.
 pub(crate) fn shown_ino(instance: &Instance, inode: &Inode) -> Option<u64> {
     let now = Places::of(inode.held());
-    let pin = match now.lower() {
-        Some(lower) if now.has_origin() && stays_one(inode.is_dir(), lower.inode().nlink()) => {
-            lower
-        }
-        _ => now.real().ok()?,
-    };
+    let pin = numbered_by(&now, inode)?;
     let real = pin.inode().ino();
     let fs = &pin.owner().fs;
     if instance.may_keep_ino(fs) {
@@ -308,7 +303,37 @@ pub(super) fn moved(inode: &Inode) {
             inode.hash_by(numbered.inode().key());
         }
     }
+    drop(places);
+    renumber(inode);
     refresh(inode);
+}
+
+/// Gives a directory the number that `stat(2)` shows of it now, unless that was made up: then it stays.
+fn renumber(inode: &Inode) {
+    let instance = inode.super_block().data();
+    let places = Places::of(inode.held());
+    let Some(pin) = numbered_by(&places, inode) else {
+        return;
+    };
+    let (real, fs) = (pin.inode().ino(), &pin.owner().fs);
+    let number = if instance.as_mounter(|c| instance.is_numbered_by(c, pin.path(), fs)) {
+        ino::compose(real, fs.number, instance.xino)
+    } else {
+        Some(real)
+    };
+    if let Some(number) = number {
+        inode.set_ino(number);
+    }
+}
+
+/// Returns what `stat(2)` shows the number of.
+fn numbered_by<'a>(now: &'a Places<'_>, inode: &Inode) -> Option<Held<'a, Pin>> {
+    match now.lower() {
+        Some(lower) if now.has_origin() && stays_one(inode.is_dir(), lower.inode().nlink()) => {
+            Some(lower)
+        }
+        _ => now.real().ok(),
+    }
 }
 
 /// Shows what the real object shows now.

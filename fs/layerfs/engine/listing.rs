@@ -17,6 +17,7 @@ use crate::state::instance::Instance;
 use crate::state::listing::Ask;
 use crate::state::listing::Listing;
 use crate::state::listing::SizeHint;
+use crate::state::name;
 use crate::state::places::Places;
 use crate::state::stats::Counter;
 use crate::state::traits::Trait;
@@ -75,7 +76,9 @@ pub(crate) fn shown_ino(
     name: &[u8],
 ) -> Option<u64> {
     if let Some(child) = dir.cached_child(name) {
-        if let Some(child) = child.positive() {
+        // What is in doubt since the layers changed may have another number now.
+        let is_settled = name::is_settled(&child, instance.layers.changes());
+        if let Some(child) = child.positive().filter(|_| is_settled) {
             return inode::shown_ino(instance, child.inode());
         }
     }

@@ -413,6 +413,15 @@ fn emit_listing(
     Ok(Next::Continue)
 }
 
+/// Finds anew what is known of an entry from before the last change of the layers: it may have another number now. What
+/// can't be found is none that is asked for its number.
+fn settle_entry(instance: &Instance, dir: &Positive, name: &[u8]) {
+    let known = dir.cached_child(name);
+    if let Some(known) = known.as_ref().and_then(|known| known.positive()) {
+        let _ = engine::live::settle(instance, known);
+    }
+}
+
 #[cold]
 fn ask_ino(
     instance: &Instance,
@@ -421,6 +430,9 @@ fn ask_ino(
     at: usize,
     entry: &Entry<'_>,
 ) -> Result<u64> {
+    if instance.layers.changes() > 0 {
+        settle_entry(instance, dir, entry.name);
+    }
     let number = instance.as_mounter(|c| engine::listing::shown_ino(instance, c, dir, entry.name));
     // If the task is being killed, the entry may be there although it was not found.
     task::check_killed()?;

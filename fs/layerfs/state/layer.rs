@@ -274,7 +274,8 @@ impl Upper {
 pub(crate) struct Layer {
     /// Which one it is.
     pub(crate) index: LayerIndex,
-    /// Where it is among the lower layers: those further down have greater ranks.
+    /// Where it is among the layers: those further down have greater ranks. Upper has the least, and no lower layer has
+    /// that.
     pub(crate) rank: i64,
     /// It was taken away: nothing is looked up there any more.
     is_shut: AtomicBool,
@@ -323,6 +324,7 @@ impl Layer {
     fn of_upper(fs: Arc<Filesystem>) -> Result<Self> {
         Ok(Self {
             index: LayerIndex::Upper,
+            rank: i64::MIN,
             ..Self::new(0, CString::try_from(c"upperdir")?, fs, false)
         })
     }

@@ -399,7 +399,8 @@ impl<'a> Claim<'a> {
     pub(crate) fn show_in_upper(&self, upper: Pin, shown: Shown) {
         self.object.pins.0.populate(upper);
         let more = match shown {
-            Shown::Directory => Trait::MAY_HAVE_WHITEOUTS.0,
+            // A directory has no data that could be missing.
+            Shown::Directory => Trait::MAY_HAVE_WHITEOUTS.0 | Trait::UPPER_DATA.0,
             Shown::Whole => Trait::UPPER_DATA.0,
             // The mark of the copy may say a digest where that of the lower file said none.
             Shown::Metadata => 0,

@@ -7,7 +7,7 @@
 #define FSMODEL_EPISODE_H
 
 #include "stream.h"
-#include "../../../include/uapi/linux/layerfs.h"
+#include "live.h"
 
 struct episode {
 	struct trees trees;
@@ -168,6 +168,8 @@ static bool episode_remount(struct episode *e, const char *how)
 	if (!work_is_clean(e))
 		return false;
 	forget_caches();
+	if (known_renumbering(&e->trees))
+		e->seen_n = 0;
 	if (!strcmp(how, "other") && e->trees.twin[0]) {
 		const char *name = e->stack.name;
 
@@ -243,6 +245,24 @@ static bool episode_finalize(struct episode *e, const char *path)
 	return episode_check(e);
 }
 
+/* The layers change, and what is shown does not. */
+static bool episode_live(struct episode *e, const struct call *c)
+{
+	int err;
+
+	if (!live_is_possible(&e->trees))
+		return true;
+	live_close_files(&e->stack, &e->plain);
+	err = live_run(&e->trees, c->type->name, c->argc ? atoi(c->argv[0]) : 0);
+	if (err) {
+		text_add(&e->diff.text, "%s: %s", c->type->name, errno_name(err));
+		return failed(e, "layers");
+	}
+	/* What is numbered by a layer has another number now. */
+	e->seen_n = 0;
+	return episode_check(e);
+}
+
 static bool compare_around(struct episode *e, const struct call *c)
 {
 	const char *op = c->type->name;
@@ -284,6 +304,8 @@ static bool episode_step(struct episode *e, const char *line)
 			return episode_readonly(e);
 		if (!strcmp(c.type->name, "finalize"))
 			return episode_finalize(e, c.argv[0]);
+		if (live_is_change(c.type->name))
+			return episode_live(e, &c);
 		if (strcmp(c.type->name, "dropcaches"))
 			return episode_remount(e, c.type->name);
 		forget_caches();

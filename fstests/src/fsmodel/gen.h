@@ -17,6 +17,7 @@ struct generator {
 	bool remounts;
 	unsigned long spoil;	/* the operation before which the plain tree is spoilt; 0: none */
 	bool finalizes;		/* directories are finalized in between */
+	bool lives;		/* layers come and go in between */
 	bool twin;		/* for the other implementation too */
 	const char *options;	/* mount options for every episode, instead of random ones */
 	bool rich;		/* operations that only some filesystems have */
@@ -365,6 +366,12 @@ static struct path gen_op(struct generator *g)
 
 	if (g->finalizes && chance(r, 2))
 		return path_of("finalize %s", chance(r, 50) ? "." : some_path(g).s);
+	if (g->lives && chance(r, 4)) {
+		int n = rnd(r, 20), which = rnd(r, 8);
+
+		return n < 8 ? path_of("relayer %d", which) : n < 11 ? path_of("addlayer %d", which) : n < 13 ? path_of("shutlayer") :
+		       n < 15 ? path_of("movelayer") : n < 18 ? path_of("filllayer %d", which) : path_of("filled");
+	}
 	if (g->remounts && chance(r, 1)) {
 		int n = rnd(r, 10);
 

@@ -9,7 +9,7 @@
 
 #include "op.h"
 
-enum { MAX_LAYERS = 16, ROOT_TIME = 1000000000 };
+enum { MAX_LAYERS = 16, MAX_NUMBERS = 512, ROOT_TIME = 1000000000 };
 
 /* Where the trees of a run are and how the stack is mounted. */
 struct trees {
@@ -20,7 +20,9 @@ struct trees {
 	char elsewhere[PATH_MAX / 4];	/* on another filesystem: holds the lowers with odd numbers; empty: all are in base */
 	char options[256];
 	int order[MAX_LAYERS], n;	/* the layers' numbers, the upper first */
-	int next;			/* the number of the next upper */
+	int next;			/* the number of the next upper, or layer that is added */
+	bool replaced;			/* a copy came in the place of a lower layer */
+	int copy[MAX_NUMBERS];		/* how many copies came in the place of each layer, one after the other */
 	int first_lowers;		/* how many lowers there were at the beginning */
 	bool nested;			/* those are merged by a stack of their own, which is the one lower */
 	bool mounted;
@@ -39,6 +41,8 @@ static struct path layer_dir(const struct trees *t, int n)
 
 	if (t->build_twin && !n)
 		return path_of("%s/twin", t->base);
+	if (t->copy[n])
+		return path_of("%s/layers/%d.%d", other ? t->elsewhere : t->base, n, t->copy[n]);
 	return path_of("%s/layers/%d", other ? t->elsewhere : t->base, n);
 }
 
@@ -517,6 +521,8 @@ static void trees_build(struct trees *t, const struct lines *setup)
 		die("cannot make the place of the inner stack: %s", errno_name(errno));
 	if (t->elsewhere[0] && (mkdir(t->elsewhere, 0755) || mkdir(path_of("%s/layers", t->elsewhere).s, 0700)))
 		die("cannot make %s: %s", t->elsewhere, errno_name(errno));
+	memset(t->copy, 0, sizeof(t->copy));
+	t->replaced = false;
 	t->first_lowers = lowers;
 	t->n = t->next = lowers + 1;
 	for (int i = 0; i < t->n; i++) {
@@ -615,7 +621,7 @@ static bool trees_rotate(struct trees *t)
 	struct path plain = path_of("%s/plain", t->base), upper;
 	struct stat st;
 
-	if (t->n == MAX_LAYERS || lstat(plain.s, &st))
+	if (t->n == MAX_LAYERS || t->next == MAX_NUMBERS || lstat(plain.s, &st))
 		return false;
 	memmove(t->order + 1, t->order, t->n * sizeof(*t->order));
 	t->order[0] = t->next++;

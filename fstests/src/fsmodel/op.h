@@ -754,6 +754,12 @@ static const struct op_type op_types[] = {
 	{ "readonly", "", run_nothing, "remount read-only, see that nothing can be made, and remount as before" },
 	{ "finalize", "p", run_nothing, "finalize the directory, and those below, in the stack" },
 	{ "dropcaches", "", run_nothing, "forget what is cached" },
+	{ "relayer", "n", run_nothing, "N: a copy comes in the place of the Nth lower layer" },
+	{ "addlayer", "n", run_nothing, "0|1: an empty layer is added on top of the lowers, or beneath" },
+	{ "shutlayer", "", run_nothing, "a lower layer that is empty is shut down" },
+	{ "movelayer", "", run_nothing, "a copy of the topmost lower is added on top of it, which is shut down" },
+	{ "filllayer", "n", run_nothing, "N: a file comes into the Nth lower from the one beneath" },
+	{ "filled", "", run_nothing, "all that was looked up is looked up anew" },
 	{ NULL, NULL, NULL, NULL },
 };
 

@@ -120,6 +120,30 @@ static int task_main(struct episode *e, const struct generator *g, int number, u
 	return 1;
 }
 
+/* While the tasks work, empty layers come and go, and everything is put in doubt: no object becomes another by that. */
+static void change_layers_meanwhile(struct episode *e, struct rng *r)
+{
+	static const char *const changes[] = { "addlayer", "shutlayer", "filled", "filled" };
+
+	if (!live_is_possible(&e->trees))
+		return;
+	for (;;) {
+		siginfo_t ended = { 0 };
+		const char *name = PICK(r, changes);
+		int err;
+
+		if (waitid(P_ALL, 0, &ended, WEXITED | WNOWAIT | WNOHANG) || ended.si_pid)
+			break;
+		err = e->trees.n > 8 && !strcmp(name, "addlayer") ? 0 : live_run(&e->trees, name, rnd(r, 8));
+		if (err) {
+			text_add(&e->diff.text, "%s: %s", name, errno_name(err));
+			failed(e, "layers");
+			break;
+		}
+		usleep(1000 * (1 + rnd(r, 30)));
+	}
+}
+
 static bool tasks_wait(pid_t *pid, int tasks)
 {
 	bool good = true;
@@ -154,11 +178,15 @@ static unsigned long run_tasks(struct episode *e, struct generator *g, int tasks
 			_exit(status);
 		}
 	}
+	if (g->lives)
+		change_layers_meanwhile(e, &g->rng);
 	if (!tasks_wait(pid, tasks)) {
 		text_add(&e->diff.text, "a task has seen a difference: see above");
 		failed(e, "task");
 		return tasks * count;
 	}
+	if (e->diff.kind[0])
+		return tasks * count;
 	/* All that is there now must be there after a remount: also what the tasks did to each other. */
 	dump_tree(&before, e->stack.root, ".");
 	trees_umount(&e->trees);

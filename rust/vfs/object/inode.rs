@@ -197,8 +197,8 @@ impl<F: Owner> RcuInode<F> {
     /// The inode number.
     #[inline]
     pub fn ino(&self) -> u64 {
-        // SAFETY: Constant once the inode is set up.
-        unsafe { (*self.as_ptr()).i_ino }
+        // SAFETY: A word that may be read at any time. (Of ours it is changed: `Inode::set_ino`.)
+        unsafe { (&raw const (*self.as_ptr()).i_ino).read_volatile() }
     }
 
     /// The device number of a device node; 0 otherwise.

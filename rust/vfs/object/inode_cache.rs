@@ -39,6 +39,8 @@ use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::mem::offset_of;
 use core::ptr::NonNull;
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
 use kernel::ffi;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
@@ -78,6 +80,17 @@ impl<F: Ours> Inode<F> {
         unsafe {
             bindings::vfs_helper_rehash_inode(self.as_ptr(), key.0 as *mut ffi::c_void);
         }
+    }
+
+    /// Gives it another number, for who asks from now on.
+    ///
+    /// # Context
+    ///
+    /// Any; does not sleep.
+    pub fn set_ino(&self, ino: u64) {
+        // SAFETY: The inode is valid. The number is a word that the VFS shows, and finds nothing by: our inodes are
+        // found by other keys; who reads it meanwhile reads the one or the other.
+        unsafe { AtomicU64::from_ptr(&raw mut (*self.as_ptr()).i_ino).store(ino, Relaxed) };
     }
 
     /// Makes it found by no key from now on (wraps `remove_inode_hash()`): a task that looks for its object makes a new
