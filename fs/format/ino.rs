@@ -31,8 +31,8 @@ impl XinoBits {
     ///
     /// `filesystems` counts the distinct filesystems of upper and of the merged layers (nothing that can
     /// be seen has its number from a data-only one); `only_ino32` says that each of them numbers its
-    /// inodes with 32 bits. (Where one has no file handles at all, or no UUID of its own, overlayfs turns
-    /// `xino=auto` off before this; that is not done here.)
+    /// inodes with 32 bits. (Where one has no file handles at all, or no UUID of its own, `xino=auto` was turned
+    /// off before this.)
     pub fn choose(filesystems: u32, has_upper: bool, xino: Xino, only_ino32: bool) -> XinoBits {
         if filesystems == 1 {
             return Self::SameFs;

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::plan::Plan;
 use crate::engine::fit::part_at;
 use crate::state::layer::Device;
 use crate::state::layer::Filesystem;
@@ -13,7 +14,10 @@ use format::options;
 use format::options::Features;
 use kernel::prelude::*;
 use kernel::sync::Arc;
+use vfs::object::super_block::FileHandles;
 use vfs::ops::fs_context::FsContext;
+use vfs::sys::cred;
+use vfs::sys::cred::Capability;
 use vfs::Override;
 use vfs::Path;
 
@@ -38,6 +42,26 @@ pub(super) fn filesystem_of(
     };
     fs.is_lower.store(true, Ordering::Relaxed);
     Ok(fs)
+}
+
+/// Turns `xino=auto` off if there is a filesystem below upper whose objects can't be found by their handles: what is copied
+/// up from there would have another number after the next mount.
+pub(super) fn check_handles(fc: &FsContext<'_>, plan: &mut Plan) {
+    if plan.upper.is_none() || plan.features.xino != options::Xino::Auto {
+        return;
+    }
+    let may_decode = cred::capable(Capability::DacReadSearch);
+    let without = plan.lowers.iter().find(|lower| {
+        let sb = lower.path.as_path().dentry().super_block();
+        !may_decode || sb.file_handles() == FileHandles::None
+    });
+    if let Some(lower) = without {
+        fc.warn(fmt!(
+            "fs on '{}' does not support file handles, falling back to xino=off",
+            &*lower.name
+        ));
+        plan.features.xino = options::Xino::Off;
+    }
 }
 
 /// Finds the filesystems that an origin can't be told to be on: those with the UUID of another, or

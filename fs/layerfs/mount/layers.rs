@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::filesystems::check_handles;
 use super::filesystems::filesystem_of;
 use super::filesystems::find_ambiguous;
 use super::overlaps::check_roots;
@@ -194,6 +195,7 @@ pub(super) fn build(
     facts: &Facts,
     mounter: ARef<Credential>,
 ) -> Result<Instance> {
+    check_handles(fc, plan);
     let value_of = |given: &mut Option<Given>| given.as_mut().and_then(|given| given.value.take());
     let (upperdir, workdir) = (value_of(&mut plan.upper), value_of(&mut plan.work));
     let mut devices = KVec::with_capacity(2, GFP_KERNEL)?;
