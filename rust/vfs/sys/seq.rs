@@ -42,7 +42,7 @@ impl Options<'_> {
     /// `seq_show_option()` does), which `mount(8)` and friends turn back.
     fn put_escaped(&self, text: impl Iterator<Item = u8>) {
         for b in text {
-            if matches!(b, b',' | b'=' | b' ' | b'\t' | b'\n' | b'\\') {
+            if matches!(b, b',' | b' ' | b'\t' | b'\n' | b'\\') {
                 for shown in [b'\\', b'0' + (b >> 6), b'0' + (b >> 3 & 7), b'0' + (b & 7)] {
                     self.put(shown);
                 }
