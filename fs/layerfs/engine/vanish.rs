@@ -111,7 +111,8 @@ fn fate(
         return Ok(Fate::IsLessOf);
     }
     let now = Now::of(inode.held());
-    if now.is_metacopy() && now.data_path().is_none() {
+    // (Nothing but a file has data. A directory that was copied up has none of its own either.)
+    if inode.is_regular() && now.is_metacopy() && now.data_path().is_none() {
         match data::path(instance, inode) {
             // It is nowhere, whatever becomes of the layer.
             Err(e) if e == ENOENT => return Ok(Fate::Stays),
