@@ -35,7 +35,7 @@ demo:
 check:
 	@scripts/setup vm
 	@scripts/module
-	@$(MAKE) -s --no-print-directory helpers
+	@$(MAKE) -s --no-print-directory helpers examples
 	@scripts/check $(FSTESTS)
 
 ## check-containers: podman, docker and others, unmodified, on our overlay.ko, against overlayfs; PARTS="podman docker" chooses
@@ -50,7 +50,7 @@ DEBUG_TESTS ?= -x 144,581,582,585,588,901
 check-debug:
 	@scripts/setup debug
 	@KERNEL=debug scripts/module
-	@$(MAKE) -s --no-print-directory helpers
+	@$(MAKE) -s --no-print-directory helpers examples
 	@KERNEL=debug HOST=no scripts/check $(or $(FSTESTS),$(DEBUG_TESTS))
 
 ## mutants: whether the suite notices mistakes that are made on purpose, and the host's tests those in fs/format; MUTANTS="copy-up-*" chooses
@@ -60,12 +60,12 @@ mutants:
 	@$(MAKE) -s --no-print-directory helpers
 	@set -f; scripts/mutants $(MUTANTS)
 
-## bench: layerfs beside overlayfs and the bare filesystem, as a table of costs; BENCH="stat* create" chooses rows; NFS=1: a program's start over NFS; IMAGE=1: an image of metadata; CLONE=1: a clone, and who waits for it (EXTENTS=N)
+## bench: layerfs beside overlayfs and the bare filesystem, as a table of costs; BENCH="stat* create" chooses rows; NFS=1: a program's start over NFS; IMAGE=1: an image of metadata; CLONE=1: a clone, and who waits for it (EXTENTS=N); FILL=1: an image that is used before it is there
 bench:
 	@scripts/setup vm
 	@scripts/module
-	@$(MAKE) -s --no-print-directory build/bench-bin/layerbench $(if $(NFS),build/fstests-bin/fsop) $(if $(CLONE),build/fstests-bin/snapshot) $(if $(IMAGE),build/bench-bin/imagemaker)
-	@set -f; NFS=$(NFS) IMAGE=$(IMAGE) CLONE=$(CLONE) EXTENTS=$(EXTENTS) scripts/bench $(BENCH)
+	@$(MAKE) -s --no-print-directory build/bench-bin/layerbench $(if $(NFS),build/fstests-bin/fsop) $(if $(CLONE),build/fstests-bin/snapshot) $(if $(IMAGE),build/bench-bin/imagemaker) $(if $(FILL),examples)
+	@set -f; FILL=$(FILL) NFS=$(NFS) IMAGE=$(IMAGE) CLONE=$(CLONE) EXTENTS=$(EXTENTS) scripts/bench $(BENCH)
 
 build/bench-bin/imagemaker: bench/image/make.c
 	@mkdir -p $(@D)
@@ -121,6 +121,20 @@ build/fstests-bin/%: fstests/src/%.c $(wildcard fstests/src/*/*.h)
 	@echo "[layerfs] $* for the suite" >&2
 	@scripts/in-root gcc -static -O2 -Wall -Wextra -Werror -o $@.new $<
 	@mv $@.new $@
+
+# The example daemon and its tool, which a test and a measurement use. Where crates.io can't be reached they are skipped.
+.PHONY: examples
+examples: build/examples/bin/layers build/examples/bin/lazylayer
+build/examples/bin/layers: examples/layers.c include/uapi/linux/layerfs.h
+	@mkdir -p $(@D)
+	@echo "[layerfs] the example's tool" >&2
+	@scripts/in-root gcc -static -O2 -Wall -Wextra -Werror -o $@.new $<
+	@mv $@.new $@
+build/examples/bin/lazylayer: examples/cargo $(wildcard examples/lazylayer/Cargo.* examples/lazylayer/src/*.rs)
+	@mkdir -p $(@D)
+	@echo "[layerfs] the example daemon, with crates of crates.io (a minute the first time)" >&2
+	@scripts/in-root nice examples/cargo build --release --quiet || { status=$$?; rm -f $@; [ $$status = 77 ] && exit 0; exit $$status; }; \
+		cp build/examples/target/release/lazylayer $@
 
 ## fmt: formats the Rust sources
 fmt:

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The archive at the other end of the link. What came over it once is kept: it costs nothing the second time.
+//!
+//! Nothing is copied for that: the archive is a file of this machine, and what is kept is that a part of it has come.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result};
+
+use crate::index::{Image, Ino, What};
+use crate::link::Link;
+
+/// A request is for so many bytes of a file.
+const CHUNK: u64 = 4 << 20;
+
+/// About how many bytes a name takes in the directory of an archive.
+const NAME: u64 = 64;
+
+/// Who asks for something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// A program that waits for it.
+    User,
+    /// The filler, which takes one thing after the other.
+    Filler,
+}
+
+pub struct Archive {
+    file: File,
+    pub image: Image,
+    pub link: Link,
+    /// For each node: whether the directory has come, and where its chunks begin.
+    directories: Vec<OnceLock<()>>,
+    first_chunks: Vec<usize>,
+    chunks: Vec<OnceLock<()>>,
+}
+
+impl Archive {
+    pub fn open(path: &Path, link: Link) -> Result<Archive> {
+        let mut file = File::open(path).with_context(|| format!("{}", path.display()))?;
+        let image = Image::read(&mut file).with_context(|| format!("{}", path.display()))?;
+        let mut first_chunks = Vec::with_capacity(image.len());
+        let mut count = 0usize;
+        for node in image.nodes() {
+            first_chunks.push(count);
+            if let What::File { size, .. } = node.what {
+                count = count.saturating_add(usize::try_from(size.div_ceil(CHUNK))?);
+            }
+        }
+        Ok(Archive {
+            file,
+            directories: image.nodes().map(|_| OnceLock::new()).collect(),
+            image,
+            link,
+            first_chunks,
+            chunks: (0..count).map(|_| OnceLock::new()).collect(),
+        })
+    }
+
+    fn come(&self, here: &OnceLock<()>, bytes: u64, who: Who) {
+        // Who asks for what is on its way already waits until it has come.
+        here.get_or_init(|| match who {
+            Who::User => self.link.fetch(bytes),
+            Who::Filler => self.link.stream(bytes),
+        });
+    }
+
+    /// The names of a directory have come when this returns.
+    pub fn directory(&self, ino: Ino, who: Who) {
+        if let (Some(here), Some(names)) = (self.directories.get(ino), self.image.names(ino)) {
+            self.come(here, (names.len() as u64).saturating_mul(NAME), who);
+        }
+    }
+
+    /// Up to `length` bytes of a file.
+    pub fn read(&self, ino: Ino, offset: u64, length: usize, who: Who) -> io::Result<Vec<u8>> {
+        let Some(What::File {
+            offset: begin,
+            size,
+        }) = self.image.node(ino).map(|node| &node.what)
+        else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let length = size.saturating_sub(offset).min(length as u64);
+        if length == 0 {
+            return Ok(Vec::new());
+        }
+        let first = self.first_chunks.get(ino).copied().unwrap_or_default();
+        for chunk in offset / CHUNK..=(offset + length - 1) / CHUNK {
+            if let Some(here) = self.chunks.get(first + chunk as usize) {
+                self.come(here, CHUNK.min(size - chunk * CHUNK), who);
+            }
+        }
+        let mut bytes = vec![0; length as usize];
+        self.file.read_exact_at(&mut bytes, begin + offset)?;
+        Ok(bytes)
+    }
+}
