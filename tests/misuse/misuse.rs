@@ -255,7 +255,7 @@ fn root_inode(sb: &SuperBlock<Misuse>) -> Result<ARef<Inode<Misuse>>> {
         Cached::New(new) => {
             let pins = Some(sb.data().mount.pin(ARef::from(real))?);
             let (idmap, protection) = (Idmap::identity(), Protection::default());
-            Ok(new.init(real.inode(), idmap, 1, protection, Object { pins }))
+            Ok(new.init(real.inode(), idmap, 1, protection, None, Object { pins }))
         }
     }
 }

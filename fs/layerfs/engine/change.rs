@@ -9,13 +9,16 @@
 
 #![forbid(unsafe_code)]
 
+mod names;
 pub(crate) mod rename;
 
+use self::names::Counted;
 use super::attributes;
 use super::copy_up;
 use super::copy_up::upper_of;
 use super::copy_up::Need;
 use super::inode;
+use super::inode_index;
 use super::live;
 use super::lookup;
 use super::merge;
@@ -97,10 +100,9 @@ fn has_origin(inode: &Inode) -> bool {
     Now::of(inode.data()).has_origin()
 }
 
-/// Returns whether a name is that of an object in upper.
+/// Returns whether a name is that of an object in upper, and upper has it.
 fn is_in_upper(dentry: &Dentry) -> bool {
-    let positive = dentry.positive();
-    positive.is_some_and(|d| Now::of(d.inode().data()).in_upper())
+    dentry.positive().is_some_and(name::has_upper_name)
 }
 
 /// Shows the times of a directory that was changed, and has its listing made anew.
@@ -486,10 +488,12 @@ pub(crate) fn link(
     copy_up::copy_up(instance, &old, Need::Metadata)?;
     copy_up::copy_up(instance, dir, Need::Metadata)?;
     let inode = old.inode();
+    let counted = Counted::begin(instance, old)?;
     with_change(instance, |job| {
         let now = Now::of(inode.held());
         let real = now.upper_path().ok_or(EIO)?;
         let upper_dir = upper_of(dir)?;
+        counted.keep(job)?;
         if now.is_metacopy() {
             // The new name does not say where the data is.
             job.set_redirect(&old, real.dentry(), false)?;
@@ -507,6 +511,7 @@ pub(crate) fn link(
         Ok(())
     })?;
     old.add_name();
+    drop(counted);
     inode::refresh(inode);
     name.instantiate(ARef::from(inode))?;
     // The next lookup finds what belongs to the new name.
@@ -534,11 +539,16 @@ pub(crate) fn remove(
         hidden = Hidden::find(instance, inode)?;
     }
     copy_up::copy_up(instance, dir, Need::Metadata)?;
+    if inode_index::is_counted_beside_copy(instance, &object) {
+        copy_up::copy_up(instance, &object, Need::Metadata)?;
+    }
     // A copy-up in another task takes the lock of the object too: so the object is not copied up while it is removed,
     // and later its copy gets no name.
     let _lock = inode.data().lock(dir.super_block().stack_depth())?;
+    let counted = Counted::of(instance, object);
     loop {
         let removed = with_change(instance, |job| {
+            counted.keep(job)?;
             if in_lower {
                 job.replace_by_whiteout(name, &mut hidden)
             } else {
@@ -556,6 +566,7 @@ pub(crate) fn remove(
     }
     vfs::pause::at(c"removed");
     lost_name(object);
+    counted.let_go();
     if Now::of(inode.data()).in_upper() {
         inode::refresh(inode);
     }

@@ -11,11 +11,16 @@
 
 #![forbid(unsafe_code)]
 
+mod add_data;
+mod add_name;
+
 use super::adopt;
 use super::attributes;
 use super::attributes::Rights;
 use super::data;
 use super::inode;
+use super::inode_index;
+use super::inode_index::EntryName;
 use super::origin;
 use super::stale::Stale;
 use super::work;
@@ -29,14 +34,18 @@ use crate::state::name;
 use crate::state::object;
 use crate::state::object::Claim;
 use crate::state::object::Now;
+use crate::state::object::Object;
 use crate::state::object::Shown;
 use crate::state::places::Places;
 use crate::state::publication::Publication;
 use crate::state::stats::Counter;
+use crate::state::traits::Trait;
 use crate::state::Positive;
 use crate::state::Real;
 use core::cell::Cell;
+use format::handle::NAME_MAX;
 use format::metacopy::MAX_LEN;
+use format::nlink::Base;
 use format::options::Fsync;
 use format::xattr::Mark;
 use kernel::prelude::*;
@@ -50,8 +59,6 @@ use vfs::call::stat::Query;
 use vfs::call::stat::Stat;
 use vfs::call::stat::StatBuf;
 use vfs::call::symlink;
-use vfs::call::xattr;
-use vfs::call::xattr::SetFlags;
 use vfs::guard::dir_op::Creating;
 use vfs::guard::dir_op::Ends;
 use vfs::guard::dir_op::NewEntry;
@@ -92,7 +99,13 @@ impl Need {
 /// Returns whether upper has already what is needed.
 fn is_done(dentry: &Positive, need: Need) -> bool {
     let now = Now::of(dentry.inode().data());
-    now.in_upper() && (need == Need::Metadata || !dentry.inode().is_regular() || !now.is_metacopy())
+    let has_what = need == Need::Metadata || !dentry.inode().is_regular() || !now.is_metacopy();
+    now.in_upper() && has_what && !lacks_name(dentry, now)
+}
+
+/// Returns whether upper has to get the name of an object that is there by the index alone, or by other names.
+fn lacks_name(dentry: &Positive, now: Now<&Object>) -> bool {
+    now.has(Trait::INDEXED) && name::is_not_in_upper(dentry) && !name::was_removed(dentry)
 }
 
 /// Copies an object up, with the directories it is in.
@@ -152,6 +165,8 @@ struct CopyUp<'a> {
     lower: Path<'a>,
     /// Where it gets its name; `None` if it was removed, and has none.
     place: Option<Place<'a>>,
+    /// Its entry in the index, if it gets one: it gets the name after that.
+    index: Option<Entry<'a>>,
     stat: &'a Stat,
     /// It belongs to the mounter from now on, as its owner means nothing to him.
     is_adopted: bool,
@@ -159,6 +174,12 @@ struct CopyUp<'a> {
     metacopy: Option<&'a [u8]>,
     /// Whether the lower object is found by the origin that was written on the copy.
     leads_to_lower: Cell<bool>,
+}
+
+/// An entry in the index.
+struct Entry<'a> {
+    dir: &'a Real,
+    name: &'a [u8],
 }
 
 /// A name in upper.
@@ -222,6 +243,8 @@ fn copy_up_by(
     if need == Need::Empty && dentry.inode().is_regular() {
         stat.set_size(0);
     }
+    let mut entry_name = [0; NAME_MAX];
+    let index = index_entry(instance, dentry, lower, stat, &mut entry_name)?;
     let depth = dentry.inode().super_block().stack_depth();
     vfs::pause::at(c"copy_up_waits");
     let claim = object.get().lock(depth)?;
@@ -256,6 +279,7 @@ fn copy_up_by(
             claim: &claim,
             lower,
             place,
+            index,
             stat,
             is_adopted,
             metacopy,
@@ -265,18 +289,56 @@ fn copy_up_by(
     })
 }
 
+/// Returns the entry that the copy of an object gets in the index, if it gets one.
+fn index_entry<'a>(
+    instance: &'a Instance,
+    dentry: &Positive,
+    lower: Path<'_>,
+    stat: &Stat,
+    room: &'a mut EntryName,
+) -> Result<Option<Entry<'a>>> {
+    let Some(dir) = instance.index_dir() else {
+        return Ok(None);
+    };
+    let inode = lower.dentry().inode();
+    let no_name_left = name::was_removed(dentry) && dentry.inode().nlink() == 0;
+    if stat.mode().file_type() == FileType::DIRECTORY
+        || no_name_left
+        || !inode_index::keeps(instance, inode)
+    {
+        return Ok(None);
+    }
+    let name = inode_index::entry_name(instance, lower.dentry(), room)?;
+    Ok(Some(Entry { dir, name }))
+}
+
+impl<'a> CopyUp<'a> {
+    /// Returns where the copy is put when it is whole: into the index, or to its name.
+    fn destination(&self) -> Option<(&'a Real, &'a [u8])> {
+        match (&self.index, &self.place) {
+            (Some(entry), _) => Some((entry.dir, entry.name)),
+            (None, Some(place)) => Some((place.upper_dir, place.name)),
+            (None, None) => None,
+        }
+    }
+}
+
 impl CopyUp<'_> {
     /// Copies what is not in upper yet.
     fn run(&self) -> Result {
-        let kind = if self.claim.now().in_upper() {
-            self.add_data()?;
-            Kind::Data
-        } else {
+        let now = self.claim.now();
+        let kind = if !now.in_upper() {
             self.whole()?;
             match self.metacopy {
                 Some(_) => Kind::Metadata,
                 None => Kind::Whole,
             }
+        } else if lacks_name(self.dentry, now) {
+            // If its data is needed too, that comes next.
+            return self.add_name();
+        } else {
+            self.add_data()?;
+            Kind::Data
         };
         self.record(kind);
         Ok(())
@@ -284,9 +346,10 @@ impl CopyUp<'_> {
 
     fn whole(&self) -> Result {
         let mut room = [0; format::handle::MAX_LEN];
-        let is_single = inode::stays_one(self.dentry.inode().is_dir(), self.stat.nlink());
-        let origin = if is_single && self.place.is_some() {
-            // Hard links are broken by copy-up: then nothing ties it to the lower object.
+        let is_dir = self.dentry.inode().is_dir();
+        let is_single = inode::stays_one(is_dir, self.stat.nlink());
+        let origin = if self.index.is_some() || is_single && self.place.is_some() {
+            // Hard links are broken by copy-up where there is no index: then nothing ties it to the lower object.
             Some(origin::encode(
                 self.instance,
                 self.lower.dentry(),
@@ -295,11 +358,16 @@ impl CopyUp<'_> {
         } else {
             None
         };
-        self.set_parent_impure();
+        if self.index.is_none() {
+            self.set_parent_impure();
+        }
         if self.dentry.inode().is_regular() && self.upper.has_nameless {
             self.without_name(origin)?;
         } else {
             self.in_work(origin)?;
+        }
+        if self.index.is_some() {
+            return self.add_name();
         }
         // A reader of the directory whose listing was made before the copy got its name may have erased the mark
         // meanwhile (`clear_impure()`), as no lock of a copy-up keeps it out.
@@ -340,14 +408,18 @@ impl CopyUp<'_> {
         if needs_revalidation {
             self.dentry.set_needs_revalidation();
         }
-        if !inode.is_dir() && !self.leads_to_lower.get() {
+        let is_indexed = self.index.is_some();
+        if is_indexed {
+            // Whoever finds the object in the index knows that it is in upper.
+            self.upper.count_indexed();
+        } else if !inode.is_dir() && !self.leads_to_lower.get() {
             // Another name of the copy would not lead to the lower object, and so not to this inode. The inode is
             // hashed by the copy before that is shown, as `link(2)` in another task may make such a name from then on,
             // and takes no lock of this object.
             inode.hash_by(made.inode().key());
         }
         vfs::pause::at(c"copy_up_hashed");
-        self.claim.show_in_upper(made, shown);
+        self.claim.show_in_upper(made, shown, is_indexed);
         vfs::pause::at(c"copy_up_shown");
         if self.is_adopted {
             inode::refresh(inode);
@@ -355,11 +427,27 @@ impl CopyUp<'_> {
         if let Some(listing) = object.listing() {
             listing.outdate();
         }
+        if !is_indexed {
+            self.outdate_parent();
+        }
+        Ok(())
+    }
+
+    /// Has the names of the directory read anew.
+    fn outdate_parent(&self) {
         let parent = self.place.as_ref().map(|place| place.parent.inode());
         if let Some(listing) = parent.and_then(|dir| dir.data().listing()) {
             listing.outdate();
         }
-        Ok(())
+    }
+
+    /// Says that something else is where the copy was to be put, and returns the error for it.
+    fn refuse_taken(&self) -> Error {
+        let why = match &self.index {
+            Some(_) => Stale::EntryIsTaken,
+            None => Stale::NameIsTaken,
+        };
+        why.refuse(self.dentry)
     }
 
     /// Records that it was copied.
@@ -414,13 +502,13 @@ impl CopyUp<'_> {
         }
         let temp = file.dentry();
         self.copy_metadata(temp, origin)?;
-        let Some(place) = &self.place else {
+        let Some((dir, name)) = self.destination() else {
             return self.publish(ARef::from(temp));
         };
         let writing = self.access.start();
-        let creating = Creating::begin(self.c, &writing, place.upper_dir, place.name)?;
+        let creating = Creating::begin(self.c, &writing, dir, name)?;
         if creating.existing().is_some() {
-            return Err(Stale::NameIsTaken.refuse(self.dentry));
+            return Err(self.refuse_taken());
         }
         let _publication = self.begin_publication()?;
         self.publish(creating.create_keeping_times(self.c, &NewEntry::Link(temp))?)
@@ -445,7 +533,7 @@ impl CopyUp<'_> {
             Temp::create(self.upper, self.c, CleanupRight::Start(self.access), &what)
         })?;
         let _publication = self.finish_in_work(&temp, origin)?;
-        if self.place.is_none() {
+        if self.destination().is_none() {
             // The copy is removed as the object was.
             self.publish(temp.object())
         } else {
@@ -481,7 +569,7 @@ impl CopyUp<'_> {
             }
         }
         self.copy_metadata(temp, origin)?;
-        let Some(place) = &self.place else {
+        let Some((dir, name)) = self.destination() else {
             return Ok(None);
         };
         let writing = self.access.start();
@@ -489,15 +577,15 @@ impl CopyUp<'_> {
             self.c,
             &writing,
             self.upper.work()?,
-            place.upper_dir,
-            Ends::Object(temp, place.name),
+            dir,
+            Ends::Object(temp, name),
             RenameFlags::NONE,
         )
         // Somebody else has changed something in the work directory.
         .map_err(|_| EIO)?;
         if renaming.new().positive().is_some() {
             // Somebody has put something there behind our back: this would replace it.
-            return Err(Stale::NameIsTaken.refuse(self.dentry));
+            return Err(self.refuse_taken());
         }
         let publication = self.begin_publication()?;
         renaming.rename_keeping_times(self.c)?;
@@ -560,6 +648,10 @@ impl CopyUp<'_> {
                 let looks = !self.instance.config.features.lazydata;
                 let by_name = self.metacopy.is_some() && looks;
                 self.leads_to_lower.set(kept && found || by_name);
+            }
+            if self.index.is_some() {
+                let marked = self.marked(writing, temp);
+                inode_index::keep_names(marked, self.dentry, Base::Lower)?;
             }
             if let Some(mark) = self.metacopy {
                 let marked = self.marked(writing, temp);
@@ -635,59 +727,5 @@ impl CopyUp<'_> {
                 Ok(())
             })
         })
-    }
-
-    /// Adds the data to what has only metadata in upper.
-    fn add_data(&self) -> Result {
-        let now = Places::of(self.dentry.inode().held());
-        let upper = now.upper_path().ok_or(EIO)?;
-        let capability = if self.has_data() {
-            // Writing takes capabilities away, which nobody has asked for here.
-            let capability = self.capability_of(upper)?;
-            let file = OwnedFile::open_data(self.c, upper, true)?;
-            if self.copy_data(&file)? == Copied::Written {
-                // Here it is the mark that says that the data is there, once it is erased: it may be on disk
-                // before data that was not synced, whether or not attributes are synced too.
-                self.sync_data(&file)?;
-            }
-            capability
-        } else {
-            None
-        };
-        // A layer is asked for that, which may take long: before upper is held.
-        let leads_nowhere =
-            now.has_origin() && !origin::leads_to_lower(self.instance, self.c, upper, &now)?;
-        let writing = self.access.start();
-        if let Some(value) = capability {
-            let name = attributes::CAPABILITY;
-            xattr::set(
-                self.c,
-                &writing,
-                upper.dentry(),
-                name,
-                &value,
-                SetFlags::ANY,
-            )?;
-        }
-        let inode = self.dentry.inode();
-        if leads_nowhere {
-            // As it will be no metacopy file any more, nothing leads from its names to the lower object.
-            inode.hash_by(upper.dentry().inode().key());
-        }
-        self.marked(&writing, upper.dentry())
-            .erase(Mark::Metacopy)?;
-        self.claim.show_data_in_upper();
-        Ok(())
-    }
-
-    /// Returns the capability of a file in upper, if it has one that grants anything.
-    fn capability_of(&self, upper: Path<'_>) -> Result<Option<KVVec<u8>>> {
-        match xattr::get_whole(self.c, upper, attributes::CAPABILITY) {
-            Err(e) if attributes::is_invalid_capability(e) => {
-                attributes::warn_invalid(upper.dentry(), e);
-                Ok(None)
-            }
-            result => result,
-        }
     }
 }

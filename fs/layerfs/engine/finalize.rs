@@ -14,6 +14,7 @@ use super::finalized;
 use super::merge;
 use super::merge::Names;
 use crate::state::instance::Instance;
+use crate::state::name;
 use crate::state::object::Now;
 use crate::state::places::Places;
 use crate::state::LayerFs;
@@ -179,14 +180,14 @@ impl<'a> Request<'a> {
 
     /// Copies to upper what it lacks of a directory: its files without their data.
     fn copy_missing(&mut self, dir: &Positive, names: &Names) -> Result {
-        for name in names.missing_in_upper() {
+        for missing in names.missing_in_upper() {
             task::check_killed()?;
             // What is not there any more has left a whiteout, or is gone from the lower layer.
-            let Some(child) = self.ioctl.lookup(dir, name)? else {
+            let Some(child) = self.ioctl.lookup(dir, missing)? else {
                 continue;
             };
             let inode = child.inode();
-            if Now::of(inode.data()).in_upper() {
+            if name::has_upper_name(&child) {
                 continue;
             }
             if inode.is_regular() && !self.instance.config.features.metacopy {

@@ -4,12 +4,14 @@
 
 #![forbid(unsafe_code)]
 
+use super::inode_index;
 use super::stale::Disagreement;
 use crate::marks;
 use crate::state::instance::Instance;
 use crate::state::layer::LayerIndex;
 use crate::state::layer::Pin;
 use crate::state::lowers::Lowers;
+use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::places::Places;
 use crate::state::traits::Trait;
@@ -36,6 +38,8 @@ pub(crate) struct Marks {
     protection: Protection,
     /// It has the number that the layer's filesystem gives it; see [`Instance::is_numbered_by`].
     keeps_ino: bool,
+    /// How many names it has, if not as many as where its attributes are.
+    names: Option<u32>,
 }
 
 /// Reads the marks of an object that was found.
@@ -52,7 +56,11 @@ pub(crate) fn read_marks(instance: &Instance, c: &Override<'_>, now: &Places<'_>
     let path_of_number = numbered.path();
     let may_have_whiteouts = is_dir && (now.is_merged() || marks::has_origin(config, c, path));
     let impure = now.in_upper() && is_dir && marks::is_impure(config, c, path);
+    let lower = now
+        .lower()
+        .filter(|_| !is_dir && now.has(Trait::INDEXED) && now.in_upper());
     Ok(Marks {
+        names: lower.map(|lower| inode_index::names(instance, c, path, lower.dentry().inode())),
         traits: Traits::default()
             .with(Trait::MAY_HAVE_WHITEOUTS, may_have_whiteouts)
             .with(Trait::IMPURE, impure),
@@ -80,18 +88,32 @@ fn numbered<'a>(found: &'a Places<'_>, by_lower: bool) -> Result<Held<'a, Pin>> 
 }
 
 /// Returns whether the inode of an object stands for the lower object: so that the number stays when it is copied up.
-/// The names of a hard link don't stay together then.
+/// The names of a hard link don't stay together then, without an index.
 fn stands_for_lower(instance: &Instance, found: &Places<'_>) -> bool {
     let Some(lower) = found.lower() else {
         return false;
     };
-    instance.upper.is_none() || stays_one(lower.inode().is_dir(), lower.inode().nlink())
+    if instance.upper.is_none() || found.has(Trait::INDEXED) {
+        return true;
+    }
+    if found.in_upper() && instance.indexes_all() {
+        // It was copied up before handles led to copies: they lead to what is in upper.
+        return false;
+    }
+    let inode = lower.dentry().inode();
+    stays_one(inode.is_dir(), inode.nlink())
+        || !found.in_upper() && inode_index::keeps(instance, inode)
 }
 
-/// Returns whether a lower object with so many names stays one object when it is copied up: the copy stands for it
-/// then, has its inode and keeps its number. The names of a hard link come apart.
+/// Returns whether a lower object with so many names stays one object when it is copied up, if the copy gets no entry in
+/// the index: the copy stands for it then, has its inode and keeps its number. The names of a hard link come apart.
 pub(crate) fn stays_one(is_dir: bool, nlink: u32) -> bool {
     is_dir || nlink <= 1
+}
+
+/// Returns whether the copy that is in upper stands for the lower object that has so many names.
+pub(crate) fn stands_for_origin(now: &Now<Held<'_, Object>>, is_dir: bool, nlink: u32) -> bool {
+    now.has_origin() && (now.has(Trait::INDEXED) || stays_one(is_dir, nlink))
 }
 
 /// Returns the number that `stat(2)` shows of an object that was found.
@@ -136,38 +158,50 @@ pub(crate) fn shown_ino(instance: &Instance, inode: &Inode) -> Option<u64> {
 /// # Errors
 ///
 /// `ENOMEM`. The value is a disagreement if the one that is cached is in other places: because layers were changed,
-/// or it is being copied up.
+/// or it is being copied up. There is none if the object has to be looked up again, as it is not what it was when so many
+/// were `indexed` (see [`Upper::indexed`]): another task may have copied it up by another name, and forgotten it, after the
+/// index was looked in.
+///
+/// [`Upper::indexed`]: crate::state::layer::Upper::indexed
 pub(crate) fn get(
     sb: &SuperBlock,
     instance: &Instance,
     c: &Override<'_>,
     mut found: Object,
-) -> Result<Result<ARef<Inode>, Disagreement>> {
+    indexed: u32,
+) -> Result<Option<Result<ARef<Inode>, Disagreement>>> {
     let places = Places::of(Held::unshared(&mut found));
     let by_lower = stands_for_lower(instance, &places);
-    if !by_lower && !places.in_upper() {
+    let in_upper = places.in_upper();
+    if !by_lower && !in_upper {
         // A lower hard link: each name is an object of its own once it is copied up.
         let marks = read_marks(instance, c, &places)?;
         drop(places);
-        return init(instance, sb.new_inode()?, found, marks, false).map(Ok);
+        return init(instance, sb.new_inode()?, found, marks, false).map(|inode| Some(Ok(inode)));
     }
     let key = numbered(&places, by_lower)?.inode().key();
     // Another task that looks up an inode that is not set up yet (`I_NEW`) waits, and can't be killed. So the layers
     // are asked before there is one; if it is there already, they need not be.
     if has_marks(&places) {
         if let Some(inode) = sb.cached(key).filter(|inode| !is_outdated(inode, &places)) {
-            return compare(inode, &places, by_lower);
+            return compare(inode, &places, by_lower).map(Some);
         }
     }
     let marks = read_marks(instance, c, &places)?;
     drop(places);
     loop {
         match sb.get_or_new(key)? {
-            Cached::New(new) => return init(instance, new, found, marks, by_lower).map(Ok),
+            Cached::New(_) if !in_upper && instance.indexed() != indexed => {
+                // (While this inode is new, nobody else gets one to copy up.)
+                return Ok(None);
+            }
+            Cached::New(new) => {
+                return init(instance, new, found, marks, by_lower).map(|inode| Some(Ok(inode)));
+            }
             Cached::Found(inode) => {
                 let places = Places::of(Held::unshared(&mut found));
                 if !is_outdated(&inode, &places) {
-                    return compare(inode, &places, by_lower);
+                    return compare(inode, &places, by_lower).map(Some);
                 }
                 inode.leave_cache();
             }
@@ -227,13 +261,20 @@ pub(crate) fn get_made(
 ///
 /// # Errors
 ///
-/// `EIO`: nothing was found. The value is a disagreement if it is in other places.
+/// `EIO`: nothing was found. `EINTR`: the task is being killed. The value is a disagreement if it is in other places.
 fn compare(
     inode: ARef<Inode>,
     found: &Places<'_>,
     by_lower: bool,
 ) -> Result<Result<ARef<Inode>, Disagreement>> {
-    if agrees(&inode, found) {
+    let mut agreed = agrees(&inode, found);
+    if !agreed && found.has(Trait::INDEXED) {
+        // Another task copies it up by another name, and has put the copy into the index, but not shown it yet. It holds the
+        // lock of the object until it has.
+        drop(inode.data().lock(inode.super_block().stack_depth())?);
+        agreed = agrees(&inode, found);
+    }
+    if agreed {
         return Ok(Ok(inode));
     }
     let known_by = numbered(found, by_lower)?;
@@ -291,7 +332,8 @@ fn init(
         (&*mapped, ARef::from(real.dentry()))
     };
     drop(found);
-    Ok(new.init(real.inode(), idmap, ino, marks.protection, object))
+    let (protection, names) = (marks.protection, marks.names);
+    Ok(new.init(real.inode(), idmap, ino, protection, names, object))
 }
 
 /// Has a directory found by what it stands for now, and show the attributes of that, after its places in lower layers were

@@ -441,7 +441,7 @@ impl Changer<'_> {
             let list = instance.layers.list();
             let place = which.place_in(&list).ok_or(ENOENT)?;
             let old = list.get(place).ok_or(ENOENT)?;
-            check_image(instance, &old.owner().name)?;
+            check_fixed(instance, &old.owner().name, place < list.merged_len())?;
             let rank = old.owner().rank;
             let made = Arrival {
                 path: &new.path,
@@ -472,7 +472,7 @@ impl Changer<'_> {
         let mut change = instance.layers.change()?;
         change.leaving.retain(|watch| watch.users() > 0);
         let list = instance.layers.list();
-        check_image(instance, &new.name)?;
+        check_fixed(instance, &new.name, !at.data)?;
         if at.data && !instance.layers.has_data_layers() {
             vfs::warn_limited!(
                 "'{}' can't be added: the mount has no data-only layers; mount with one\n",
@@ -547,8 +547,17 @@ fn carry_out(
     Ok(())
 }
 
-/// Checks that it was not declared that the layers never change.
-fn check_image(instance: &Instance, name: &CStr) -> Result {
+/// Checks that it was not declared that the layers never change, and that nothing ties upper to the layers (those that are
+/// merged) that it was mounted with.
+fn check_fixed(instance: &Instance, name: &CStr, is_merged: bool) -> Result {
+    if is_merged && instance.index_dir().is_some() {
+        vfs::warn_limited!(
+            "'{}': with index=on the copies in upperdir are found by what they were made of in the layers of this mount, so \
+             these stay; mount with index=off\n",
+            name
+        );
+        return Err(EBUSY);
+    }
     if !instance.config.features.image {
         return Ok(());
     }
@@ -573,7 +582,7 @@ fn left_before(leaving: &[MountWatch<Layer>], which: &Which) -> Option<i64> {
 /// Checks that the stack can do without a layer.
 fn check_shut_down(instance: &Instance, list: &List, place: usize) -> Result {
     let layer = list.get(place).ok_or(ENOENT)?;
-    check_image(instance, &layer.owner().name)?;
+    check_fixed(instance, &layer.owner().name, place < list.merged_len())?;
     if place < list.merged_len() && list.merged_len() == 1 {
         vfs::warn_limited!(
             "layer '{}' can't be shut down: it is the last one that is merged; add another before\n",

@@ -12,6 +12,7 @@ use super::finalized;
 use super::finalized::Claims;
 use super::index;
 use super::index::In;
+use super::inode_index;
 use super::origin;
 use super::walk::End;
 use super::walk::Escaped;
@@ -53,6 +54,8 @@ pub(crate) struct Outcome {
     pub(crate) upper_hides: bool,
     /// An index says that no lower layer has the name.
     pub(crate) is_nowhere: bool,
+    /// What was found is no directory, and has this name in the lower layers alone.
+    pub(crate) not_in_upper: bool,
 }
 
 /// Looks up `name` in the directory `parent`, or where redirects lead from there, at last from `root`.
@@ -61,7 +64,7 @@ pub(crate) struct Outcome {
 ///
 /// `EPERM`: a redirect or a metacopy file was met that the mount does not follow. `EIO`: a metacopy file without data.
 /// `EINVAL`: an invalid redirect. `ELOOP`: a layer within another. `EREMOTE`: something that can't be stood on.
-/// `ESTALE`: a directory of a layer ignores case. The errors of a layer.
+/// `ESTALE`: a directory of a layer ignores case, or the index leads elsewhere. The errors of a layer.
 pub(crate) fn lookup(
     instance: &Instance,
     c: &Override<'_>,
@@ -119,7 +122,8 @@ fn look_up(
         .saturating_sub(usize::from(parent.in_upper()));
     search.look_in_upper()?;
     let upper_hides = search.walk.end == Some(End::Hidden);
-    let upper_is_metacopy = search.upper.is_some() && search.walk.met == Met::Metacopy;
+    let has_upper_name = search.upper.is_some();
+    let upper_is_metacopy = has_upper_name && search.walk.met == Met::Metacopy;
     search.look_in_lowers(purpose, naming)?;
     if search.in_vain > 0 {
         index::asked_in_vain(instance, c, parent, search.in_vain);
@@ -130,6 +134,7 @@ fn look_up(
         _ => search.finish(upper_is_metacopy)?,
     };
     Ok(Outcome {
+        not_in_upper: !has_upper_name && search.walk.met != Met::Directory && found.is_some(),
         found,
         upper_hides,
         is_nowhere: search.is_nowhere,
@@ -387,6 +392,9 @@ impl<'a> Search<'a> {
             .with(Trait::XATTR_WHITEOUTS, self.walk.xattr_whiteouts)
             .with(Trait::DECLARED, is_declared);
         object.add(traits);
+        if self.instance.index_dir().is_some() && !is_dir {
+            inode_index::join(self.instance, self.c, &mut object)?;
+        }
         if is_dir && (self.finalized.upper || self.finalized.lower) {
             let (instance, c) = (self.instance, self.c);
             let traits = {

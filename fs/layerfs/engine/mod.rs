@@ -17,6 +17,7 @@ pub(crate) mod finalized;
 pub(crate) mod fit;
 pub(crate) mod index;
 pub(crate) mod inode;
+pub(crate) mod inode_index;
 mod lazy;
 pub(crate) mod listing;
 pub(crate) mod live;

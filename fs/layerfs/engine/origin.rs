@@ -95,7 +95,7 @@ pub(crate) fn encode<'b>(instance: &Instance, lower: &Real, room: &'b mut Origin
 }
 
 /// Writes the handle of an object of a layer; `None`: its filesystem makes none of it.
-pub(super) fn encode_handle<'b>(
+pub(crate) fn encode_handle<'b>(
     instance: &Instance,
     real: &Real,
     is_upper: bool,
@@ -161,9 +161,14 @@ pub(super) fn leads_to_lower(
 }
 
 /// Returns whether a handle is looked for in a layer: not if the UUID does not say that it may be there, nor where a
-/// server may be asked about a file whose data nobody needs.
+/// server may be asked about a file whose data nobody needs. (Where copies are found in the index by what they were made
+/// of, that is needed.)
 fn is_asked(instance: &Instance, layer: &KeptMount<Layer>) -> bool {
-    let is_lazy = || instance.config.features.lazydata && layer.root().needs_revalidation();
+    let is_lazy = || {
+        instance.config.features.lazydata
+            && layer.root().needs_revalidation()
+            && instance.index_dir().is_none()
+    };
     is_told_apart(layer.owner()) && !is_lazy()
 }
 

@@ -22,6 +22,8 @@ use vfs::sys::errno::ESTALE;
 pub(crate) enum Stale {
     /// Something is there under the name of what is being made or copied up.
     NameIsTaken,
+    /// Something is in the index under the name of the entry of what is being copied up.
+    EntryIsTaken,
     /// A whiteout is gone.
     WhiteoutIsGone,
     /// What was a whiteout is something else.
@@ -48,6 +50,7 @@ impl Stale {
     fn reason(self) -> &'static str {
         match self {
             Self::NameIsTaken => "upperdir has something under this name",
+            Self::EntryIsTaken => "the index in workdir has something else as its entry",
             Self::WhiteoutIsGone => "the whiteout in upperdir is gone",
             Self::WhiteoutIsOther => "upperdir has something in the place of the whiteout",
             Self::NoDirectory => "what was a directory in upperdir is none",

@@ -191,10 +191,23 @@ fn create(
 /// Removes an object that is not needed any more, and says so if that fails: then a later mount does
 /// it.
 pub(crate) fn cleanup(c: &Override<'_>, writing: &WantWrite<'_>, dir: &Real, victim: &Real) {
-    let removed = Removing::begin_with(c, writing, dir, victim).and_then(|it| it.remove(c));
-    if let Err(e) = removed {
+    if let Err(e) = remove(c, writing, dir, victim) {
         vfs::warn_limited!("cleanup of '{}' failed: {:?}\n", &**victim, e);
     }
+}
+
+/// Removes an object of a directory of our own.
+///
+/// # Errors
+///
+/// `EINVAL`: it is not there any more. `EBUSY`, `EIO`, …
+pub(crate) fn remove(
+    c: &Override<'_>,
+    writing: &WantWrite<'_>,
+    dir: &Real,
+    victim: &Real,
+) -> Result {
+    Removing::begin_with(c, writing, dir, victim)?.remove(c)
 }
 
 /// Makes a whiteout in the work directory: where it can be, a link to one that is shared by all.

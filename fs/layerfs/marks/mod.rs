@@ -13,6 +13,7 @@ use crate::state::layer::Layer;
 use crate::state::Real;
 use format::finalized::Fingerprint;
 use format::metacopy::Metacopy;
+use format::nlink::Nlink;
 use format::opaque::DirMark;
 use format::protattr::Protattr;
 use format::redirect::Redirect;
@@ -219,6 +220,20 @@ pub(crate) fn origin(config: &Config, c: &Override<'_>, path: Path<'_>) -> Optio
         Err(why) if why.is_unknown() => None,
         Err(why) => {
             vfs::warn_limited!("'{}': invalid origin: {}\n", &**path.dentry(), why.reason());
+            None
+        }
+    }
+}
+
+/// Reads how many names an object has in the stack of which there is a copy in the index. A value that can't be understood is
+/// none.
+pub(crate) fn nlink(config: &Config, c: &Override<'_>, path: Path<'_>) -> Option<Nlink> {
+    let mut value = [0; format::nlink::MAX_LEN];
+    let len = xattr::get(c, path, config.xattr(Mark::Nlink), &mut value).ok()?;
+    match Nlink::decode(value.get(..len)?) {
+        Ok(nlink) => Some(nlink),
+        Err(why) => {
+            vfs::warn_limited!("'{}': {}\n", &**path.dentry(), why.reason());
             None
         }
     }

@@ -72,7 +72,8 @@ pub(super) fn find_ambiguous(
     filesystems: &[Arc<Filesystem>],
 ) {
     let by_uuid = features.uuid != options::Uuid::Off;
-    let trusts_lowers = features.metacopy
+    let trusts_lowers = features.index
+        || features.metacopy
         || features.redirect_dir == options::RedirectDir::On
         || features.xino == options::Xino::On;
     let is_lower = |fs: &Filesystem| fs.is_lower.load(Ordering::Relaxed);
@@ -91,6 +92,13 @@ pub(super) fn find_ambiguous(
             features.xino = options::Xino::Off;
             fc.warn(fmt!(
                 "a lower filesystem has no uuid of its own, falling back to xino=off"
+            ));
+        }
+        if ambiguous && !is_upper && (features.index || features.nfs_export) {
+            features.index = false;
+            features.nfs_export = false;
+            fc.warn(fmt!(
+                "a lower filesystem has no uuid of its own, falling back to index=off,nfs_export=off"
             ));
         }
     }

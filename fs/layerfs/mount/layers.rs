@@ -9,7 +9,7 @@ use super::filesystems::check_handles;
 use super::filesystems::filesystem_of;
 use super::filesystems::find_ambiguous;
 use super::overlaps::check_roots;
-use super::overlaps::warn_in_use;
+use super::overlaps::report_in_use;
 use super::plan::Given;
 use super::plan::Lower;
 use super::plan::Plan;
@@ -41,6 +41,7 @@ use core::sync::atomic::AtomicU64;
 use format::ino::XinoBits;
 use format::opaque::DirMark;
 use format::options;
+use format::options::Features;
 use format::options::NameIndex;
 use kernel::cred::Credential;
 use kernel::prelude::*;
@@ -215,9 +216,14 @@ pub(super) fn build(
     filesystems.push(first, GFP_KERNEL)?;
     let merged = plan.lowers.iter().filter(|lower| !lower.data).count();
     let lowers = core::mem::take(&mut plan.lowers);
-    let wanted = plan.features.nameindex;
     let layers = List::new(
-        mount_lowers(fc, c, lowers, (&mut filesystems, &mut devices), wanted)?,
+        mount_lowers(
+            fc,
+            c,
+            lowers,
+            (&mut filesystems, &mut devices),
+            &plan.features,
+        )?,
         merged,
         upper.as_ref().map_or(&[], Upper::keys),
     )?;
@@ -264,14 +270,14 @@ fn mount_lowers(
     c: &Override<'_>,
     lowers: KVec<Lower>,
     (filesystems, devices): (&mut KVec<Arc<Filesystem>>, &mut KVec<Device>),
-    wanted: NameIndex,
+    features: &Features,
 ) -> Result<KVec<ARef<KeptMount<Layer>>>> {
     let mut layers: KVec<ARef<KeptMount<Layer>>> = KVec::with_capacity(lowers.len(), GFP_KERNEL)?;
     for lower in lowers {
         let path = lower.path.as_path();
         if path.dentry().inode().is_in_use_as_upper() {
             // It is in use by another mount, as our own upper layer was just looked at.
-            warn_in_use(fc, &lower.name);
+            report_in_use(fc, features.index, &lower.name)?;
         }
         // Nothing that can be seen has its number from a data-only layer.
         let fs = match filesystems.first() {
@@ -286,7 +292,7 @@ fn mount_lowers(
                 e
             ));
         })?;
-        let keeps_names = match wanted {
+        let keeps_names = match features.nameindex {
             NameIndex::Off => false,
             NameIndex::On => true,
             NameIndex::Auto => mount.get().super_block().is_local(),

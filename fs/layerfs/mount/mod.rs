@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod filesystems;
+mod index;
 mod layers;
 mod overlaps;
 mod plan;
@@ -278,7 +279,9 @@ impl Setup {
         self.resolve_features(fc)?;
         let facts = layers::check(fc, &self.plan)?;
         private::check(fc, c, &self.plan)?;
-        let instance = layers::build(fc, c, &mut self.plan, &facts, mounter.into())?;
+        index::check_handles(fc, &mut self.plan);
+        let mut instance = layers::build(fc, c, &mut self.plan, &facts, mounter.into())?;
+        index::prepare(fc, c, &mut instance)?;
         check_overlaps(fc, &instance)?;
         let upper_sb = instance
             .upper
@@ -441,13 +444,6 @@ impl Setup {
             fc.error(fmt!("{}", conflict.text()));
             vfs::sys::errno::from_errno(-i64::from(conflict.errno()))
         })?;
-        // Nothing is indexed without an upper layer, and not yet with one.
-        if self.plan.features.index && self.plan.features.given.index {
-            fc.warn(fmt!(
-                "index=on is not supported by this version, falling back to index=off"
-            ));
-        }
-        self.plan.features.index = false;
         if self.plan.features.nfs_export {
             fc.warn(fmt!(
                 "nfs_export is not supported by this version, falling back to nfs_export=off"

@@ -33,13 +33,26 @@ pub(super) fn check_roots(fc: &FsContext<'_>, upper: Option<&Upper>, layers: &Li
     Ok(())
 }
 
-/// Says that a layer is also written to by another mount.
-pub(super) fn warn_in_use(fc: &FsContext<'_>, name: &CStr) {
+/// Says that a layer is also written to by another mount. With an index that is refused, as the index is of one mount alone.
+///
+/// # Errors
+///
+/// `EBUSY`: there is to be an index.
+pub(super) fn report_in_use(fc: &FsContext<'_>, has_index: bool, name: &CStr) -> Result {
+    if has_index {
+        fc.error(fmt!(
+            "'{}' is in-use as upperdir/workdir of another mount, mount with '-o index=off' to override exclusive \
+             upperdir protection",
+            name
+        ));
+        return Err(EBUSY);
+    }
     fc.warn(fmt!(
         "'{}' is in use as upperdir or workdir of another mount; what is changed there may or may \
          not be seen here",
         name
     ));
+    Ok(())
 }
 
 /// Refuses layers that contain each other.
@@ -64,7 +77,7 @@ pub(super) fn check_overlaps(fc: &FsContext<'_>, instance: &Instance) -> Result 
                 return Err(ELOOP);
             }
             if dir.inode().is_in_use_as_upper() {
-                warn_in_use(fc, name);
+                report_in_use(fc, instance.config.features.index, name)?;
             }
         }
     }

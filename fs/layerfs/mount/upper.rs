@@ -7,7 +7,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::overlaps::warn_in_use;
+use super::index::check_export;
+use super::overlaps::report_in_use;
 use super::plan::Given;
 use crate::engine::fit::part_at;
 use crate::engine::work;
@@ -77,7 +78,7 @@ pub(super) fn prepare(
         ));
     })?;
     let root = ARef::from(upper_path.dentry());
-    let root_in_use = mark_in_use(fc, &root, &upper.name);
+    let root_in_use = mark_in_use(fc, features, &root, &upper.name)?;
     let errors = if features.fsync == Fsync::Volatile {
         mount.get().super_block().error_mark().ok_or_else(|| {
             fc.error(fmt!(
@@ -91,7 +92,7 @@ pub(super) fn prepare(
     let sb = upper_path.dentry().super_block();
     let fs = Filesystem::new(0, sb, part_at(c, upper_path), devices)?;
     let base = ARef::from(work_path.dentry());
-    let base_in_use = mark_in_use(fc, &base, &work.name);
+    let base_in_use = mark_in_use(fc, features, &base, &work.name)?;
     let mut parts = UpperParts {
         mount,
         root,
@@ -160,12 +161,17 @@ fn check_moves(fc: &FsContext<'_>, c: &Override<'_>, upper: &Given, work: &Given
     )))
 }
 
-fn mark_in_use(fc: &FsContext<'_>, dir: &Real, name: &CStr) -> Option<InUse> {
+fn mark_in_use(
+    fc: &FsContext<'_>,
+    features: &Features,
+    dir: &Real,
+    name: &CStr,
+) -> Result<Option<InUse>> {
     let mark = InUse::mark(dir);
     if mark.is_none() {
-        warn_in_use(fc, name);
+        report_in_use(fc, features.index, name)?;
     }
-    mark
+    Ok(mark)
 }
 
 /// Makes the directory `work` in workdir, empty, and finds out what can be done there.
@@ -352,6 +358,11 @@ fn without_xattrs(fc: &FsContext<'_>, features: &mut Features, error: Error) {
         features.redirect_dir = RedirectDir::Nofollow;
         fc.warn(fmt!("...falling back to redirect_dir=nofollow"));
     }
+    if features.index {
+        features.index = false;
+        fc.warn(fmt!("...falling back to index=off"));
+        check_export(fc, features, true);
+    }
     if features.metacopy {
         features.metacopy = false;
         fc.warn(fmt!("...falling back to metacopy=off"));
@@ -389,16 +400,21 @@ fn make_work(
         }
         work::cleanup_leftover(c, writing, base, &old, 0)?;
     };
+    without_inherited(c, writing, &work)?;
+    Ok(work)
+}
+
+/// Takes from a directory in workdir what it may have got from that: nobody has a right there, and the mounter needs none if
+/// he has the capability to do without.
+pub(super) fn without_inherited(c: &Override<'_>, writing: &WantWrite<'_>, dir: &Real) -> Result {
     for kind in [acl::Kind::Default, acl::Kind::Access] {
-        match Acl::remove_from(c, writing, &work, kind) {
+        match Acl::remove_from(c, writing, dir, kind) {
             Err(e) if e != ENODATA && e != EOPNOTSUPP => return Err(e),
             _ => {}
         }
     }
-    Change::mode(FileType::DIRECTORY.with_permissions(0)).apply(c, writing, &work)?;
-    // Nobody has a right there, and the mounter needs none if he has the capability to do without.
-    work::open_up(c, writing, &work)?;
-    Ok(work)
+    Change::mode(FileType::DIRECTORY.with_permissions(0)).apply(c, writing, dir)?;
+    work::open_up(c, writing, dir)
 }
 
 /// Returns whether the filesystem tells the types of entries.

@@ -19,6 +19,7 @@ use crate::state::name;
 use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::places::Places;
+use crate::state::traits::Trait;
 use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::Positive;
@@ -96,6 +97,9 @@ impl AttrOps<LayerFs> for Attr {
         } else if inode.is_dir() && now.is_merged() {
             // Counting the directories within takes reading them; 1 says that nobody counted.
             stat.set_nlink(1);
+        } else if !inode.is_dir() && now.has(Trait::INDEXED) {
+            // Upper counts the name in the index, and not those that are in a lower layer alone.
+            stat.set_nlink(inode.nlink());
         }
         Ok(())
     }
@@ -346,7 +350,7 @@ fn map_dev_ino(
         // It was copied up: the number is what it was.
         let lower = now.lower().ok_or(EIO)?;
         let (ino, nlink, below) = ask_origin(instance, lower, query)?;
-        if engine::inode::stays_one(is_dir, nlink) {
+        if engine::inode::stands_for_origin(now, is_dir, nlink) {
             pin = lower;
             stat.set_ino(ino);
             part = below;

@@ -89,7 +89,11 @@ fn is_in_upper_as(
         // It may have come from seeing two states.
         Ok(Some(Err(_))) | Err(_) => return false,
     };
-    let known = Now::of(inode.data()).upper().map(|pin| pin.inode().key());
+    let known = if name::is_not_in_upper(dentry.dentry()) {
+        None
+    } else {
+        Now::of(inode.data()).upper().map(|pin| pin.inode().key())
+    };
     let Some(dir) = Now::of(dentry.parent().inode().held()).upper_path() else {
         return known.is_none();
     };
@@ -109,21 +113,29 @@ fn find(instance: &Instance, dentry: &Unhashed<'_, LayerFs>) -> Result<Finding> 
         Purpose::Know
     };
     let dir = Places::of(parent.inode().held());
-    instance.as_mounter(|c| {
+    instance.as_mounter(|c| loop {
+        let indexed = instance.indexed();
         let outcome = engine::lookup::lookup(instance, c, &dir, dentry.name(), purpose)?;
-        name::set_found(dentry.dentry(), outcome.upper_hides, changes);
+        name::set_found(
+            dentry.dentry(),
+            outcome.upper_hides,
+            outcome.not_in_upper,
+            changes,
+        );
         let Some(found) = outcome.found else {
-            return Ok(Finding {
+            break Ok(Finding {
                 inode: None,
                 is_weak: is_nothing_weak(&dir, outcome.upper_hides || outcome.is_nowhere),
             });
         };
-        let inode = engine::inode::get(sb, instance, c, found)?;
+        let Some(inode) = engine::inode::get(sb, instance, c, found, indexed)? else {
+            continue;
+        };
         let is_weak = inode.as_ref().is_ok_and(|inode| is_weak(inode));
-        Ok(Finding {
+        break Ok(Finding {
             inode: Some(inode),
             is_weak,
-        })
+        });
     })
 }
 

@@ -154,6 +154,24 @@ impl Instance {
         self.upper.as_ref().ok_or(EROFS)
     }
 
+    /// Returns the directory where copies are found by what they were made of, if there is one (`index=on`).
+    #[inline]
+    pub(crate) fn index_dir(&self) -> Option<&Real> {
+        self.upper.as_ref()?.index()
+    }
+
+    /// Returns how often something was put into the index.
+    #[inline]
+    pub(crate) fn indexed(&self) -> u32 {
+        self.upper.as_ref().map_or(0, Upper::indexed)
+    }
+
+    /// Returns whether every copy is kept in the index, not those of hard links alone: handles of files lead to them.
+    #[inline]
+    pub(crate) fn indexes_all(&self) -> bool {
+        self.config.features.nfs_export && self.index_dir().is_some()
+    }
+
     /// Returns how messages call the layer that a place is in.
     pub(crate) fn layer_name<'a>(&'a self, path: Path<'a>) -> LayerName<'a> {
         LayerName {

@@ -159,6 +159,10 @@ pub(crate) struct Upper {
     work: Option<ARef<Real>>,
     /// The directory given as `upperdir`, marked.
     _root: Option<InUse>,
+    /// The directory where copies are found by what they were made of (`index=on`).
+    index: Option<ARef<Real>>,
+    /// How often something was put there.
+    indexed: AtomicU32,
     /// What is not met within a layer: upper, workdir, and the directory in it.
     keys: [InodeKey; 3],
     /// How the mounter calls it.
@@ -225,6 +229,8 @@ impl Upper {
             _base: parts.base_in_use,
             work: parts.work,
             _root: parts.root_in_use,
+            index: None,
+            indexed: AtomicU32::new(0),
             name: parts.name,
             has_nameless: parts.has_nameless,
             no_xattrs: parts.no_xattrs,
@@ -252,6 +258,28 @@ impl Upper {
     /// `EROFS`: there is none.
     pub(crate) fn work(&self) -> Result<&Real> {
         self.work.as_deref().ok_or(EROFS)
+    }
+
+    /// Keeps copies in this directory as well from now on.
+    pub(crate) fn set_index(&mut self, dir: ARef<Real>) {
+        self.index = Some(dir);
+    }
+
+    /// Returns the directory where copies are found by what they were made of, if there is one.
+    #[inline]
+    pub(crate) fn index(&self) -> Option<&Real> {
+        self.index.as_deref()
+    }
+
+    /// Returns how often something was put into the index, for [`Upper::count_indexed`].
+    #[inline]
+    pub(crate) fn indexed(&self) -> u32 {
+        self.indexed.load(Ordering::Acquire)
+    }
+
+    /// Counts that something was put into the index, before anybody sees by other means that it is in upper.
+    pub(crate) fn count_indexed(&self) {
+        self.indexed.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Returns whether marks that only improve something need not be tried.

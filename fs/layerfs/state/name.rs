@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+use super::object::Now;
+use super::traits::Trait;
 use super::Dentry;
 use super::Positive;
 use core::sync::atomic::Ordering;
@@ -25,6 +27,11 @@ const REMOVED: usize = 2;
 /// another name says what is true of that one (`engine/change/rename.rs`), and a lookup clears the bit. It is read and
 /// written with the parent locked by the VFS.
 const NOTHING_BELOW: usize = 4;
+
+/// Upper has nothing under the name, which is that of an object in a lower layer that is no directory. The object may be
+/// in upper all the same, by another name or by the index. The bit is cleared under the lock of the object, when upper
+/// gets the name.
+const NOT_IN_UPPER: usize = 8;
 
 /// The first of the bits that are a number: of changes of the layers that had been made when it was found what is under
 /// the name. If there were more since, it is found anew before it is used.
@@ -81,12 +88,32 @@ pub(crate) fn set_removed(dentry: &Dentry) {
     dentry.word().fetch_or(REMOVED, Ordering::Relaxed);
 }
 
-/// Remembers what a lookup found out about the name, after so many changes of the layers.
-pub(crate) fn set_found(dentry: &Dentry, hides: bool, changes: u32) {
+/// Remembers what a lookup found out about the name, after so many changes of the layers: whether upper `hides` what the
+/// lower layers have there, and whether an object that is no directory was found in those alone.
+pub(crate) fn set_found(dentry: &Dentry, hides: bool, not_in_upper: bool, changes: u32) {
     let hides = if hides { HIDES_LOWER } else { 0 };
+    let not_in_upper = if not_in_upper { NOT_IN_UPPER } else { 0 };
     dentry
         .word()
-        .store(bits_of(changes) | hides, Ordering::Relaxed);
+        .store(bits_of(changes) | hides | not_in_upper, Ordering::Relaxed);
+}
+
+/// Whether upper has nothing under the name of an object that is no directory, as far as a lookup found out.
+#[inline]
+pub(crate) fn is_not_in_upper(dentry: &Dentry) -> bool {
+    dentry.word().load(Ordering::Acquire) & NOT_IN_UPPER != 0
+}
+
+/// Remembers that upper has the name now. The caller holds the lock of the object.
+pub(crate) fn set_in_upper(dentry: &Dentry) {
+    dentry.word().fetch_and(!NOT_IN_UPPER, Ordering::Release);
+}
+
+/// Whether upper has the name of an object: not where the object alone is there.
+#[inline]
+pub(crate) fn has_upper_name(dentry: &Positive) -> bool {
+    let now = Now::of(dentry.inode().data());
+    now.in_upper() && !(now.has(Trait::INDEXED) && is_not_in_upper(dentry))
 }
 
 /// Remembers whether upper hides what the lower layers have under the name, and nothing else of it.

@@ -119,6 +119,14 @@ impl Object {
         self.word.set(traits.0);
     }
 
+    /// Adds the place in upper of an object that is in no inode yet, and was found in lower layers alone.
+    pub(crate) fn add_upper(&mut self, upper: Pin, is_metacopy: bool) {
+        self.pins.0.populate(upper);
+        let data = if is_metacopy { 0 } else { Trait::UPPER_DATA.0 };
+        self.word
+            .change(Trait::IN_UPPER.0 | data, Trait::LOWER_METACOPY.0);
+    }
+
     /// Remembers that it is a directory in upper that may hold objects with an origin, or no longer may.
     pub(crate) fn set_impure(&self, is_impure: bool) {
         if is_impure {
@@ -396,8 +404,9 @@ impl<'a> Claim<'a> {
 
     /// Adds the place in upper. Readers, who take no lock, see place and traits at once: the place is there before the
     /// trait that they go by.
-    pub(crate) fn show_in_upper(&self, upper: Pin, shown: Shown) {
+    pub(crate) fn show_in_upper(&self, upper: Pin, shown: Shown, is_indexed: bool) {
         self.object.pins.0.populate(upper);
+        let indexed = if is_indexed { Trait::INDEXED.0 } else { 0 };
         let more = match shown {
             // A directory has no data that could be missing.
             Shown::Directory => Trait::MAY_HAVE_WHITEOUTS.0 | Trait::UPPER_DATA.0,
@@ -407,7 +416,7 @@ impl<'a> Claim<'a> {
         };
         self.object
             .word
-            .change(Trait::IN_UPPER.0 | more, Trait::VERIFIED.0);
+            .change(Trait::IN_UPPER.0 | indexed | more, Trait::VERIFIED.0);
     }
 
     /// Puts other places of a directory in lower layers there. Who has taken the old ones goes on with them, and takes

@@ -41,8 +41,11 @@ impl Trait {
     pub(super) const STORED_TO_UNASKED: Self = Self(1 << 14);
     /// A directory of which no index of the names is made, as long as its places are what they are.
     pub(crate) const NO_INDEX: Self = Self(1 << 15);
-    /// The first of the bits that are a number: of lower places that were asked in vain.
+    /// The first of the eight bits that are a number: of lower places that were asked in vain.
     pub(super) const COUNT_SHIFT: u32 = 16;
+    /// What is in upper has an entry in the index, by which it is found from the lower object. Such an object may be in
+    /// upper while some of its names are not.
+    pub(crate) const INDEXED: Self = Self(1 << 24);
 }
 
 /// A set of traits.

@@ -276,6 +276,12 @@ impl<'a, F: Ours> VfsLocked<'a, F> {
         unsafe { bindings::vfs_helper_drop_nlink(self.ptr(), self.0.as_ptr()) };
     }
 
+    /// Counts the names anew: there are so many (wraps `set_nlink()`).
+    pub fn set_names(self, names: u32) {
+        // SAFETY: The inode is valid, and locked by the type invariant.
+        unsafe { bindings::set_nlink(self.ptr(), names) };
+    }
+
     /// Sets those of the flags that the real inode, and what `protection` adds, say (wraps
     /// `inode_set_flags()`).
     pub fn refresh_flags(self, real: &RcuInode<Foreign>, protection: Protection) {

@@ -413,14 +413,15 @@ const ACL_DONT_CACHE: *mut kernel::bindings::posix_acl =
 
 impl<F: Ours> NewInode<F> {
     /// Makes it a copy of `real` seen through `idmap`: type, mode, owner, times, size, links and
-    /// flags; with number `ino`, `protection` beside that of the flags, and private `data`. From
-    /// here on everybody may see it.
+    /// flags; with number `ino`, `protection` beside that of the flags, the number of `names` if that is not the real
+    /// one, and private `data`. From here on everybody may see it.
     pub fn init(
         self,
         real: &RcuInode<Foreign>,
         idmap: &Idmap,
         ino: u64,
         protection: Protection,
+        names: Option<u32>,
         data: F::InodeData,
     ) -> ARef<Inode<F>> {
         let (inode, hashed) = (self.inode, self.hashed);
@@ -446,7 +447,8 @@ impl<F: Ours> NewInode<F> {
             copy_attributes(ptr, from);
             #[cfg(CONFIG_LOCKDEP)]
             bindings::vfs_helper_lockdep_inode(ptr);
-            bindings::set_nlink(ptr, if real.is_dir() { 1 } else { real.nlink() });
+            let names = if real.is_dir() { 1 } else { names.unwrap_or(real.nlink()) };
+            bindings::set_nlink(ptr, names);
             match mode.file_type() {
                 FileType::DIRECTORY => {
                     // Names in it are compared by the encoding of the super block, so only where there is one.

@@ -11,6 +11,7 @@ use super::is_in_upper;
 use super::is_lower_positive;
 use super::is_merged_or_lower;
 use super::is_pure_upper;
+use super::names::Counted;
 use super::lost_name;
 use super::says_not_empty;
 use super::upper_of;
@@ -20,6 +21,7 @@ use super::Hidden;
 use crate::engine::copy_up;
 use crate::engine::copy_up::Need;
 use crate::engine::inode;
+use crate::engine::inode_index;
 use crate::engine::stale::Stale;
 use crate::marks;
 use crate::state::config;
@@ -110,8 +112,14 @@ pub(crate) fn rename(
     // A copy-up in another task takes the lock of the object too: so what is replaced is not copied up meanwhile, and
     // its copy does not get the name.
     let depth = old.super_block().stack_depth();
+    if let Some(replaced) = replaced {
+        if inode_index::is_counted_beside_copy(instance, &replaced) {
+            copy_up::copy_up(instance, &replaced, Need::Metadata)?;
+        }
+    }
     let object = replaced.map(|replaced| replaced.dentry().inode().data());
     let _lock = object.map(|object| object.lock(depth)).transpose()?;
+    let counted = replaced.map(|replaced| Counted::of(instance, replaced));
     let what = Rename {
         old,
         new,
@@ -119,9 +127,10 @@ pub(crate) fn rename(
         overwrites,
         clean_whiteout,
     };
-    what.carry_out(instance, hidden)?;
-    if let Some(replaced) = replaced {
+    what.carry_out(instance, hidden, counted.as_ref())?;
+    if let (Some(replaced), Some(counted)) = (replaced, counted) {
         lost_name(replaced);
+        counted.let_go();
     }
     Ok(())
 }
@@ -140,8 +149,16 @@ struct Rename<'a> {
 
 impl Rename<'_> {
     /// Renames in upper; `hidden` is what is hidden in a directory that is replaced.
-    fn carry_out(&self, instance: &Instance, mut hidden: Hidden) -> Result {
-        let renamed = with_change(instance, |job| job.rename(*self, &mut hidden));
+    fn carry_out(
+        &self,
+        instance: &Instance,
+        mut hidden: Hidden,
+        counted: Option<&Counted<'_>>,
+    ) -> Result {
+        let renamed = with_change(instance, |job| {
+            counted.map_or(Ok(()), |counted| counted.keep(job))?;
+            job.rename(*self, &mut hidden)
+        });
         let replaced = self.new.dentry().positive().map(|dentry| dentry.inode());
         match (renamed, replaced) {
             (Err(e), Some(dir))
