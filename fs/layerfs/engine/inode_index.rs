@@ -206,11 +206,7 @@ pub(super) fn keep_names(marked: Marked<'_>, object: &Positive, base: Base) -> R
     let inode = object.inode();
     let real = match base {
         Base::Upper => marked.dentry.inode().nlink(),
-        Base::Lower => Places::of(inode.held())
-            .lower()
-            .ok_or(EIO)?
-            .inode()
-            .nlink(),
+        Base::Lower => Places::of(inode.held()).lower().ok_or(EIO)?.inode().nlink(),
     };
     let diff = difference(inode.nlink(), real);
     let mut room = [0; format::nlink::MAX_LEN];

@@ -21,6 +21,8 @@ use format::xattr::Mark;
 use kernel::prelude::*;
 use kernel::str::BStr;
 use kernel::sync::aref::ARef;
+use vfs::call::acl;
+use vfs::call::acl::Acl;
 use vfs::call::change::Change;
 use vfs::call::dir_iter;
 use vfs::call::dir_iter::Next;
@@ -36,7 +38,9 @@ use vfs::guard::write::WriteAccess;
 use vfs::object::file::OwnedFile;
 use vfs::object::inode::Rights;
 use vfs::sys::anon_dev::Dev;
+use vfs::sys::errno::ENODATA;
 use vfs::sys::errno::ENOTEMPTY;
+use vfs::sys::errno::EOPNOTSUPP;
 use vfs::sys::mode::FileType;
 use vfs::sys::task;
 use vfs::Override;
@@ -293,6 +297,23 @@ pub(crate) fn put_whiteout<'a>(
         cleanup(c, writing, work, victim);
     }
     Ok(())
+}
+
+/// Takes from a directory in workdir what it may have got from that: nobody has a right there, and the mounter needs none if
+/// he has the capability to do without.
+///
+/// # Errors
+///
+/// Those of upper.
+pub(crate) fn without_inherited(c: &Override<'_>, writing: &WantWrite<'_>, dir: &Real) -> Result {
+    for kind in [acl::Kind::Default, acl::Kind::Access] {
+        match Acl::remove_from(c, writing, dir, kind) {
+            Err(e) if e != ENODATA && e != EOPNOTSUPP => return Err(e),
+            _ => {}
+        }
+    }
+    Change::mode(FileType::DIRECTORY.with_permissions(0)).apply(c, writing, dir)?;
+    open_up(c, writing, dir)
 }
 
 /// Gives the owner of a directory all rights to it, if the mounter can't do without.

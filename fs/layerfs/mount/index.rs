@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 
 use super::plan::Plan;
-use super::upper::without_inherited;
 use crate::engine::origin;
 use crate::engine::origin::OriginBuf;
 use crate::engine::work;
@@ -194,7 +193,7 @@ fn make_dir(
         return Err(ENOTDIR);
     }
     let dir = creating.create(c, &NewEntry::directory(0))?;
-    without_inherited(c, writing, &dir)?;
+    work::without_inherited(c, writing, &dir)?;
     Ok(dir)
 }
 

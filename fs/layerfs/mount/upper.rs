@@ -27,9 +27,6 @@ use format::xattr::Namespace;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::sync::Arc;
-use vfs::call::acl;
-use vfs::call::acl::Acl;
-use vfs::call::change::Change;
 use vfs::call::dir_iter;
 use vfs::call::dir_iter::Next;
 use vfs::call::fileattr::Project;
@@ -48,7 +45,6 @@ use vfs::object::mount::PrivateUse;
 use vfs::object::super_block::ErrorMark;
 use vfs::ops::fs_context::FsContext;
 use vfs::sys::errno::ENODATA;
-use vfs::sys::errno::EOPNOTSUPP;
 use vfs::sys::mode::FileType;
 use vfs::Override;
 use vfs::Path;
@@ -400,21 +396,8 @@ fn make_work(
         }
         work::cleanup_leftover(c, writing, base, &old, 0)?;
     };
-    without_inherited(c, writing, &work)?;
+    work::without_inherited(c, writing, &work)?;
     Ok(work)
-}
-
-/// Takes from a directory in workdir what it may have got from that: nobody has a right there, and the mounter needs none if
-/// he has the capability to do without.
-pub(super) fn without_inherited(c: &Override<'_>, writing: &WantWrite<'_>, dir: &Real) -> Result {
-    for kind in [acl::Kind::Default, acl::Kind::Access] {
-        match Acl::remove_from(c, writing, dir, kind) {
-            Err(e) if e != ENODATA && e != EOPNOTSUPP => return Err(e),
-            _ => {}
-        }
-    }
-    Change::mode(FileType::DIRECTORY.with_permissions(0)).apply(c, writing, dir)?;
-    work::open_up(c, writing, dir)
 }
 
 /// Returns whether the filesystem tells the types of entries.

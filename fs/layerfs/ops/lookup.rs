@@ -128,6 +128,7 @@ fn find(instance: &Instance, dentry: &Unhashed<'_, LayerFs>) -> Result<Finding> 
                 is_weak: is_nothing_weak(&dir, outcome.upper_hides || outcome.is_nowhere),
             });
         };
+        vfs::pause::at(c"looked_in_layers");
         let Some(inode) = engine::inode::get(sb, instance, c, found, indexed)? else {
             continue;
         };

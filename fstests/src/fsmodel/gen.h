@@ -138,14 +138,28 @@ static void gen_layer(struct generator *g, struct lines *out, int layer, const c
 	}
 }
 
+/* More names of lower files, for stacks in which they stay names of one file. */
+static void gen_links(struct generator *g, struct lines *out, int layer)
+{
+	struct rng *r = &g->rng;
+
+	lines_add(out, path_of("L%d dir ld%d 0755 0 0 %lld", layer, layer, some_time(r)).s);
+	lines_add(out, path_of("L%d link ld%d/l3 l1", layer, layer).s);
+	lines_add(out, path_of("L%d symlink k1 l1 0 0 %lld", layer, some_time(r)).s);
+	lines_add(out, path_of("L%d link k2 k1", layer).s);
+	lines_add(out, path_of("L%d node n1 fifo 0644 0 0 %lld", layer, some_time(r)).s);
+	lines_add(out, path_of("L%d link ld%d/n2 n1", layer, layer).s);
+}
+
 static void gen_setup(struct generator *g, struct lines *out)
 {
 	struct rng *r = &g->rng;
 	int lowers = 1 + rnd(r, 3);
-	bool links = chance(r, 15);
+	const char *options = some_options(g);
+	bool links = chance(r, strstr(options, "index=on") ? 80 : 15);
 
 	lines_truncate(out, 0);
-	lines_add(out, path_of("mount %s", some_options(g)).s);
+	lines_add(out, path_of("mount %s", options).s);
 	lines_add(out, path_of("lowers %d", lowers).s);
 	if (lowers > 1 && chance(r, 15))
 		lines_add(out, "nested");
@@ -157,6 +171,8 @@ static void gen_setup(struct generator *g, struct lines *out)
 		if (layer && links) {
 			lines_add(out, path_of("L%d file l1 0644 0 0 %lld 5000 %d", layer, some_time(r), layer).s);
 			lines_add(out, path_of("L%d link l2 l1", layer).s);
+			if (strstr(options, "index=on"))
+				gen_links(g, out, layer);
 		}
 	}
 }

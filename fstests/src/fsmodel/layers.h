@@ -57,6 +57,12 @@ static bool has_option(const struct trees *t, const char *option)
 	return false;
 }
 
+/* Do the names of a lower file stay names of one file? (The layers of a stack within have no file handles.) */
+static bool keeps_links(const struct trees *t)
+{
+	return has_option(t, "index=on") && !t->nested;
+}
+
 static const char *xattr_prefix(const struct trees *t)
 {
 	return has_option(t, "userxattr") ? "user.overlay." : "trusted.overlay.";
@@ -261,6 +267,48 @@ static void copy_object(const struct trees *t, const char *from, const char *to,
 	copy_attributes(t, from, to, st);
 }
 
+/* Files of a layer that have several names: where the first one is in the plain tree, and how many are there. */
+static struct linked {
+	dev_t dev;
+	ino_t ino;
+	nlink_t nlink, seen;
+	struct path path;
+} linked[64];
+static int linked_n;
+
+/* Gives a file of a layer its next name in the plain tree; false for the first. */
+static bool link_object(const struct trees *t, const char *to, const struct stat *st)
+{
+	if (st->st_nlink < 2 || !keeps_links(t))
+		return false;
+	for (int i = 0; i < linked_n; i++) {
+		struct linked *l = &linked[i];
+
+		if (l->dev != st->st_dev || l->ino != st->st_ino)
+			continue;
+		l->seen++;
+		if (link(l->path.s, to))
+			die("cannot link %s: %s", to, errno_name(errno));
+		return true;
+	}
+	if (linked_n == ARRAY_SIZE(linked))
+		die("too many files with several names");
+	linked[linked_n++] = (struct linked){ st->st_dev, st->st_ino, st->st_nlink, 1, path_of("%s", to) };
+	return false;
+}
+
+/* Merges all layers into the plain tree. Names that are not seen count in the stack all the same. */
+static void merge_dirs(struct trees *t, const int *order, int n, const char *rel, const char *to);
+
+static void merge_layers(struct trees *t, const char *plain)
+{
+	linked_n = 0;
+	merge_dirs(t, t->order, t->n, ".", plain);
+	for (int i = 0; i < linked_n; i++)
+		if (linked[i].seen != linked[i].nlink)
+			compare_nlink = false;
+}
+
 static bool is_whiteout(const struct stat *st)
 {
 	return S_ISCHR(st->st_mode) && st->st_rdev == 0;
@@ -323,7 +371,8 @@ static void merge_dirs(struct trees *t, const int *order, int n, const char *rel
 			if (above || is_whiteout(&st))
 				continue;
 			if (!S_ISDIR(st.st_mode)) {
-				copy_object(t, from.s, into.s, &st);
+				if (!link_object(t, into.s, &st))
+					copy_object(t, from.s, into.s, &st);
 				continue;
 			}
 			for (int j = i; j < n; j++) {
@@ -489,9 +538,9 @@ static void build_twin(struct trees *t, const struct lines *setup)
 	remove_tree(path_of("%s/plain", t->base).s);
 	if (mkdir(path_of("%s/plain", t->base).s, 0700))
 		die("cannot make the plain tree: %s", errno_name(errno));
-	merge_dirs(t, t->order, t->n, ".", path_of("%s/plain", t->base).s);
-	t->build_twin = false;
 	compare_nlink = true;
+	merge_layers(t, path_of("%s/plain", t->base).s);
+	t->build_twin = false;
 	/* Overlayfs lists a merged directory that a tool put there with another number than stat() shows. */
 	compare_ino = false;
 }
@@ -538,7 +587,7 @@ static void trees_build(struct trees *t, const struct lines *setup)
 		for (size_t i = 0; i < setup->n; i++)
 			if (setup->line[i][0] == 'L') {
 				build_line(t, setup->line[i], times);
-				if (strstr(setup->line[i], " link "))
+				if (strstr(setup->line[i], " link ") && !keeps_links(t))
 					compare_nlink = false;
 			}
 	for (int i = 0; i < t->n; i++)
@@ -546,7 +595,7 @@ static void trees_build(struct trees *t, const struct lines *setup)
 	t->lower_dirs_n = 0;
 	if (!t->twin[0])
 		mark_impure(t, layer_dir(t, 0).s);
-	merge_dirs(t, t->order, t->n, ".", plain.s);
+	merge_layers(t, plain.s);
 	if (t->twin[0]) {
 		build_twin(t, setup);
 		return;
@@ -615,13 +664,16 @@ static void become_lower(const struct trees *t, const char *dir)
 	utimensat(AT_FDCWD, dir, times, 0);
 }
 
-/* The upper becomes the topmost lower; the stack is not mounted. */
+/*
+ * The upper becomes the topmost lower; the stack is not mounted. With an index that is not done: it belongs to the upper
+ * as such, and without it names that are in a lower layer alone are not those of the copy any more.
+ */
 static bool trees_rotate(struct trees *t)
 {
 	struct path plain = path_of("%s/plain", t->base), upper;
 	struct stat st;
 
-	if (t->n == MAX_LAYERS || t->next == MAX_NUMBERS || lstat(plain.s, &st))
+	if (t->n == MAX_LAYERS || t->next == MAX_NUMBERS || has_option(t, "index=on") || lstat(plain.s, &st))
 		return false;
 	memmove(t->order + 1, t->order, t->n * sizeof(*t->order));
 	t->order[0] = t->next++;

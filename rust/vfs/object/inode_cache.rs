@@ -447,7 +447,11 @@ impl<F: Ours> NewInode<F> {
             copy_attributes(ptr, from);
             #[cfg(CONFIG_LOCKDEP)]
             bindings::vfs_helper_lockdep_inode(ptr);
-            let names = if real.is_dir() { 1 } else { names.unwrap_or(real.nlink()) };
+            let names = if real.is_dir() {
+                1
+            } else {
+                names.unwrap_or(real.nlink())
+            };
             bindings::set_nlink(ptr, names);
             match mode.file_type() {
                 FileType::DIRECTORY => {

@@ -76,9 +76,8 @@ impl<'a> Counted<'a> {
             return;
         };
         let gone = upper.mount.write(|writing| {
-            self.instance.as_mounter(|c| {
-                inode_index::let_go(self.instance, c, writing, self.object)
-            })
+            self.instance
+                .as_mounter(|c| inode_index::let_go(self.instance, c, writing, self.object))
         });
         if let Err(e) = gone {
             vfs::warn_limited!(
