@@ -10,12 +10,14 @@
 //! | **`mount`**                        | from mount options to a super block; which implementation is used for what |
 //! | `plan`, `layers`, `upper`          | what was asked for; lower layers made ready; upper and workdir |
 //! | `filesystems`, `overlaps`          | which filesystems the layers are on; layers within each other |
+//! | `index`                            | the index of copies in workdir |
 //! | `private`                          | who else has a way to the layers, where that matters |
 //! | `remount`                          | changing a mounted stack |
 //! | **`ops`**                          | what the VFS calls: a file for each kind of object or of question |
 //! | **`engine`**                       | how it is done |
 //! | `lookup`, `walk`                   | finding a name in the layers; one layer after the other |
 //! | `inode`, `origin`                  | the inode of what was found, and what that was copied from |
+//! | `inode_index`                      | copies found by what they were made of, and how many names they have |
 //! | `listing`, `merge`                 | the names of a directory; reading and merging them |
 //! | `index`                            | which lower layer has a name, from memory |
 //! | `data`, `lazy`                     | the data of a regular file; looking for it when it is needed |
