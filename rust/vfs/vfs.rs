@@ -11,6 +11,7 @@
 //! | `context`, `fs_context`               | a mount that is configured; its parameters and messages |
 //! | `registration`                        | the type is known to the VFS, and no more |
 //! | `ioctl`, `clone_source`, `file`       | commands of a filesystem's own; operations of open files |
+//! | `export`                              | opening file handles of a filesystem's own |
 //! | `revalidation`                        | whether a cached name is still true |
 //! | `tables`                              | the C tables, made from the traits |
 //! | **[`call`]**                          | what objects are asked and told |

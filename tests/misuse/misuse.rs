@@ -30,6 +30,7 @@ use vfs::object::mount::PrivateUse;
 use vfs::object::super_block::Changes;
 use vfs::object::super_block::InWalk;
 use vfs::object::super_block::NewSuper;
+use vfs::object::super_block::OwnHandles;
 use vfs::object::super_block::Properties;
 use vfs::object::super_block::Root;
 use vfs::object::super_block::SuperData;
@@ -215,7 +216,7 @@ impl ContextOps<Misuse> for Setup {
             max_bytes: i64::MAX,
             time_granularity: 1,
             uuid: None,
-            has_handles: false,
+            handles: OwnHandles::None,
             nosec: false,
         };
         let parts = {

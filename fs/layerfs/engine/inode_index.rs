@@ -28,6 +28,7 @@ use crate::state::LayerFs;
 use crate::state::Positive;
 use crate::state::Real;
 use format::handle::index_name;
+use format::handle::OverlayHandle;
 use format::handle::NAME_MAX;
 use format::nlink::Base;
 use format::nlink::Nlink;
@@ -75,6 +76,51 @@ pub(crate) fn keeps(instance: &Instance, lower: &AnyInode<Foreign>) -> bool {
     instance.indexes_all() || !lower.is_dir() && lower.nlink() > 1
 }
 
+/// Returns the entry of a lower object, whatever it is.
+///
+/// # Errors
+///
+/// `EIO`: the filesystem of the object makes no handle of it. The errors of upper.
+pub(super) fn entry(
+    instance: &Instance,
+    c: &Override<'_>,
+    origin: &Real,
+) -> Result<Option<ARef<Real>>> {
+    let (Some(dir), Some(upper)) = (instance.index_dir(), &instance.upper) else {
+        return Ok(None);
+    };
+    let mut room: EntryName = [0; NAME_MAX];
+    let name = entry_name(instance, origin, &mut room)?;
+    dir.lookup_killable(c, &upper.mount, name)
+}
+
+/// Returns whether an entry says that the last name of its object was removed.
+pub(super) fn is_whiteout(instance: &Instance, c: &Override<'_>, entry: &Real) -> Result<bool> {
+    let path = Path::new(&instance.upper()?.mount, entry)?;
+    Ok(marks::is_whiteout(&instance.config, c, path))
+}
+
+/// Returns the directory in upper that the entry of a lower one leads to, if that is still there.
+///
+/// # Errors
+///
+/// `ENOMEM`, `EINTR`: it can't be looked for now. `EIO`: there is no upper.
+pub(crate) fn directory_of(
+    instance: &Instance,
+    c: &Override<'_>,
+    entry: &Real,
+) -> Result<Option<ARef<Real>>> {
+    let mount = &instance.upper()?.mount;
+    let Some(value) = marks::upper(&instance.config, c, Path::new(mount, entry)?)? else {
+        return Ok(None);
+    };
+    let Ok(handle) = OverlayHandle::decode(&value) else {
+        return Ok(None);
+    };
+    let found = origin::find_in(instance, c, mount, &handle)?;
+    Ok(found.filter(|found| handle.is_upper && found.is_dir()))
+}
+
 /// Finds the entry of a lower object: the copy itself, or (of a directory) what leads to it. Of one that is known to be in
 /// upper (`copy`) the entry is looked for that is of that.
 ///
@@ -87,27 +133,65 @@ fn find(
     origin: &Real,
     copy: Option<&Real>,
 ) -> Result<Option<ARef<Real>>> {
-    let (Some(dir), Some(upper)) = (instance.index_dir(), &instance.upper) else {
-        return Ok(None);
-    };
-    let mut room: EntryName = [0; NAME_MAX];
-    let name = entry_name(instance, origin, &mut room)?;
-    let Some(entry) = dir.lookup_killable(c, &upper.mount, name)? else {
+    let Some(entry) = entry(instance, c, origin)? else {
         return Ok(None);
     };
     if entry.inode().mode().file_type() != origin.inode().mode().file_type() {
         // A whiteout says that all names of the object were removed; but here is one.
-        vfs::warn_limited!(
-            "the entry '{}' of the index in workdir is not of '{}', which it is named by; remove it, or mount with index=off\n",
-            &**entry,
-            &**origin
-        );
-        return Err(EIO);
+        return Err(refuse(&entry, origin, "is not of"));
     }
-    match copy {
-        Some(copy) if !copy.is_dir() && copy.inode().key() != entry.inode().key() => Ok(None),
-        _ => Ok(Some(entry)),
+    if !origin.is_dir() {
+        let is_it = copy.is_none_or(|copy| copy.inode().key() == entry.inode().key());
+        return Ok(is_it.then_some(entry));
     }
+    let Some(copy) = copy else {
+        return Err(refuse(&entry, origin, "says that upperdir has a copy under another name of"));
+    };
+    match directory_of(instance, c, &entry)? {
+        Some(known) if known.inode().key() == copy.inode().key() => Ok(Some(entry)),
+        _ => Err(refuse(&entry, origin, "leads to another directory than that with the name of")),
+    }
+}
+
+#[cold]
+fn refuse(entry: &Real, origin: &Real, what: &str) -> Error {
+    vfs::warn_limited!(
+        "the entry '{}' of the index in workdir {} '{}', which it is named by; remove it, or mount with index=off\n",
+        &**entry,
+        what,
+        &**origin
+    );
+    EIO
+}
+
+/// Looks in the index for the copy of a directory that was found in the layers, where every copy has an entry.
+///
+/// # Errors
+///
+/// Those of [`find`].
+#[inline(never)]
+pub(super) fn join_directory(instance: &Instance, c: &Override<'_>, object: &mut Object) -> Result {
+    {
+        let places = Places::of(Held::unshared(object));
+        let Some(lower) = places.lower() else {
+            return Ok(());
+        };
+        let copy = places.upper();
+        if find(instance, c, lower.dentry(), copy.map(|copy| copy.dentry()))?.is_none() {
+            return Ok(());
+        }
+    }
+    object.add(Traits::default().with(Trait::INDEXED, true));
+    Ok(())
+}
+
+/// Returns whether a directory in upper says that it was copied up from this lower one: no other is merged with it where every
+/// copy has an entry.
+pub(super) fn is_copy_of(instance: &Instance, c: &Override<'_>, copy: Path<'_>, lower: &Real) -> bool {
+    let mut room: OriginBuf = [0; format::handle::MAX_LEN];
+    let known = marks::origin(&instance.config, c, copy);
+    let handle = origin::encode_handle(instance, lower, false, &mut room);
+    known.as_deref().is_some_and(|known| handle == Some(known))
 }
 
 /// Looks in the index for the copy of an object that is no directory, and was found in the layers.

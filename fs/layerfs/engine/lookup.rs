@@ -210,7 +210,8 @@ impl<'a> Search<'a> {
         match &self.upper {
             Some(upper) if self.walk.met != Met::Directory => {
                 let path = Path::new(&self.instance.upper()?.mount, upper)?;
-                origin::find(self.instance, self.c, path)
+                let found = origin::find(self.instance, self.c, path)?;
+                found.map(|found| found.layer.pin(found.dentry)).transpose()
             }
             _ => Ok(None),
         }
@@ -332,6 +333,16 @@ impl<'a> Search<'a> {
                 origin::add_missing(instance, c, parent, dir.dentry(), upper, &found);
             }
         }
+        if is_first && self.walk.met == Met::Directory && self.instance.indexes_all() {
+            if let Some(upper) = &self.upper {
+                let path = Path::new(&self.instance.upper()?.mount, upper)?;
+                if !inode_index::is_copy_of(self.instance, self.c, path, &found) {
+                    // The directory in upper was copied up from another.
+                    self.walk.end = Some(End::Reached);
+                    return Ok(());
+                }
+            }
+        }
         // Of metacopy files only the topmost is kept: what it points to is only a step.
         if is_first || self.walk.met != Met::Metacopy {
             self.lowers.push(layer.pin(found)?)?;
@@ -392,8 +403,12 @@ impl<'a> Search<'a> {
             .with(Trait::XATTR_WHITEOUTS, self.walk.xattr_whiteouts)
             .with(Trait::DECLARED, is_declared);
         object.add(traits);
-        if self.instance.index_dir().is_some() && !is_dir {
-            inode_index::join(self.instance, self.c, &mut object)?;
+        match self.instance.index_dir() {
+            Some(_) if !is_dir => inode_index::join(self.instance, self.c, &mut object)?,
+            Some(_) if self.instance.indexes_all() => {
+                inode_index::join_directory(self.instance, self.c, &mut object)?;
+            }
+            _ => {}
         }
         if is_dir && (self.finalized.upper || self.finalized.lower) {
             let (instance, c) = (self.instance, self.c);

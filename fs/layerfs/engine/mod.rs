@@ -12,6 +12,7 @@ pub(crate) mod change;
 pub(crate) mod clone;
 pub(crate) mod copy_up;
 pub(crate) mod data;
+pub(crate) mod export;
 pub(crate) mod finalize;
 pub(crate) mod finalized;
 pub(crate) mod fit;

@@ -17,9 +17,11 @@ use crate::state::traits::Trait;
 use crate::state::Inode;
 use crate::state::Real;
 use format::handle::Endian;
+use format::handle::OverlayHandle;
 use format::options::Uuid;
 use format::xattr::Mark;
 use kernel::prelude::*;
+use kernel::sync::aref::ARef;
 use vfs::call::handle::FileHandle;
 use vfs::object::kept_mount::KeptMount;
 use vfs::object::super_block::FileHandles;
@@ -37,48 +39,83 @@ use vfs::Path;
 ///
 /// `ENOMEM`, `EINTR`: it can't be looked for now. That a layer can't look for it is no error, as it is needed for a
 /// number alone.
-pub(crate) fn find(instance: &Instance, c: &Override<'_>, upper: Path<'_>) -> Result<Option<Pin>> {
+pub(crate) fn find(
+    instance: &Instance,
+    c: &Override<'_>,
+    upper: Path<'_>,
+) -> Result<Option<Origin>> {
     let Some(value) = marks::origin(&instance.config, c, upper) else {
         return Ok(None);
     };
-    let Ok(handle) = format::handle::OverlayHandle::decode(&value) else {
+    let Ok(handle) = OverlayHandle::decode(&value) else {
         return Ok(None);
     };
-    if handle.is_upper || !cred::capable(Capability::DacReadSearch) {
+    if handle.is_upper {
         return Ok(None);
     }
-    let mut real = FileHandle::new();
-    if !real.set(handle.fid_type, handle.fid) {
-        return Ok(None);
-    }
-    let no_uuid = instance.config.features.uuid == Uuid::Off;
+    let kind = upper.dentry().inode().mode().file_type();
+    // Inode numbers are used again: another kind of object is another object.
+    let found = find_lower(instance, c, &handle)?;
+    Ok(found.filter(|found| found.dentry.inode().mode().file_type() == kind))
+}
+
+/// An object of a lower layer that was found by its handle.
+pub(crate) struct Origin {
+    pub(crate) dentry: ARef<Real>,
+    pub(crate) layer: ARef<KeptMount<Layer>>,
+}
+
+/// Finds the object of a lower layer that a handle is of.
+///
+/// # Errors
+///
+/// `ENOMEM`, `EINTR`: it can't be looked for now.
+pub(super) fn find_lower(
+    instance: &Instance,
+    c: &Override<'_>,
+    handle: &OverlayHandle<'_>,
+) -> Result<Option<Origin>> {
     for layer in instance.layers.list().merged() {
-        let uuid = if no_uuid {
-            [0; 16]
-        } else {
-            layer.super_block().uuid()
-        };
-        if !is_asked(instance, layer) || handle.uuid != uuid {
+        if !is_asked(instance, layer) {
             continue;
         }
-        match real.find(c, layer) {
-            Ok(found) if found.unsuitable().is_some() => {}
-            Ok(found) => {
-                let same =
-                    found.inode().mode().file_type() == upper.dentry().inode().mode().file_type();
-                // Inode numbers are used again: another kind of object is another object.
-                return if same {
-                    layer.pin(found).map(Some)
-                } else {
-                    Ok(None)
-                };
-            }
-            Err(e) if e == ENOMEM || e == EINTR || e == ERESTARTSYS => return Err(e),
-            // It may still be in another layer of that filesystem.
-            Err(_) => {}
+        // It may still be in another layer of that filesystem.
+        if let Some(dentry) = find_in(instance, c, layer, handle)? {
+            let layer = ARef::from(layer);
+            return Ok(Some(Origin { dentry, layer }));
         }
     }
     Ok(None)
+}
+
+/// Finds the object of a layer that a handle is of.
+///
+/// # Errors
+///
+/// `ENOMEM`, `EINTR`: it can't be looked for now.
+pub(super) fn find_in(
+    instance: &Instance,
+    c: &Override<'_>,
+    layer: &KeptMount<Layer>,
+    handle: &OverlayHandle<'_>,
+) -> Result<Option<ARef<Real>>> {
+    let uuid = match instance.config.features.uuid {
+        Uuid::Off => [0; 16],
+        _ => layer.super_block().uuid(),
+    };
+    let mut real = FileHandle::new();
+    if handle.uuid != uuid
+        || !cred::capable(Capability::DacReadSearch)
+        || !real.set(handle.fid_type, handle.fid)
+    {
+        return Ok(None);
+    }
+    match real.find(c, layer) {
+        Ok(found) if found.unsuitable().is_some() => Ok(None),
+        Ok(found) => Ok(Some(found)),
+        Err(e) if e == ENOMEM || e == EINTR || e == ERESTARTSYS => Err(e),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Room for an origin as it is written.
@@ -104,7 +141,7 @@ pub(crate) fn encode_handle<'b>(
     let mut handle = FileHandle::new();
     handle.encode(real.inode()).ok()?;
     let with_uuid = instance.config.features.uuid != Uuid::Off;
-    let handle = format::handle::OverlayHandle {
+    let handle = OverlayHandle {
         endian: Endian::NATIVE,
         is_upper,
         fid_type: handle.kind(),
@@ -119,7 +156,7 @@ pub(crate) fn encode_handle<'b>(
 }
 
 /// Where a handle begins in what overlayfs gives users: it is aligned there as it is in memory.
-const PADDING: usize = 3;
+pub(super) const PADDING: usize = 3;
 
 /// Writes what identifies an object: the handle of the lower object that it stands for or was made of, else of what is
 /// in upper; so it stays when the object is copied up, as its number does. Returns the length, a multiple of four.
@@ -157,7 +194,7 @@ pub(super) fn leads_to_lower(
 ) -> Result<bool> {
     let found = find(instance, c, upper)?;
     let lower = places.lower().map(|pin| pin.inode().key());
-    Ok(found.is_some_and(|pin| Some(pin.inode().key()) == lower))
+    Ok(found.is_some_and(|found| Some(found.dentry.inode().key()) == lower))
 }
 
 /// Returns whether a handle is looked for in a layer: not if the UUID does not say that it may be there, nor where a

@@ -225,6 +225,19 @@ pub(crate) fn origin(config: &Config, c: &Override<'_>, path: Path<'_>) -> Optio
     }
 }
 
+/// Reads which directory in upper an entry of the index leads to.
+///
+/// # Errors
+///
+/// `ENOMEM`; the errors of the filesystem.
+pub(crate) fn upper(
+    config: &Config,
+    c: &Override<'_>,
+    path: Path<'_>,
+) -> Result<Option<KVVec<u8>>> {
+    xattr::get_whole(c, path, config.xattr(Mark::Upper))
+}
+
 /// Reads how many names an object has in the stack of which there is a copy in the index. A value that can't be understood is
 /// none.
 pub(crate) fn nlink(config: &Config, c: &Override<'_>, path: Path<'_>) -> Option<Nlink> {

@@ -305,7 +305,7 @@ fn look_at(
     };
     // Upper has no name of it. It may have some in the lower layer.
     let kept = marks::nlink(config, c, path);
-    let has_names = kept.is_some_and(|kept| kept.resolve(1, lower.inode().nlink()).is_ok());
+    let has_names = kept.is_some_and(|kept| kept.resolve(1, lower.dentry.inode().nlink()).is_ok());
     Ok(if has_names {
         Verdict::Stays
     } else {

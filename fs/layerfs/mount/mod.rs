@@ -46,6 +46,7 @@ use vfs::object::fs_type::FsType;
 use vfs::object::path::OwnedPath;
 use vfs::object::super_block::InWalk;
 use vfs::object::super_block::NewSuper;
+use vfs::object::super_block::OwnHandles;
 use vfs::object::super_block::Properties;
 use vfs::object::super_block::Root;
 use vfs::object::super_block::SuperParts;
@@ -298,8 +299,12 @@ impl Setup {
             max_bytes: i64::MAX,
             time_granularity: upper_sb.map_or(1, |sb| sb.time_granularity()),
             uuid: instance.uuid,
-            has_handles: facts.has_handles,
             encoding: facts.encoding,
+            handles: match facts.has_handles {
+                _ if instance.config.features.nfs_export => OwnHandles::Open,
+                true => OwnHandles::Identify,
+                false => OwnHandles::None,
+            },
             nosec: upper_sb.is_some_and(|sb| sb.is_nosec()),
         };
         let parts = SuperParts::new(
@@ -444,12 +449,6 @@ impl Setup {
             fc.error(fmt!("{}", conflict.text()));
             vfs::sys::errno::from_errno(-i64::from(conflict.errno()))
         })?;
-        if self.plan.features.nfs_export {
-            fc.warn(fmt!(
-                "nfs_export is not supported by this version, falling back to nfs_export=off"
-            ));
-            self.plan.features.nfs_export = false;
-        }
         Ok(())
     }
 }

@@ -18,6 +18,8 @@ use format::options::is_whole;
 use format::options::shown;
 use kernel::prelude::*;
 use vfs::call::stat::StatFs;
+use vfs::ops::export::Decoded;
+use vfs::ops::export::Decoding;
 use vfs::ops::SuperOps;
 use vfs::ops::HANDLE_MAX;
 use vfs::sys::seq;
@@ -59,8 +61,12 @@ impl SuperOps<LayerFs> for Super {
         engine::origin::identify(inode, room)
     }
 
-    // The type of a file handle of ours is that of overlayfs's (`OVL_FILEID_V1`).
-    const HANDLE_KIND: u8 = 0xf8;
+    fn open_handle(question: Decoding<'_, LayerFs>) -> Result<Decoded<LayerFs>> {
+        engine::export::open_handle(&question)
+    }
+
+    // The type of a file handle of ours is that of overlayfs's.
+    const HANDLE_KIND: u8 = engine::export::ALIGNED;
 
     fn show_counters(sb: &SuperBlock, counters: &mut seq::CounterLines<'_>) {
         let instance = sb.data();

@@ -447,6 +447,39 @@ impl Positive<Foreign> {
     }
 }
 
+impl<F: Ours> Positive<F> {
+    /// The child of that name, which is looked up if it is not cached (wraps `lookup_noperm_unlocked()`): for who holds no
+    /// lock of the filesystem, as a type must show.
+    pub(crate) fn child(&self, name: &[u8]) -> Result<Option<ARef<Self>>> {
+        self.check_is_dir()?;
+        let mut qstr = qstr(name);
+        // SAFETY: `qstr` points to `name` for the time of the call; the directory is counted, and has `->lookup()`.
+        let found = unsafe { bindings::lookup_noperm_unlocked(&mut qstr, self.as_ptr()) };
+        let found = NonNull::new(from_err_ptr(found)?).ok_or(ENOENT)?;
+        // SAFETY: It comes with a reference for us, and is a dentry of the directory's filesystem.
+        Ok(into_positive(unsafe { ARef::from_raw(found.cast()) }))
+    }
+
+    /// Any name of an inode, made if it has none: not of a directory, whose place in the tree this would not find (wraps
+    /// `d_obtain_alias()`).
+    ///
+    /// # Errors
+    ///
+    /// `EISDIR`; `ENOMEM`.
+    pub(crate) fn alias_of(inode: ARef<Inode<F>>) -> Result<ARef<Dentry<F>>> {
+        if inode.is_dir() {
+            return Err(EISDIR);
+        }
+        // SAFETY: The reference is given away, also if this fails; what comes is a dentry of the inode's filesystem with a
+        // reference for us.
+        unsafe {
+            let found = bindings::d_obtain_alias(ARef::into_raw(inode).cast().as_ptr());
+            let found = NonNull::new(from_err_ptr(found)?).ok_or(ENOMEM)?;
+            Ok(ARef::from_raw(found.cast()))
+        }
+    }
+}
+
 /// Turns a counted dentry into a counted positive one, or drops it.
 #[inline]
 pub(crate) fn into_positive<F: Owner>(dentry: ARef<Dentry<F>>) -> Option<ARef<Positive<F>>> {
@@ -534,6 +567,13 @@ impl<F: Ours> Dentry<F> {
         let found = NonNull::new(from_err_ptr(found).ok()?)?;
         // SAFETY: It comes with a reference for us.
         Some(unsafe { ARef::from_raw(found.cast()) })
+    }
+
+    /// Whether nothing ties it to the root: it was made for an object that was found without its name
+    /// (`DCACHE_DISCONNECTED`).
+    #[inline]
+    pub fn is_disconnected(&self) -> bool {
+        self.flags() & bindings::dentry_flags_DCACHE_DISCONNECTED != 0 && self.is_root()
     }
 
     /// Asks the VFS to revalidate lookups through any name that `inode` has now.

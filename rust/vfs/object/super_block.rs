@@ -422,10 +422,21 @@ pub struct Properties {
     pub uuid: Option<[u8; 16]>,
     /// Whether files can be remembered to have nothing that writing takes away.
     pub nosec: bool,
-    /// Objects have file handles that identify them.
-    pub has_handles: bool,
+    /// What file handles of its objects are for.
+    pub handles: OwnHandles,
     /// How names are compared without regard to case, in every directory; `None`: case matters.
     pub encoding: Option<Arc<Encoding>>,
+}
+
+/// What file handles of our objects are for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum OwnHandles {
+    /// There are none.
+    None,
+    /// They tell objects apart.
+    Identify,
+    /// They can be opened again, too.
+    Open,
 }
 
 /// A super block that is being set up.
@@ -469,8 +480,10 @@ impl<'a, F: Ours> NewSuper<'a, F> {
             (*sb).s_magic = properties.magic as usize;
             (*sb).s_op = F::SUPER;
             (*sb).s_xattr = F::XATTRS.as_ptr();
-            if properties.has_handles {
-                (*sb).s_export_op = (&raw const *F::EXPORT).cast();
+            match properties.handles {
+                OwnHandles::None => {}
+                OwnHandles::Identify => (*sb).s_export_op = (&raw const *F::IDENTIFY).cast(),
+                OwnHandles::Open => (*sb).s_export_op = (&raw const *F::EXPORT).cast(),
             }
             (*sb).s_maxbytes = properties.max_bytes.max(0);
             (*sb).s_stack_depth = properties.stack_depth as i32;

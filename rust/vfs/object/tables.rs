@@ -32,7 +32,9 @@ pub trait Tables {
 
     /// Super blocks.
     const SUPER: &'static bindings::super_operations;
-    /// Super blocks whose objects have file handles.
+    /// Super blocks whose objects have file handles that tell them apart.
+    const IDENTIFY: &'static bindings::export_operations;
+    /// Super blocks whose objects have file handles that can be opened.
     const EXPORT: &'static bindings::export_operations;
     /// Dentries.
     const DENTRY: &'static bindings::dentry_operations;

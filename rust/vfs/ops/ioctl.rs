@@ -21,16 +21,12 @@
 //! }
 //! ```
 
-use crate::object::dentry::into_positive;
-use crate::object::dentry::qstr;
 use crate::object::dentry::Positive;
 use crate::object::file::File;
 use crate::object::path::OwnedPath;
 use crate::object::Ours;
 use crate::sys::bindings;
-use crate::sys::errno::from_err_ptr;
 use crate::sys::errno::to_result;
-use core::ptr::NonNull;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::types::NotThreadSafe;
@@ -182,15 +178,7 @@ impl<'a, F: Ours> Ioctl<'a, F> {
     /// lock of the VFS, and a guard of this crate that is for our own inodes exists only where the VFS took the
     /// lock.
     pub fn lookup(&self, dir: &Positive<F>, name: &[u8]) -> Result<Option<ARef<Positive<F>>>> {
-        if !dir.inode().is_dir() {
-            return Err(ENOTDIR);
-        }
-        let mut qstr = qstr(name);
-        // SAFETY: `qstr` points to `name` for the time of the call; the directory is counted, and has `->lookup()`.
-        let found = unsafe { bindings::lookup_noperm_unlocked(&mut qstr, dir.as_ptr()) };
-        let found = NonNull::new(from_err_ptr(found)?).ok_or(ENOENT)?;
-        // SAFETY: It comes with a reference for us, and is a dentry of the directory's filesystem.
-        Ok(into_positive(unsafe { ARef::from_raw(found.cast()) }))
+        dir.child(name)
     }
 }
 

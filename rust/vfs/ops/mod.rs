@@ -22,6 +22,7 @@
 pub mod clone_source;
 pub(crate) mod context;
 mod file;
+pub mod export;
 pub mod fs_context;
 pub mod ioctl;
 pub mod registration;
@@ -531,12 +532,26 @@ pub trait SuperOps<F: FileSystem> {
 
     /// Tells an object from all others, as long as it exists and over mounts: writes at most [`HANDLE_MAX`] bytes
     /// to `room` and gives how many (a multiple of four). `None`: it can't be told. Asked only of a filesystem that was
-    /// made with [`Properties::has_handles`](crate::object::super_block::Properties).
+    /// made with [`Properties::handles`](crate::object::super_block::Properties).
     ///
     /// # Context
     ///
     /// No filesystem may be waited for.
     fn encode_handle(inode: &Inode<F>, room: &mut [u8; HANDLE_MAX]) -> Option<usize>;
+
+    /// Finds what a handle is of that [`encode_handle`](Self::encode_handle) has given. Asked only of a filesystem that was made
+    /// with [`OwnHandles::Open`](crate::object::super_block::OwnHandles).
+    ///
+    /// # Errors
+    ///
+    /// `ESTALE`: it is of nothing any more. `EINVAL`: it is no handle of ours. `ENOMEM`, …
+    ///
+    /// # Context
+    ///
+    /// May sleep; no lock is held.
+    fn open_handle(_question: export::Decoding<'_, F>) -> Result<export::Decoded<F>> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// What kind of handle that is (`FILEID_*`).
     const HANDLE_KIND: u8;

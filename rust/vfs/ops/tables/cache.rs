@@ -7,6 +7,8 @@ use crate::object::dentry::Positive;
 use crate::object::inode::Inode;
 use crate::object::inode::RcuInode;
 use crate::object::super_block::SuperBlock;
+use crate::ops::export::Decoded;
+use crate::ops::export::Decoding;
 use crate::ops::revalidation::RcuRevalidation;
 use crate::ops::revalidation::Revalidation;
 use crate::ops::DentryOps;
@@ -20,6 +22,7 @@ use crate::sys::seq;
 use core::marker::PhantomData;
 use kernel::error::from_result;
 use kernel::prelude::*;
+use kernel::sync::aref::ARef;
 
 pub(super) unsafe extern "C" fn d_revalidate<F: FileSystem>(
     _dir: *mut bindings::inode,
@@ -135,6 +138,35 @@ pub(super) unsafe extern "C" fn encode_fh<F: FileSystem>(
         core::ptr::copy_nonoverlapping(room.as_ptr(), words.cast::<u8>(), bytes);
     }
     i32::from(F::Super::HANDLE_KIND)
+}
+
+pub(super) unsafe extern "C" fn fh_to_dentry<F: FileSystem>(
+    sb: *mut bindings::super_block,
+    fid: *mut bindings::fid,
+    len: i32,
+    kind: i32,
+) -> *mut bindings::dentry {
+    // SAFETY: The VFS passes a super block of ours, and a handle with its length in words. It holds no lock.
+    let (sb, question) = unsafe {
+        let sb = SuperBlock::<F>::from_raw(sb);
+        let len = usize::try_from(len).unwrap_or(0).saturating_mul(4);
+        let bytes = core::slice::from_raw_parts(fid.cast::<u8>(), len);
+        let kind = u8::try_from(kind).unwrap_or(bindings::fid_type_FILEID_INVALID as u8);
+        (sb, Decoding::from_raw(sb, bytes, kind))
+    };
+    let found = F::Super::open_handle(question).and_then(|found| match found {
+        Decoded::Object(inode) if core::ptr::eq(inode.super_block(), sb) => {
+            Positive::alias_of(inode)
+        }
+        Decoded::Directory(dir) if core::ptr::eq(dir.super_block(), sb) => Ok(ARef::from(&**dir)),
+        // It is of another super block than was asked for.
+        _ => Err(EIO),
+    });
+    match found {
+        // The reference goes to the caller.
+        Ok(dentry) => ARef::into_raw(dentry).cast().as_ptr(),
+        Err(e) => e.to_ptr(),
+    }
 }
 
 pub(super) unsafe extern "C" fn statfs<F: FileSystem>(

@@ -221,8 +221,20 @@ impl<F: FileSystem> Tables for F {
     };
 
     // Handles that identify an object, and that nobody can open.
+    const IDENTIFY: &'static bindings::export_operations = &bindings::export_operations {
+        encode_fh: Some(encode_fh::<F>),
+        // SAFETY: The table is made of optional functions and flags; all may be zero.
+        ..unsafe { core::mem::zeroed() }
+    };
+
+    // Handles that are opened: what they are of needs no parent, and directories have their place.
     const EXPORT: &'static bindings::export_operations = &bindings::export_operations {
         encode_fh: Some(encode_fh::<F>),
+        fh_to_dentry: if F::Super::HAS_OPEN_HANDLE {
+            Some(fh_to_dentry::<F>)
+        } else {
+            None
+        },
         // SAFETY: The table is made of optional functions and flags; all may be zero.
         ..unsafe { core::mem::zeroed() }
     };
