@@ -27,11 +27,12 @@
 #include "fsop/own.h"
 #include "fsop/write.h"
 #include "fsop/lsm.h"
+#include "fsop/handle.h"
 #include <sys/resource.h>
 
 static const struct command *const tables[] = {
 	make_commands, xattr_commands, look_commands, tree_commands, fdio_commands, mount_commands, system_commands,
-	layer_commands, own_commands, write_commands, lsm_commands,
+	layer_commands, own_commands, write_commands, lsm_commands, handle_commands,
 };
 
 static const struct command *find_command(const char *name)

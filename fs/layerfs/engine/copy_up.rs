@@ -13,6 +13,7 @@
 
 mod add_data;
 mod add_name;
+mod entry;
 mod metadata;
 
 use super::adopt;
@@ -122,7 +123,7 @@ fn copy_up_path(instance: &Instance, dentry: &Positive, need: Need) -> Result {
         data::path(instance, dentry.inode())?;
     }
     while !is_done(dentry, need) {
-        if name::was_removed(dentry) {
+        if name::was_removed(dentry) || dentry.is_disconnected() {
             instance.as_mounter(|c| copy_up_one(instance, c, None, dentry, need))?;
             continue;
         }
@@ -158,7 +159,7 @@ struct CopyUp<'a> {
     lower: Path<'a>,
     /// Where it gets its name; `None` if it was removed, and has none.
     place: Option<Place<'a>>,
-    /// Its entry in the index, if it gets one: it gets the name after that.
+    /// Its entry in the index, if it gets one: what is no directory gets the name after that.
     index: Option<Entry<'a>>,
     stat: &'a Stat,
     /// It belongs to the mounter from now on, as its owner means nothing to him.
@@ -237,7 +238,7 @@ fn copy_up_by(
         stat.set_size(0);
     }
     let mut entry_name = [0; NAME_MAX];
-    let index = index_entry(instance, dentry, lower, stat, &mut entry_name)?;
+    let index = index_entry(instance, dentry, lower, &mut entry_name)?;
     let depth = dentry.inode().super_block().stack_depth();
     vfs::pause::at(c"copy_up_waits");
     let claim = object.get().lock(depth)?;
@@ -287,18 +288,14 @@ fn index_entry<'a>(
     instance: &'a Instance,
     dentry: &Positive,
     lower: Path<'_>,
-    stat: &Stat,
     room: &'a mut EntryName,
 ) -> Result<Option<Entry<'a>>> {
     let Some(dir) = instance.index_dir() else {
         return Ok(None);
     };
-    let inode = lower.dentry().inode();
-    let no_name_left = name::was_removed(dentry) && dentry.inode().nlink() == 0;
-    if stat.mode().file_type() == FileType::DIRECTORY
-        || no_name_left
-        || !inode_index::keeps(instance, inode)
-    {
+    let no_name_left =
+        name::was_removed(dentry) && (dentry.inode().nlink() == 0 || dentry.inode().is_dir());
+    if no_name_left || !inode_index::keeps(instance, lower.dentry().inode()) {
         return Ok(None);
     }
     let name = inode_index::entry_name(instance, lower.dentry(), room)?;
@@ -309,9 +306,9 @@ impl<'a> CopyUp<'a> {
     /// Returns where the copy is put when it is whole: into the index, or to its name.
     fn destination(&self) -> Option<(&'a Real, &'a [u8])> {
         match (&self.index, &self.place) {
-            (Some(entry), _) => Some((entry.dir, entry.name)),
-            (None, Some(place)) => Some((place.upper_dir, place.name)),
-            (None, None) => None,
+            (Some(entry), _) if !self.dentry.is_dir() => Some((entry.dir, entry.name)),
+            (_, Some(place)) => Some((place.upper_dir, place.name)),
+            (_, None) => None,
         }
     }
 }
@@ -351,7 +348,8 @@ impl CopyUp<'_> {
         } else {
             None
         };
-        if self.index.is_none() {
+        let goes_by_index = self.index.is_some() && !is_dir;
+        if !goes_by_index {
             self.set_parent_impure();
         }
         if self.dentry.inode().is_regular() && self.upper.has_nameless {
@@ -359,7 +357,7 @@ impl CopyUp<'_> {
         } else {
             self.in_work(origin)?;
         }
-        if self.index.is_some() {
+        if goes_by_index {
             return self.add_name();
         }
         // A reader of the directory whose listing was made before the copy got its name may have erased the mark
@@ -420,7 +418,7 @@ impl CopyUp<'_> {
         if let Some(listing) = object.listing() {
             listing.outdate();
         }
-        if !is_indexed {
+        if !is_indexed || inode.is_dir() {
             self.outdate_parent();
         }
         Ok(())
@@ -565,6 +563,10 @@ impl CopyUp<'_> {
         let Some((dir, name)) = self.destination() else {
             return Ok(None);
         };
+        let entry = match &self.index {
+            Some(entry) if temp.is_dir() => Some(self.make_entry(entry, temp)?),
+            _ => None,
+        };
         let writing = self.access.start();
         let renaming = Renaming::begin(
             self.c,
@@ -582,6 +584,9 @@ impl CopyUp<'_> {
         }
         let publication = self.begin_publication()?;
         renaming.rename_keeping_times(self.c)?;
+        if let Some(entry) = entry {
+            entry.keep();
+        }
         Ok(Some(publication))
     }
 

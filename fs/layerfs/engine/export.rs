@@ -19,6 +19,7 @@ use crate::state::layer::Layer;
 use crate::state::lowers::Lowers;
 use crate::state::object::Object;
 use crate::state::places::Places;
+use crate::state::Inode;
 use crate::state::LayerFs;
 use crate::state::Positive;
 use crate::state::Real;
@@ -105,11 +106,26 @@ impl Opening<'_> {
         if marks::is_whiteout(config, self.c, path) || marks::is_metacopy(config, self.c, path)? {
             return Err(ESTALE);
         }
+        if let Some(inode) = self.in_memory(&lower.dentry) {
+            // It may be one that is open while its last name is gone.
+            return Ok(Decoded::Object(inode));
+        }
         match inode_index::entry(self.instance, self.c, &lower.dentry)? {
             // The last name of it was removed.
             Some(entry) if inode_index::is_whiteout(self.instance, self.c, &entry)? => Err(ESTALE),
             _ => self.object(None, || Some(&lower)),
         }
+    }
+
+    /// Returns the inode that stands for a lower object, if it is in memory.
+    fn in_memory(&self, lower: &Real) -> Option<ARef<Inode>> {
+        let key = lower.inode().key();
+        let inode = self.question.super_block().cached(key)?;
+        let is_it = {
+            let places = Places::of(inode.held());
+            !places.is_outdated() && places.lower().map(|pin| pin.inode().key()) == Some(key)
+        };
+        is_it.then_some(inode)
     }
 
     /// Returns the inode of what is no directory, made of these places and what the index says.

@@ -145,11 +145,19 @@ fn find(
         return Ok(is_it.then_some(entry));
     }
     let Some(copy) = copy else {
-        return Err(refuse(&entry, origin, "says that upperdir has a copy under another name of"));
+        return Err(refuse(
+            &entry,
+            origin,
+            "says that upperdir has a copy under another name of",
+        ));
     };
     match directory_of(instance, c, &entry)? {
         Some(known) if known.inode().key() == copy.inode().key() => Ok(Some(entry)),
-        _ => Err(refuse(&entry, origin, "leads to another directory than that with the name of")),
+        _ => Err(refuse(
+            &entry,
+            origin,
+            "leads to another directory than that with the name of",
+        )),
     }
 }
 
@@ -187,7 +195,12 @@ pub(super) fn join_directory(instance: &Instance, c: &Override<'_>, object: &mut
 
 /// Returns whether a directory in upper says that it was copied up from this lower one: no other is merged with it where every
 /// copy has an entry.
-pub(super) fn is_copy_of(instance: &Instance, c: &Override<'_>, copy: Path<'_>, lower: &Real) -> bool {
+pub(super) fn is_copy_of(
+    instance: &Instance,
+    c: &Override<'_>,
+    copy: Path<'_>,
+    lower: &Real,
+) -> bool {
     let mut room: OriginBuf = [0; format::handle::MAX_LEN];
     let known = marks::origin(&instance.config, c, copy);
     let handle = origin::encode_handle(instance, lower, false, &mut room);
@@ -273,6 +286,17 @@ pub(super) fn names(
     // Without what is kept, at least those that upper has are known, which is one less than it counts.
     kept.and_then(|kept| kept.resolve(upper, lower).ok())
         .unwrap_or(upper.saturating_sub(1).max(1))
+}
+
+/// Has the entry of a directory lead to its copy in upper.
+///
+/// # Errors
+///
+/// `EIO`: upper makes no handle of the copy. `ENOSPC`, `EDQUOT`, …
+pub(super) fn lead_to(entry: Marked<'_>, copy: &Real) -> Result {
+    let mut room: OriginBuf = [0; format::handle::MAX_LEN];
+    let handle = origin::encode_handle(entry.instance, copy, true, &mut room).ok_or(EIO)?;
+    entry.write(Mark::Upper, handle, EIO)
 }
 
 /// Returns the difference of two counts.

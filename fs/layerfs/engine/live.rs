@@ -550,9 +550,9 @@ fn carry_out(
 /// Checks that it was not declared that the layers never change, and that nothing ties upper to the layers (those that are
 /// merged) that it was mounted with.
 fn check_fixed(instance: &Instance, name: &CStr, is_merged: bool) -> Result {
-    if is_merged && instance.index_dir().is_some() {
+    if is_merged && (instance.index_dir().is_some() || instance.config.features.nfs_export) {
         vfs::warn_limited!(
-            "'{}': with index=on the copies in upperdir are found by what they were made of in the layers of this mount, so \
+            "'{}': with index=on and nfs_export=on objects are found by their file handles in the layers of this mount, so \
              these stay; mount with index=off\n",
             name
         );

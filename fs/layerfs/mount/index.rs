@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 use super::plan::Plan;
+use crate::engine::inode_index;
 use crate::engine::origin;
 use crate::engine::origin::OriginBuf;
 use crate::engine::work;
@@ -290,8 +291,7 @@ fn look_at(
         return Ok(Verdict::Stays);
     }
     if entry.is_dir() {
-        // Whether it is of a directory that is still there takes looking for that.
-        return Ok(Verdict::Stays);
+        return look_at_directory(instance, c, path, handle);
     }
     let origin = marks::origin(config, c, path).ok_or(ENODATA)?;
     if *origin != *handle {
@@ -310,5 +310,28 @@ fn look_at(
         Verdict::Stays
     } else {
         Verdict::Orphan
+    })
+}
+
+/// Does the same of what leads to a directory. That takes looking for the directory, so it is done only where handles do.
+fn look_at_directory(
+    instance: &Instance,
+    c: &Override<'_>,
+    entry: Path<'_>,
+    handle: &[u8],
+) -> Result<Verdict> {
+    let config = &instance.config;
+    if !config.features.nfs_export {
+        return Ok(Verdict::Stays);
+    }
+    let Some(copy) = inode_index::directory_of(instance, c, entry.dentry())? else {
+        // The copy is gone, or did not get its name before the machine went down.
+        return Ok(Verdict::Stale);
+    };
+    let origin = marks::origin(config, c, Path::new(entry.mount(), &copy)?).ok_or(ENODATA)?;
+    Ok(if *origin == *handle {
+        Verdict::Stays
+    } else {
+        Verdict::Stale
     })
 }

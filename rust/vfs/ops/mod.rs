@@ -21,8 +21,8 @@
 
 pub mod clone_source;
 pub(crate) mod context;
-mod file;
 pub mod export;
+mod file;
 pub mod fs_context;
 pub mod ioctl;
 pub mod registration;

@@ -51,7 +51,7 @@ impl CopyUp<'_> {
                 let by_name = self.metacopy.is_some() && looks;
                 self.leads_to_lower.set(kept && found || by_name);
             }
-            if self.index.is_some() {
+            if self.index.is_some() && !temp.is_dir() {
                 let marked = self.marked(writing, temp);
                 inode_index::keep_names(marked, self.dentry, Base::Lower)?;
             }
