@@ -115,7 +115,8 @@ pub(super) fn prepare(fc: &FsContext<'_>, c: &Override<'_>, instance: &mut Insta
         (Some(dir), Some(upper)) => upper.set_index(dir),
         _ => {
             instance.config.features.index = false;
-            check_export(fc, &mut instance.config.features, true);
+            let has_upper = instance.upper.is_some();
+            check_export(fc, &mut instance.config.features, has_upper);
         }
     }
     Ok(())
