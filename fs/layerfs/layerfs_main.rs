@@ -18,6 +18,7 @@
 //! | `lookup`, `walk`                   | finding a name in the layers; one layer after the other |
 //! | `inode`, `origin`                  | the inode of what was found, and what that was copied from |
 //! | `inode_index`                      | copies found by what they were made of, and how many names they have |
+//! | `export`                           | opening file handles |
 //! | `listing`, `merge`                 | the names of a directory; reading and merging them |
 //! | `index`                            | which lower layer has a name, from memory |
 //! | `data`, `lazy`                     | the data of a regular file; looking for it when it is needed |

@@ -371,9 +371,7 @@ fn renumber(inode: &Inode) {
 /// Returns what `stat(2)` shows the number of.
 fn numbered_by<'a>(now: &'a Places<'_>, inode: &Inode) -> Option<Held<'a, Pin>> {
     match now.lower() {
-        Some(lower) if now.has_origin() && stays_one(inode.is_dir(), lower.inode().nlink()) => {
-            Some(lower)
-        }
+        Some(lower) if stands_for_origin(now, inode.is_dir(), lower.inode().nlink()) => Some(lower),
         _ => now.real().ok(),
     }
 }

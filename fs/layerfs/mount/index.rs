@@ -329,10 +329,9 @@ fn look_at_directory(
         // The copy is gone, or did not get its name before the machine went down.
         return Ok(Verdict::Stale);
     };
-    let origin = marks::origin(config, c, Path::new(entry.mount(), &copy)?).ok_or(ENODATA)?;
-    Ok(if *origin == *handle {
-        Verdict::Stays
-    } else {
-        Verdict::Stale
+    let origin = marks::origin(config, c, Path::new(entry.mount(), &copy)?);
+    Ok(match origin {
+        Some(origin) if *origin == *handle => Verdict::Stays,
+        _ => Verdict::Stale,
     })
 }
