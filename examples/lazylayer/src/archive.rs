@@ -8,7 +8,10 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::OnceLock;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -20,6 +23,12 @@ const CHUNK: u64 = 4 << 20;
 
 /// About how many bytes a name takes in the directory of an archive.
 const NAME: u64 = 64;
+
+/// Somebody who asked for something so short a time ago will ask for more.
+const BUSY: Duration = Duration::from_millis(100);
+
+/// For so long the filler does nothing then.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Who asks for something.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,6 +47,9 @@ pub struct Archive {
     directories: Vec<OnceLock<()>>,
     first_chunks: Vec<usize>,
     chunks: Vec<OnceLock<()>>,
+    begin: Instant,
+    /// When somebody last asked for something, in milliseconds since `begin`.
+    asked: AtomicU64,
 }
 
 impl Archive {
@@ -59,7 +71,29 @@ impl Archive {
             link,
             first_chunks,
             chunks: (0..count).map(|_| OnceLock::new()).collect(),
+            begin: Instant::now(),
+            asked: AtomicU64::new(0),
         })
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Called by the filler between two objects: programs that wait for something have the link and the processor first. It is
+    /// slowed down, not stopped, as a program may ask for ever.
+    pub fn give_way(&self) {
+        let quiet = self
+            .now()
+            .saturating_sub(self.asked.load(Ordering::Relaxed));
+        if quiet < BUSY.as_millis() as u64 {
+            sleep(PAUSE);
+        }
+    }
+
+    /// A program asked for something.
+    pub fn note_user(&self) {
+        self.asked.store(self.now(), Ordering::Relaxed);
     }
 
     fn come(&self, here: &OnceLock<()>, bytes: u64, who: Who) {

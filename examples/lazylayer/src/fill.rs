@@ -188,6 +188,7 @@ impl<'a> Filler<'a> {
                 let Some(node) = self.archive.image.node(*child) else {
                     continue;
                 };
+                self.archive.give_way();
                 self.make(&place, name, *child, node)
                     .with_context(|| format!("{}", place.path.join(name).display()))?;
                 if self.waiting.len() >= self.batch {

@@ -120,6 +120,7 @@ impl Filesystem for Serve {
 
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         count(&self.calls.lookup);
+        self.archive.note_user();
         let Some((directory, _)) = self.node(parent) else {
             return reply.error(Errno::ENOENT);
         };
@@ -175,6 +176,7 @@ impl Filesystem for Serve {
         reply: ReplyData,
     ) {
         count(&self.calls.read);
+        self.archive.note_user();
         let Some((ino, _)) = self.node(ino) else {
             return reply.error(Errno::ENOENT);
         };
@@ -196,6 +198,7 @@ impl Filesystem for Serve {
         mut reply: ReplyDirectory,
     ) {
         count(&self.calls.readdir);
+        self.archive.note_user();
         let Some((directory, _)) = self.node(ino) else {
             return reply.error(Errno::ENOENT);
         };
