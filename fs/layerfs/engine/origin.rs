@@ -197,6 +197,27 @@ pub(super) fn leads_to_lower(
     Ok(found.is_some_and(|found| Some(found.dentry.inode().key()) == lower))
 }
 
+/// Has the origin of a metacopy file lead to where its data was, if that is in a layer that came in the place of another:
+/// so its names lead there, as they did, when it has its data itself. Returns whether they do.
+pub(super) fn mend(marked: &Marked<'_>, now: &Places<'_>) -> bool {
+    let instance = marked.instance;
+    let Some(lower) = now.lower().filter(|_| instance.layers.changes() > 0) else {
+        return false;
+    };
+    if instance.config.features.index {
+        // What is in the index is found by the origin that is there.
+        return false;
+    }
+    let mut room = [0; format::handle::MAX_LEN];
+    let origin = encode(instance, lower.dentry(), &mut room);
+    if origin.is_empty() || !marked.note(Mark::Origin, origin) {
+        // None is better than one that leads elsewhere.
+        let _ = marked.erase(Mark::Origin);
+        return false;
+    }
+    is_found(instance, lower, origin)
+}
+
 /// Returns whether a handle is looked for in a layer: not if the UUID does not say that it may be there, nor where a
 /// server may be asked about a file whose data nobody needs. (Where copies are found in the index by what they were made
 /// of, that is needed.)

@@ -96,7 +96,7 @@ static bool numbers_kept(struct episode *e)
 					 plain[k].ino, plain[i].ino);
 				return failed(e, "numbers: unique");
 			}
-		for (size_t k = 0; k < e->seen_n; k++)
+		for (size_t k = 0; k < e->seen_n && !known_renumbering(&e->trees); k++)
 			if (plain[i].ino == e->seen_plain[k].ino && plain[i].birth == e->seen_plain[k].birth &&
 			    stack[i].ino != e->seen_stack[k].ino && known_number(&e->trees, &plain[i])) {
 				text_add(&e->diff.text, "%s has st_ino %llu, and had %llu before", e->plain_dump.paths.line[i],
@@ -168,8 +168,6 @@ static bool episode_remount(struct episode *e, const char *how)
 	if (!work_is_clean(e))
 		return false;
 	forget_caches();
-	if (known_renumbering(&e->trees))
-		e->seen_n = 0;
 	if (!strcmp(how, "other") && e->trees.twin[0]) {
 		const char *name = e->stack.name;
 

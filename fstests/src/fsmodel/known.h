@@ -15,8 +15,8 @@
  *   copied up. The plain tree starts with the names as files of their own; link counts are not compared in such a run
  *   (compare_nlink), and an open file that has lost its name gets no new one: in the stack it still has others (known_last_name). The same is done to the links in an upper that becomes a lower.
  * - chattr +i and +a: kept in an upper, of no effect in a lower; taken away when an upper becomes one.
- * - metacopy=on, and a copy came in the place of the layer: the number of a metacopy file is that of its data in the copy; once
- *   its data is in upper, and it is mounted again, that of what it was copied up from, which is still there (known_renumbering).
+ * - metacopy=on, and a copy came in the place of a layer: the number of a file may change when it gets its data or its name
+ *   back: what it was copied up from is not where its data was (known_renumbering).
  * - the time of an operation: op.h's TIME_OF_NOW.
  * - one whiteout in the work directory: it is kept to be linked to (episode.h).
  * - the mtime of a directory that is moved over a whiteout on xfs, or removed; that of one from which a rename failed on ext4

@@ -34,6 +34,24 @@ static int live_change(const struct trees *t, unsigned long command, struct laye
 	return err;
 }
 
+/* cp(1) leaves out what chattr(1) has set: the access times that are not kept show in a stack. */
+static void copy_noatime(const char *from, const char *to)
+{
+	struct listing l;
+	struct stat st;
+	int flags;
+
+	if (lstat(from, &st) || (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)))
+		return;
+	if (S_ISDIR(st.st_mode) && list_path(from, &l)) {
+		for (size_t i = 0; i < l.n; i++)
+			copy_noatime(path_of("%s/%s", from, l.entry[i].name).s, path_of("%s/%s", to, l.entry[i].name).s);
+		free(l.entry);
+	}
+	if (!get_flags(from, &flags) && (flags & FS_NOATIME_FL))
+		set_flags(to, 0, FS_NOATIME_FL);
+}
+
 static void copy_layer(const char *from, const char *to)
 {
 	pid_t pid = fork();
@@ -45,6 +63,7 @@ static void copy_layer(const char *from, const char *to)
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) < 0 || status)
 		die("cannot copy %s to %s", from, to);
+	copy_noatime(from, to);
 }
 
 /* Files that are open, but not to write, are closed: their objects may be others now. */

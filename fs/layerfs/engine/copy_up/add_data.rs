@@ -52,12 +52,12 @@ impl CopyUp<'_> {
             )?;
         }
         let inode = self.dentry.inode();
-        if leads_nowhere {
+        let marked = self.marked(&writing, upper.dentry());
+        if leads_nowhere && !origin::mend(&marked, &now) {
             // As it will be no metacopy file any more, nothing leads from its names to the lower object.
             inode.hash_by(upper.dentry().inode().key());
         }
-        self.marked(&writing, upper.dentry())
-            .erase(Mark::Metacopy)?;
+        marked.erase(Mark::Metacopy)?;
         self.claim.show_data_in_upper();
         Ok(())
     }
