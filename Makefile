@@ -35,7 +35,7 @@ demo:
 check:
 	@scripts/setup vm
 	@scripts/module
-	@$(MAKE) -s --no-print-directory helpers examples
+	@$(MAKE) -s --no-print-directory helpers examples suites
 	@scripts/check $(FSTESTS)
 
 ## check-containers: podman, docker and others, unmodified, on our overlay.ko, against overlayfs; PARTS="podman docker" chooses
@@ -135,6 +135,16 @@ build/examples/bin/lazylayer: examples/cargo $(wildcard examples/lazylayer/Cargo
 	@echo "[layerfs] the example daemon, with crates of crates.io (a minute the first time)" >&2
 	@scripts/in-root nice examples/cargo build --release --quiet || { status=$$?; rm -f $@; [ $$status = 77 ] && exit 0; exit $$status; }; \
 		cp build/examples/target/release/lazylayer $@
+
+# Public suites, programs of crates.io: where that can't be reached the tests that run them are skipped.
+.PHONY: suites
+suites: build/suites/bin/pjdfstest build/suites/bin/fsx
+build/suites/bin/pjdfstest: CRATE = pjdfstest 0.2.2
+build/suites/bin/fsx: CRATE = fsx 0.3.2
+build/suites/bin/pjdfstest build/suites/bin/fsx: scripts/crate
+	@echo "[layerfs] $(CRATE), from crates.io (some minutes the first time)" >&2
+	@scripts/crate $(CRATE) || { status=$$?; rm -f $@; [ $$status = 77 ] && exit 0; exit $$status; }; \
+		ln -sf "$(@F)-$(word 2,$(CRATE))" $@
 
 ## fmt: formats the Rust sources
 fmt:
