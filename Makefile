@@ -14,7 +14,7 @@ KERNEL_NOW = $(or $(KERNEL),$(shell cat build/kernel-version 2>/dev/null))
 
 HELPERS := $(patsubst fstests/src/%.c,build/fstests-bin/%,$(wildcard fstests/src/*.c))
 
-.PHONY: all help module demo check check-containers check-debug host-check mutants bench profile vm vm-files modules fmt clippy shellcheck \
+.PHONY: all help module demo check check-containers check-debug check-parity host-check mutants bench profile vm vm-files modules fmt clippy shellcheck \
 	rust-project.json clean distclean
 .DELETE_ON_ERROR:
 
@@ -52,6 +52,13 @@ check-debug:
 	@KERNEL=debug scripts/module
 	@$(MAKE) -s --no-print-directory helpers examples
 	@KERNEL=debug HOST=no scripts/check $(or $(FSTESTS),$(DEBUG_TESTS))
+
+## check-parity: the suite on the kernel's overlayfs, and a table of the differences with the reason of each
+check-parity:
+	@scripts/setup vm
+	@scripts/module
+	@$(MAKE) -s --no-print-directory helpers examples suites
+	@scripts/parity $(FSTESTS)
 
 ## mutants: whether the suite notices mistakes that are made on purpose, and the host's tests those in fs/format; MUTANTS="copy-up-*" chooses
 mutants:
