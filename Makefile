@@ -14,7 +14,7 @@ KERNEL_NOW = $(or $(KERNEL),$(shell cat build/kernel-version 2>/dev/null))
 
 HELPERS := $(patsubst fstests/src/%.c,build/fstests-bin/%,$(wildcard fstests/src/*.c))
 
-.PHONY: all help module demo check check-containers check-debug check-parity host-check mutants bench profile vm vm-files modules fmt clippy shellcheck \
+.PHONY: all help module demo layerctl check check-containers check-debug check-parity host-check mutants bench profile vm vm-files modules fmt clippy shellcheck \
 	rust-project.json clean distclean
 .DELETE_ON_ERROR:
 
@@ -35,7 +35,7 @@ demo:
 check:
 	@scripts/setup vm
 	@scripts/module
-	@$(MAKE) -s --no-print-directory helpers examples suites
+	@$(MAKE) -s --no-print-directory helpers examples suites build/tools/bin/layerctl
 	@scripts/check $(FSTESTS)
 
 ## check-containers: podman, docker and others, unmodified, on our overlay.ko, against overlayfs; PARTS="podman docker" chooses
@@ -50,14 +50,14 @@ DEBUG_TESTS ?= -x 144,581,582,585,588,901
 check-debug:
 	@scripts/setup debug
 	@KERNEL=debug scripts/module
-	@$(MAKE) -s --no-print-directory helpers examples
+	@$(MAKE) -s --no-print-directory helpers examples build/tools/bin/layerctl
 	@KERNEL=debug HOST=no scripts/check $(or $(FSTESTS),$(DEBUG_TESTS))
 
 ## check-parity: the suite on the kernel's overlayfs, and a table of the differences with the reason of each
 check-parity:
 	@scripts/setup vm
 	@scripts/module
-	@$(MAKE) -s --no-print-directory helpers examples suites
+	@$(MAKE) -s --no-print-directory helpers examples suites build/tools/bin/layerctl
 	@scripts/parity $(FSTESTS)
 
 ## mutants: whether the suite notices mistakes that are made on purpose, and the host's tests those in fs/format; MUTANTS="copy-up-*" chooses
@@ -152,6 +152,16 @@ build/suites/bin/pjdfstest build/suites/bin/fsx: scripts/crate
 	@echo "[layerfs] $(CRATE), from crates.io (some minutes the first time)" >&2
 	@scripts/crate $(CRATE) || { status=$$?; rm -f $@; [ $$status = 77 ] && exit 0; exit $$status; }; \
 		ln -sf "$(@F)-$(word 2,$(CRATE))" $@
+
+## layerctl: the command-line tool (build/tools/bin/layerctl), with crates of crates.io; skipped where that can't be reached
+layerctl:
+	@scripts/setup module
+	@$(MAKE) -s --no-print-directory build/tools/bin/layerctl
+build/tools/bin/layerctl: tools/cargo $(wildcard tools/layerctl/Cargo.* tools/layerctl/src/*.rs tools/layerctl/src/*/*.rs) $(shell find fs/format -name '*.rs')
+	@mkdir -p $(@D)
+	@echo "[layerfs] layerctl, with crates of crates.io (a minute the first time)" >&2
+	@scripts/in-root nice tools/cargo build --release --quiet || { status=$$?; rm -f $@; [ $$status = 77 ] && exit 0; exit $$status; }; \
+		cp build/tools/target/release/layerctl $@
 
 ## fmt: formats the Rust sources
 fmt:

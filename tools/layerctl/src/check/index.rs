@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The index in workdir, and what is left in `work`: see "upper, and the index" in `Documentation/on-disk-format.rst`.
+
+use super::Findings;
+use crate::layer::{Layer, Object};
+use crate::marks;
+use crate::stack::Stack;
+use crate::text::join;
+use anyhow::Result;
+use format::handle::{parse_index_name, OverlayHandle, MAX_LEN};
+use format::nlink::Nlink;
+use format::xattr::Mark;
+use rustix::fs::FileType;
+use std::path::Path;
+
+const WHERE: &str = "workdir";
+
+/// Checks a workdir.
+pub fn check(stack: &Stack, workdir: &Path, findings: &mut Findings) -> Result<()> {
+    let layer = Layer::open(workdir, false)?;
+    let dirty = layer.find(b"work/incompat/volatile/dirty")?;
+    if let Some(dirty) = dirty {
+        findings.add(
+            "volatile",
+            WHERE.into(),
+            &dirty.full,
+            "a volatile mount was not ended properly".into(),
+            "upper may lack data, and a mount is refused (EINVAL)",
+        );
+    }
+    if layer.find(b"work")?.is_some_and(|work| work.is_dir()) {
+        for name in layer.names(b"work")? {
+            let object = layer
+                .find(&join(b"work", &name))?
+                .filter(|_| name.starts_with(b"#"));
+            // The whiteout that others are links of stays.
+            if let Some(object) = object.filter(|object| object.kind() != FileType::CharacterDevice)
+            {
+                findings.add(
+                    "work-leftover",
+                    WHERE.into(),
+                    &object.full,
+                    "something that was being made".into(),
+                    "the next mount removes it",
+                );
+            }
+        }
+    }
+    let Some(index) = layer.find(b"index")?.filter(Object::is_dir) else {
+        return Ok(());
+    };
+    of_this_upper(stack, &index, findings)?;
+    for name in layer.names(b"index")? {
+        if let Some(object) = layer.find(&join(b"index", &name))? {
+            entry(stack, &name, &object, findings)?;
+        }
+    }
+    Ok(())
+}
+
+fn number_in(value: Option<&[u8]>) -> Option<u64> {
+    marks::inode(&OverlayHandle::decode(value?).ok()?)
+}
+
+/// Checks that an index is of this upper.
+fn of_this_upper(stack: &Stack, index: &Object, findings: &mut Findings) -> Result<()> {
+    let number = number_in(index.mark(stack.namespace, Mark::Upper)?.as_deref());
+    let root = stack.root()?;
+    let upper = root.top().map(|part| part.object.stat.st_ino);
+    if let Some(number) = number.filter(|number| Some(*number) != upper) {
+        let found = format!("it is of an upper directory with inode {number}");
+        findings.add(
+            "index-other-upper",
+            WHERE.into(),
+            &index.full,
+            found,
+            "a mount with index=on is refused (ESTALE)",
+        );
+    }
+    Ok(())
+}
+
+fn entry(stack: &Stack, name: &[u8], object: &Object, findings: &mut Findings) -> Result<()> {
+    let mut add =
+        |kind, found: String, means| findings.add(kind, WHERE.into(), &object.full, found, means);
+    if name.starts_with(b"#") {
+        add(
+            "index-leftover",
+            "something that was being made".into(),
+            "the next mount removes it",
+        );
+        return Ok(());
+    }
+    let mut buffer = [0; MAX_LEN];
+    let parsed = parse_index_name(name, &mut buffer);
+    let handle = match parsed.and_then(OverlayHandle::decode) {
+        Ok(handle) => handle,
+        Err(bad) => {
+            add(
+                "index-name",
+                bad.reason().into(),
+                "a mount with index=on fails",
+            );
+            return Ok(());
+        }
+    };
+    let origin = object.mark(stack.namespace, Mark::Origin)?;
+    let upper = object.mark(stack.namespace, Mark::Upper)?;
+    let lower = marks::inode(&handle);
+    if object.is_whiteout(stack.namespace)? {
+        return Ok(());
+    }
+    if object.is_dir() {
+        let leads = number_in(upper.as_deref());
+        if let Some(number) = leads.filter(|number| !findings.upper.contains_key(number)) {
+            findings.add(
+                "index-nowhere",
+                WHERE.into(),
+                &object.full,
+                format!("upper has no directory with inode {number}"),
+                "the next mount with nfs_export=on removes it",
+            );
+        }
+        return Ok(());
+    }
+    if origin.as_deref() != parsed.ok() {
+        add(
+            "index-other-origin",
+            "it has another origin than its name says".into(),
+            "the next mount with index=on removes it",
+        );
+        return Ok(());
+    }
+    let below = lower.and_then(|number| findings.lower.get(&number));
+    let links = below
+        .and_then(|there| there.first())
+        .map(|(_, links)| *links);
+    if let (Some(number), None) = (lower, links) {
+        findings.add(
+            "index-nowhere",
+            WHERE.into(),
+            &object.full,
+            format!("no lower layer has its origin, inode {number}"),
+            "the next mount with index=on removes it, if upper has no name of it",
+        );
+        return Ok(());
+    }
+    let nlink = object.mark(stack.namespace, Mark::Nlink)?;
+    let nlink = nlink.as_deref().and_then(|value| Nlink::decode(value).ok());
+    let count = |links: u64| u32::try_from(links).unwrap_or(u32::MAX);
+    let here = count(object.stat.st_nlink);
+    // One of its names is that in the index.
+    if nlink.is_some_and(|nlink| {
+        nlink
+            .resolve(here, count(links.unwrap_or_default()))
+            .is_err()
+    }) {
+        findings.add(
+            "index-orphan",
+            WHERE.into(),
+            &object.full,
+            "no layer has a name of it any more".into(),
+            "the next mount with index=on removes it",
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! layerctl: looks into the layers of layerfs and overlayfs. See `Documentation/layerctl.rst`.
+//!
+//! The on-disk format is read with the crate that the module reads it with (`fs/format`). Layers may be damaged, and may be
+//! made to harm: what is found in them is an answer or an error, never a panic.
+
+#![forbid(unsafe_code)]
+#![warn(rust_2018_idioms)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::todo,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
+mod apply;
+mod check;
+mod diff;
+mod layer;
+mod marks;
+mod mounts;
+mod pax;
+mod show;
+mod stack;
+mod text;
+mod verity;
+mod why;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use format::xattr::Namespace;
+use indicatif::{ProgressBar, ProgressStyle};
+use rustix::fs::FileType;
+use serde::Serialize;
+use stack::Stack;
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Where answers go.
+pub type Out = Box<dyn Write>;
+
+/// How a command ended that did what it was asked to do.
+pub enum Outcome {
+    Fine,
+    /// Something is not there, or not as it should be.
+    Findings,
+}
+
+/// Looks into the layers of layerfs and overlayfs
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Exit status: 0 all is well, 1 something was found or is not there, 2 an error."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Which layer each part of a file comes from, and what its marks say
+    #[command(
+        after_help = "Examples:\n  layerctl why /mnt/etc/passwd\n  layerctl why --layers /upper:/lower2:/lower1 etc/passwd"
+    )]
+    Why(why::Args),
+    /// Write what an upper directory changes as a layer of an OCI image
+    #[command(
+        after_help = "Example:\n  layerctl diff /upper --lower /lower2:/lower1 -o layer.tar"
+    )]
+    Diff(diff::Args),
+    /// Make a layer of a layer of an OCI image, or apply it to a tree
+    #[command(
+        after_help = "Examples:\n  layerctl apply layer.tar /empty\n  zcat layer.tar.gz | layerctl apply --flat - /tree"
+    )]
+    Apply(apply::Args),
+    /// What is wrong with layers that nothing has mounted; nothing is written
+    #[command(
+        after_help = "Examples:\n  layerctl check /upper:/lower2:/lower1 --workdir /work\n  layerctl check --no-upper /lower2:/lower1::/data\n  layerctl check --mount /mnt"
+    )]
+    Check(check::Args),
+    /// The stack of a mount: layers, options in effect, counters
+    #[command(after_help = "Examples:\n  layerctl show\n  layerctl show --json /mnt")]
+    Show(show::Args),
+}
+
+/// The layers that a command looks at.
+#[derive(clap::Args)]
+pub struct Which {
+    /// The layers from the top, as in the option lowerdir: UPPER:LOWER1:LOWER2::DATA
+    #[arg(long, value_name = "LAYERS")]
+    layers: Option<OsString>,
+    /// The first of LAYERS is a lower one too
+    #[arg(long, requires = "layers")]
+    no_upper: bool,
+    /// Marks are in user.overlay.* (for a mount, its options say so)
+    #[arg(long, requires = "layers")]
+    userxattr: bool,
+}
+
+/// Where marks are.
+pub fn namespace(userxattr: bool) -> Namespace {
+    if userxattr {
+        Namespace::User
+    } else {
+        Namespace::Trusted
+    }
+}
+
+impl Which {
+    /// The stack, and the path within it.
+    fn stack_and_path(&self, path: &Path) -> Result<(Stack, Vec<u8>)> {
+        if let Some(layers) = &self.layers {
+            let stack =
+                Stack::of_list(layers.as_bytes(), !self.no_upper, namespace(self.userxattr))?;
+            return Ok((stack, path.as_os_str().as_bytes().to_vec()));
+        }
+        let (mount, inside) = mounts::of_path(&mounts::all()?, &mounts::absolute(path)?)?;
+        Ok((mount.stack()?, inside))
+    }
+}
+
+/// The name of a type of file.
+pub fn kind_name(kind: FileType) -> &'static str {
+    match kind {
+        FileType::Directory => "directory",
+        FileType::RegularFile => "file",
+        FileType::Symlink => "symbolic link",
+        FileType::CharacterDevice => "character device",
+        FileType::BlockDevice => "block device",
+        FileType::Fifo => "fifo",
+        FileType::Socket => "socket",
+        FileType::Unknown => "something unknown",
+    }
+}
+
+/// A count on the terminal, if standard error is one.
+pub fn progress(what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner().with_message(what);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+pub fn print_json(out: &mut Out, answer: &impl Serialize) -> Result<()> {
+    serde_json::to_writer_pretty(&mut *out, answer)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+fn run(cli: Cli, out: &mut Out) -> Result<Outcome> {
+    let outcome = match cli.command {
+        Command::Why(args) => why::run(args, out),
+        Command::Diff(args) => diff::run(args),
+        Command::Apply(args) => apply::run(args),
+        Command::Check(args) => check::run(args, out),
+        Command::Show(args) => show::run(args, out),
+    }?;
+    out.flush()?;
+    Ok(outcome)
+}
+
+/// Whether an error is that nobody reads the answer to its end, which is the reader's right.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = |cause: &(dyn std::error::Error + 'static)| {
+        let io = cause
+            .downcast_ref::<std::io::Error>()
+            .map(std::io::Error::kind);
+        io.or_else(|| {
+            cause
+                .downcast_ref::<serde_json::Error>()
+                .and_then(serde_json::Error::io_error_kind)
+        })
+    };
+    error
+        .chain()
+        .any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out: Out = Box::new(std::io::BufWriter::new(std::io::stdout()));
+    match run(cli, &mut out) {
+        Ok(Outcome::Fine) => ExitCode::SUCCESS,
+        Ok(Outcome::Findings) => ExitCode::from(1),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("layerctl: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
