@@ -70,7 +70,8 @@ fn nothing_wrong() {
         .mark("u/h1", "origin", &of)
         .mark("u/h1", "nlink", b"U+0")
         .dir("w/index")
-        .whiteout("w/work/#3");
+        .whiteout("w/work/#3")
+        .whiteout("w/index/#4");
     std::fs::hard_link(t.path("u/h1"), t.path(&indexed)).unwrap();
     t.mark("w/index", "upper", &origin(&t, "u"));
     let output = t.run(&[

@@ -84,6 +84,10 @@ fn of_this_upper(stack: &Stack, index: &Object, findings: &mut Findings) -> Resu
 fn entry(stack: &Stack, name: &[u8], object: &Object, findings: &mut Findings) -> Result<()> {
     let mut add =
         |kind, found: String, means| findings.add(kind, WHERE.into(), &object.full, found, means);
+    // Of a file whose last name is gone; or, with a name of its own, the one that others are links of.
+    if object.is_whiteout(stack.namespace)? && (name.starts_with(b"#") || is_handle(name)) {
+        return Ok(());
+    }
     if name.starts_with(b"#") {
         add(
             "index-leftover",
@@ -108,9 +112,6 @@ fn entry(stack: &Stack, name: &[u8], object: &Object, findings: &mut Findings) -
     let origin = object.mark(stack.namespace, Mark::Origin)?;
     let upper = object.mark(stack.namespace, Mark::Upper)?;
     let lower = marks::inode(&handle);
-    if object.is_whiteout(stack.namespace)? {
-        return Ok(());
-    }
     if object.is_dir() {
         let leads = number_in(upper.as_deref());
         if let Some(number) = leads.filter(|number| !findings.upper.contains_key(number)) {
@@ -165,4 +166,10 @@ fn entry(stack: &Stack, name: &[u8], object: &Object, findings: &mut Findings) -
         );
     }
     Ok(())
+}
+
+/// Whether an entry has a name that a mount takes.
+fn is_handle(name: &[u8]) -> bool {
+    let mut buffer = [0; MAX_LEN];
+    parse_index_name(name, &mut buffer).is_ok_and(|value| OverlayHandle::decode(value).is_ok())
 }
