@@ -18,7 +18,6 @@ use super::copy_up;
 use super::copy_up::upper_of;
 use super::copy_up::Need;
 use super::inode;
-use super::inode_index;
 use super::live;
 use super::lookup;
 use super::merge;
@@ -539,9 +538,7 @@ pub(crate) fn remove(
         hidden = Hidden::find(instance, inode)?;
     }
     copy_up::copy_up(instance, dir, Need::Metadata)?;
-    if inode_index::is_counted_beside_copy(instance, &object) {
-        copy_up::copy_up(instance, &object, Need::Metadata)?;
-    }
+    names::copy_up_if_counted(instance, &object)?;
     // A copy-up in another task takes the lock of the object too: so the object is not copied up while it is removed,
     // and later its copy gets no name.
     let _lock = inode.data().lock(dir.super_block().stack_depth())?;

@@ -242,12 +242,9 @@ fn copy_up_by(
     let depth = dentry.inode().super_block().stack_depth();
     vfs::pause::at(c"copy_up_waits");
     let claim = object.get().lock(depth)?;
-    if is_done(dentry, need) {
-        // Another task has copied it up while this one waited for the lock of the object.
-        return Ok(());
-    }
-    if parent.is_some() && name::was_removed(dentry) {
-        // The task that held the lock of the object meanwhile has removed it: its copy gets no name.
+    if is_done(dentry, need) || parent.is_some() && name::was_removed(dentry) {
+        // Another task has copied it up while this one waited for the lock of the object; or has removed it, so that its
+        // copy gets no name.
         return Ok(());
     }
     vfs::debug!(

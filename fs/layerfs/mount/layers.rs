@@ -200,14 +200,7 @@ pub(super) fn build(
     let value_of = |given: &mut Option<Given>| given.as_mut().and_then(|given| given.value.take());
     let (upperdir, workdir) = (value_of(&mut plan.upper), value_of(&mut plan.work));
     let mut devices = KVec::with_capacity(2, GFP_KERNEL)?;
-    let upper = match (plan.upper.take(), plan.work.take()) {
-        (None, _) => None,
-        (Some(_), None) => return Err(fc.invalid(fmt!("missing 'workdir'"))),
-        (Some(upper), Some(work)) => {
-            let features = &mut plan.features;
-            Some(upper::prepare(fc, c, features, &mut devices, upper, work)?)
-        }
-    };
+    let upper = prepare_upper(fc, c, plan, &mut devices)?;
     let mut filesystems = KVec::with_capacity(2, GFP_KERNEL)?;
     let first = match &upper {
         Some(upper) => upper.mount.owner().fs.clone(),
@@ -262,6 +255,22 @@ pub(super) fn build(
         last_made_up: AtomicU64::new(0),
         said_not_finalized: AtomicBool::new(false),
     })
+}
+
+/// Gets the layer that is written to ready, if there is to be one.
+fn prepare_upper(
+    fc: &FsContext<'_>,
+    c: &Override<'_>,
+    plan: &mut Plan,
+    devices: &mut KVec<Device>,
+) -> Result<Option<Upper>> {
+    match (plan.upper.take(), plan.work.take()) {
+        (None, _) => Ok(None),
+        (Some(_), None) => Err(fc.invalid(fmt!("missing 'workdir'"))),
+        (Some(upper), Some(work)) => {
+            upper::prepare(fc, c, &mut plan.features, devices, upper, work).map(Some)
+        }
+    }
 }
 
 /// Makes the lower layers, each with a mount of ours and the number of its filesystem.

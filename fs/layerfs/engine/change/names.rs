@@ -5,15 +5,30 @@
 #![forbid(unsafe_code)]
 
 use super::DirChange;
+use crate::engine::copy_up;
+use crate::engine::copy_up::Need;
 use crate::engine::inode_index;
 use crate::state::instance::Instance;
 use crate::state::object::Claim;
 use crate::state::object::Now;
 use crate::state::traits::Trait;
 use crate::state::LayerFs;
+use crate::state::Positive;
 use format::nlink::Base;
 use kernel::prelude::*;
 use vfs::guard::lock::VfsLocked;
+
+/// Copies an object up, before a name of it is removed or replaced, if its names are counted beside its copy.
+///
+/// # Errors
+///
+/// Those of [`copy_up::copy_up`].
+pub(super) fn copy_up_if_counted(instance: &Instance, object: &Positive) -> Result {
+    if inode_index::is_counted_beside_copy(instance, object) {
+        copy_up::copy_up(instance, object, Need::Metadata)?;
+    }
+    Ok(())
+}
 
 /// An object that gets one more name, or loses one. The lock of the object is held meanwhile, as a copy-up in another task
 /// keeps the count too.

@@ -12,6 +12,7 @@ use super::is_lower_positive;
 use super::is_merged_or_lower;
 use super::is_pure_upper;
 use super::lost_name;
+use super::names;
 use super::names::Counted;
 use super::says_not_empty;
 use super::upper_of;
@@ -21,7 +22,6 @@ use super::Hidden;
 use crate::engine::copy_up;
 use crate::engine::copy_up::Need;
 use crate::engine::inode;
-use crate::engine::inode_index;
 use crate::engine::stale::Stale;
 use crate::marks;
 use crate::state::config;
@@ -113,9 +113,7 @@ pub(crate) fn rename(
     // its copy does not get the name.
     let depth = old.super_block().stack_depth();
     if let Some(replaced) = replaced {
-        if inode_index::is_counted_beside_copy(instance, &replaced) {
-            copy_up::copy_up(instance, &replaced, Need::Metadata)?;
-        }
+        names::copy_up_if_counted(instance, &replaced)?;
     }
     let object = replaced.map(|replaced| replaced.dentry().inode().data());
     let _lock = object.map(|object| object.lock(depth)).transpose()?;
