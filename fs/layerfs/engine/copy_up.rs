@@ -347,7 +347,7 @@ impl CopyUp<'_> {
         };
         let goes_by_index = self.index.is_some() && !is_dir;
         if !goes_by_index {
-            self.set_parent_impure();
+            self.set_parent_impure(&self.access.start());
         }
         if self.dentry.inode().is_regular() && self.upper.has_nameless {
             self.without_name(origin)?;
@@ -359,14 +359,13 @@ impl CopyUp<'_> {
         }
         // A reader of the directory whose listing was made before the copy got its name may have erased the mark
         // meanwhile (`clear_impure()`), as no lock of a copy-up keeps it out.
-        self.set_parent_impure();
+        self.set_parent_impure(&self.access.start());
         Ok(())
     }
 
-    fn set_parent_impure(&self) {
+    fn set_parent_impure(&self, writing: &WantWrite<'_>) {
         if let Some(place) = &self.place {
-            let writing = self.access.start();
-            let marked = self.marked(&writing, place.upper_dir);
+            let marked = self.marked(writing, place.upper_dir);
             work::set_impure(marked, place.parent.inode().data());
         }
     }

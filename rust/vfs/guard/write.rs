@@ -27,6 +27,7 @@ use crate::object::waited_for::WaitedFor;
 use crate::object::Foreign;
 use crate::sys::bindings;
 use crate::sys::errno::to_result;
+use core::cell::Cell;
 use kernel::prelude::*;
 use kernel::types::NotThreadSafe;
 
@@ -34,11 +35,17 @@ use kernel::types::NotThreadSafe;
 ///
 /// # Invariants
 ///
-/// `mnt_get_write_access()` succeeded for it, and was not undone.
+/// - `mnt_get_write_access()` succeeded for it, and was not undone.
+/// - `started` is the number of [`WantWrite`]s that were begun with it and have not ended; while it is not zero, this task
+///   has called `sb_start_write()` once for all of them, and not undone it.
 pub struct WriteAccess<'a> {
     mount: &'a Mount,
+    /// A second `sb_start_write()` by the same task would wait for a task that freezes the filesystem, which waits for the
+    /// end of the first.
+    started: Cell<usize>,
     /// Notes what somebody (a client of nfsd) has a delegation of that kept an operation from being done.
     delegated: Delegated,
+    _task: NotThreadSafe,
 }
 
 /// The filesystem of a mount is not frozen, and the mount not read-only, while this lives. What changes the filesystem
@@ -47,7 +54,8 @@ pub struct WriteAccess<'a> {
 ///
 /// # Invariants
 ///
-/// `sb_start_write()` was called by this task, and not undone; write access to the mount is held.
+/// `sb_start_write()` was called by this task, and not undone, for it alone or for all that were begun with `access`, which
+/// counts it; write access to the mount is held.
 pub struct WantWrite<'a> {
     mount: &'a Mount,
     /// The access that it was begun with; `None`: it has its own.
@@ -66,10 +74,12 @@ impl Mount {
     pub fn write_access(&self) -> Result<WriteAccess<'_>> {
         // SAFETY: The mount is valid.
         to_result(unsafe { bindings::mnt_get_write_access(self.as_ptr()) })?;
-        // INVARIANT: It succeeded.
+        // INVARIANT: It succeeded, and nothing was begun with it.
         Ok(WriteAccess {
             mount: self,
+            started: Cell::new(0),
             delegated: Delegated::default(),
+            _task: NotThreadSafe,
         })
     }
 
@@ -160,15 +170,20 @@ impl Mount {
 }
 
 impl WriteAccess<'_> {
-    /// Begins to write (wraps `sb_start_write()`).
+    /// Begins to write (wraps `sb_start_write()`). What is begun while something else that was begun with this access has
+    /// not ended is a part of that.
     ///
     /// # Context
     ///
     /// Sleeps while the filesystem is frozen.
     pub fn start(&self) -> WantWrite<'_> {
-        // SAFETY: The super block of a mount is valid.
-        unsafe { bindings::vfs_helper_sb_start_write(self.mount.super_block().as_ptr()) };
-        // INVARIANT: Write access is held by `self`, which is borrowed.
+        if self.started.get() == 0 {
+            // SAFETY: The super block of a mount is valid.
+            unsafe { bindings::vfs_helper_sb_start_write(self.mount.super_block().as_ptr()) };
+        }
+        // INVARIANT: It is counted, and `sb_start_write()` was called for it or for the first. Write access is held by
+        // `self`, which is borrowed.
+        self.started.set(self.started.get() + 1);
         WantWrite {
             mount: self.mount,
             access: Some(self),
@@ -229,7 +244,10 @@ impl Drop for WantWrite<'_> {
                 None => bindings::mnt_drop_write(self.mount.as_ptr()),
                 Some(access) => {
                     access.delegated.note_from(&self.delegated);
-                    bindings::vfs_helper_sb_end_write(self.mount.super_block().as_ptr());
+                    access.started.set(access.started.get() - 1);
+                    if access.started.get() == 0 {
+                        bindings::vfs_helper_sb_end_write(self.mount.super_block().as_ptr());
+                    }
                 }
             }
         }

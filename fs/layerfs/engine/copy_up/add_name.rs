@@ -23,12 +23,12 @@ impl CopyUp<'_> {
         let Some(place) = &self.place else {
             return Ok(());
         };
-        self.set_parent_impure();
+        let writing = self.access.start();
+        self.set_parent_impure(&writing);
         let copy = Now::of(self.dentry.inode().held())
             .upper_path()
             .ok_or(EIO)?
             .dentry();
-        let writing = self.access.start();
         let marked = self.marked(&writing, copy);
         inode_index::keep_names(marked, self.dentry, Base::Lower)?;
         let made = {
@@ -46,7 +46,7 @@ impl CopyUp<'_> {
             self.dentry.set_needs_revalidation();
         }
         self.outdate_parent();
-        self.set_parent_impure();
+        self.set_parent_impure(&writing);
         inode_index::keep_names(marked, self.dentry, Base::Upper)
     }
 }
