@@ -137,10 +137,10 @@ build/examples/bin/layers: examples/layers.c include/uapi/linux/layerfs.h
 	@echo "[layerfs] the example's tool" >&2
 	@scripts/in-root gcc -static -O2 -Wall -Wextra -Werror -o $@.new $<
 	@mv $@.new $@
-build/examples/bin/lazylayer: examples/cargo $(wildcard examples/lazylayer/Cargo.* examples/lazylayer/src/*.rs)
+build/examples/bin/lazylayer: scripts/cargo-in $(wildcard examples/lazylayer/Cargo.* examples/lazylayer/src/*.rs)
 	@mkdir -p $(@D)
 	@echo "[layerfs] the example daemon, with crates of crates.io (a minute the first time)" >&2
-	@scripts/in-root nice examples/cargo build --release --quiet || { status=$$?; rm -f $@; [ $$status = 77 ] && exit 0; exit $$status; }; \
+	@scripts/in-root nice scripts/cargo-in examples/lazylayer build --release --quiet || { status=$$?; rm -f $@; [ $$status = 77 ] && exit 0; exit $$status; }; \
 		cp build/examples/target/release/lazylayer $@
 
 # Public suites, programs of crates.io: where that can't be reached the tests that run them are skipped.
@@ -157,10 +157,10 @@ build/suites/bin/pjdfstest build/suites/bin/fsx: scripts/crate
 layerctl:
 	@scripts/setup module
 	@$(MAKE) -s --no-print-directory build/tools/bin/layerctl
-build/tools/bin/layerctl: tools/cargo $(wildcard tools/layerctl/Cargo.* tools/layerctl/src/*.rs tools/layerctl/src/*/*.rs) $(shell find fs/format -name '*.rs')
+build/tools/bin/layerctl: scripts/cargo-in $(wildcard tools/layerctl/Cargo.* tools/layerctl/src/*.rs tools/layerctl/src/*/*.rs) $(shell find fs/format -name '*.rs')
 	@mkdir -p $(@D)
 	@echo "[layerfs] layerctl, with crates of crates.io (a minute the first time)" >&2
-	@scripts/in-root nice tools/cargo build --release --quiet || { status=$$?; rm -f $@; [ $$status = 77 ] && exit 0; exit $$status; }; \
+	@scripts/in-root nice scripts/cargo-in tools/layerctl build --release --quiet || { status=$$?; rm -f $@; [ $$status = 77 ] && exit 0; exit $$status; }; \
 		cp build/tools/target/release/layerctl $@
 
 ## fmt: formats the Rust sources
