@@ -25,7 +25,7 @@ mod stack;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{mpsc, Arc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -108,9 +108,9 @@ struct ServeOptions {
     tool: Option<PathBuf>,
 }
 
-/// To whom it may concern; nobody reading it is no reason to end.
+/// To whom it may concern; nobody reading it is no reason to end. It is one write: the end of the process cuts nothing off.
 fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "lazylayer: {text}");
+    let _ = std::io::stderr().write_all(format!("lazylayer: {text}\n").as_bytes());
 }
 
 impl LinkOptions {
@@ -214,9 +214,41 @@ fn serve(options: ServeOptions) -> Result<()> {
     }
     // Not before: a stack that is mounted now has this layer.
     say(&format!("{} is ready", mountpoint.display()));
-    let counting = options.stats.clone().map(|path| {
+    let counting = options
+        .stats
+        .clone()
+        .map(|path| Counting::begin(path, &archive, &calls, &progress));
+    let filled = match stack {
+        None => Ok(()),
+        Some(stack) => fill_and_leave(&options, &archive, &progress, &stack, &mountpoint),
+    };
+    if let Err(error) = &filled {
+        // Whoever uses the layer still needs it.
+        say(&format!("it goes on without filling: {error:#}"));
+    }
+    session.join()?;
+    if let Some(counting) = counting {
+        counting.end()?;
+    }
+    filled
+}
+
+/// What was asked for is told in a file, ten times a second, by a thread of its own.
+struct Counting {
+    /// Nothing is sent: dropped, it ends the thread.
+    on: mpsc::Sender<()>,
+    thread: thread::JoinHandle<Result<()>>,
+}
+
+impl Counting {
+    fn begin(
+        path: PathBuf,
+        archive: &Arc<Archive>,
+        calls: &Arc<Calls>,
+        progress: &Arc<Progress>,
+    ) -> Self {
         let (archive, calls, progress) = (archive.clone(), calls.clone(), progress.clone());
-        let told = move || {
+        let tell = move || {
             let (requests, bytes) = archive.link.used();
             let objects = progress.objects.load(std::sync::atomic::Ordering::Relaxed);
             calls::publish(
@@ -227,27 +259,29 @@ fn serve(options: ServeOptions) -> Result<()> {
                 ),
             )
         };
-        let last = told.clone();
-        thread::spawn(move || {
-            while told().map_err(|error| say(&format!("{error:#}"))).is_ok() {
-                thread::sleep(Duration::from_millis(100));
+        let (on, off) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            while off.recv_timeout(Duration::from_millis(100))
+                == Err(mpsc::RecvTimeoutError::Timeout)
+            {
+                if let Err(error) = tell() {
+                    say(&format!("{error:#}"));
+                    return Ok(());
+                }
             }
+            // No other thread writes the file, so the last word is the whole of it.
+            tell()
         });
-        last
-    });
-    let filled = match stack {
-        None => Ok(()),
-        Some(stack) => fill_and_leave(&options, &archive, &progress, &stack, &mountpoint),
-    };
-    if let Err(error) = &filled {
-        // Whoever uses the layer still needs it.
-        say(&format!("it goes on without filling: {error:#}"));
+        Self { on, thread }
     }
-    session.join()?;
-    if let Some(last) = counting {
-        last()?;
+
+    /// Tells it for the last time.
+    fn end(self) -> Result<()> {
+        drop(self.on);
+        self.thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
-    filled
 }
 
 fn stack_of(options: &ServeOptions, mountpoint: &Path) -> Result<Option<Stack>> {
