@@ -371,21 +371,21 @@ pub(crate) fn cleanup_leftover(
     }
 }
 
-/// The bytes of names of leftovers that are looked at before the first of them is removed: what was left may be without
-/// number.
+/// The bytes of names that are read before the first of them is looked at: there may be names without number.
 const BATCH: u32 = 64 << 10;
 
-/// Removes what is in a directory that an earlier mount left; returns whether there was anything.
-fn cleanup_leftovers_in(
+/// Calls `f` with each name in a directory but `.` and `..`. It may remove what has the name.
+///
+/// # Errors
+///
+/// `EINTR`: the task is being killed. `ENOMEM`. The errors of the filesystem, and of `f`.
+pub(crate) fn each_name(
     c: &Override<'_>,
-    writing: &WantWrite<'_>,
     dir: Path<'_>,
-    level: u32,
-    incompatible: bool,
-) -> Result<bool> {
+    mut f: impl FnMut(&[u8]) -> Result,
+) -> Result {
     let mut open = OwnedFile::open_dir(c, dir)?;
     let mut names = Arena::with_room(BATCH)?;
-    let mut removed = false;
     loop {
         names.clear();
         let at_end = dir_iter::read_on(c, &mut open, |entry| {
@@ -398,23 +398,39 @@ fn cleanup_leftovers_in(
             Ok(Next::Continue)
         })?;
         for (_, entry, _) in names.iter() {
-            if incompatible {
-                pr_err!(
-                    "a mount with the feature '{}' left its mark in the work directory\n",
-                    BStr::from_bytes(entry.name)
-                );
-                return Err(EINVAL);
-            }
             task::check_killed()?;
-            if let Some(child) = dir.dentry().lookup_killable(c, dir.mount(), entry.name)? {
-                cleanup_leftover(c, writing, dir.dentry(), &child, level + 1)?;
-                removed = true;
-            }
+            f(entry.name)?;
         }
         if at_end {
-            return Ok(removed);
+            return Ok(());
         }
     }
+}
+
+/// Removes what is in a directory that an earlier mount left; returns whether there was anything.
+fn cleanup_leftovers_in(
+    c: &Override<'_>,
+    writing: &WantWrite<'_>,
+    dir: Path<'_>,
+    level: u32,
+    incompatible: bool,
+) -> Result<bool> {
+    let mut removed = false;
+    each_name(c, dir, |name| {
+        if incompatible {
+            pr_err!(
+                "a mount with the feature '{}' left its mark in the work directory\n",
+                BStr::from_bytes(name)
+            );
+            return Err(EINVAL);
+        }
+        if let Some(child) = dir.dentry().lookup_killable(c, dir.mount(), name)? {
+            cleanup_leftover(c, writing, dir.dentry(), &child, level + 1)?;
+            removed = true;
+        }
+        Ok(())
+    })?;
+    Ok(removed)
 }
 
 /// Erases the mark [`Mark::Impure`] of a directory that was found to hold no object with an origin, and holds none

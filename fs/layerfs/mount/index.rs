@@ -15,8 +15,6 @@ use crate::marks;
 use crate::marks::Marked;
 use crate::state::instance::Instance;
 use crate::state::layer::Upper;
-use crate::state::listing::Arena;
-use crate::state::listing::Fate;
 use crate::state::Real;
 use format::handle::parse_index_name;
 use format::handle::OverlayHandle;
@@ -27,13 +25,10 @@ use format::xattr::Mark;
 use kernel::prelude::*;
 use kernel::str::BStr;
 use kernel::sync::aref::ARef;
-use vfs::call::dir_iter;
-use vfs::call::dir_iter::Next;
 use vfs::call::xattr;
 use vfs::guard::dir_op::Creating;
 use vfs::guard::dir_op::NewEntry;
 use vfs::guard::write::WantWrite;
-use vfs::object::file::OwnedFile;
 use vfs::object::path::OwnedPath;
 use vfs::object::super_block::FileHandles;
 use vfs::ops::fs_context::FsContext;
@@ -41,15 +36,11 @@ use vfs::sys::cred;
 use vfs::sys::cred::Capability;
 use vfs::sys::errno::ENODATA;
 use vfs::sys::errno::ESTALE;
-use vfs::sys::task;
 use vfs::Override;
 use vfs::Path;
 
 /// The directory in workdir.
 const NAME: &[u8] = b"index";
-
-/// The bytes of names of entries that are looked at before the first of them may be removed.
-const BATCH: u32 = 64 << 10;
 
 /// Switches off what needs file handles where a layer has none.
 pub(super) fn check_handles(fc: &FsContext<'_>, plan: &mut Plan) {
@@ -208,50 +199,30 @@ fn clean(
     dir: &Real,
 ) -> Result {
     let path = Path::new(writing.mount(), dir)?;
-    let mut open = OwnedFile::open_dir(c, path)?;
-    let mut names = Arena::with_room(BATCH)?;
-    loop {
-        names.clear();
-        let at_end = dir_iter::read_on(c, &mut open, |entry| {
-            if names.end() >= BATCH {
-                return Ok(Next::Stop);
-            }
-            if !matches!(entry.name, b"." | b"..") {
-                names.push(entry, Fate::Behind)?;
-            }
-            Ok(Next::Continue)
-        })?;
-        for (_, name, _) in names.iter() {
-            task::check_killed()?;
-            let Some(entry) = dir.lookup_killable(c, path.mount(), name.name)? else {
-                continue;
-            };
-            if name.name.first() == Some(&b'#') {
-                // Something was prepared here, and did not get to its place.
-                work::cleanup_leftover(c, writing, dir, &entry, 1)?;
-                continue;
-            }
-            match look_at(instance, c, path, name.name, &entry) {
-                Ok(Verdict::Stays) => {}
-                Ok(Verdict::Stale) => work::remove(c, writing, dir, &entry)?,
-                Ok(Verdict::Orphan) if instance.config.features.nfs_export => {
-                    work::put_whiteout(instance.upper()?, c, writing, dir, &entry)?;
-                }
-                Ok(Verdict::Orphan) => work::remove(c, writing, dir, &entry)?,
-                Err(e) => {
-                    fc.error(fmt!(
-                        "the entry '{}' of the index in workdir can't be understood ({:?})",
-                        BStr::from_bytes(name.name),
-                        e
-                    ));
-                    return Err(e);
-                }
-            }
-        }
-        if at_end {
+    work::each_name(c, path, |name| {
+        let Some(entry) = dir.lookup_killable(c, path.mount(), name)? else {
             return Ok(());
+        };
+        if name.first() == Some(&b'#') {
+            // Something was prepared here, and did not get to its place.
+            return work::cleanup_leftover(c, writing, dir, &entry, 1);
         }
-    }
+        match look_at(instance, c, path, name, &entry) {
+            Ok(Verdict::Stays) => Ok(()),
+            Ok(Verdict::Orphan) if instance.config.features.nfs_export => {
+                work::put_whiteout(instance.upper()?, c, writing, dir, &entry)
+            }
+            Ok(Verdict::Stale | Verdict::Orphan) => work::remove(c, writing, dir, &entry),
+            Err(e) => {
+                fc.error(fmt!(
+                    "the entry '{}' of the index in workdir can't be understood ({:?})",
+                    BStr::from_bytes(name),
+                    e
+                ));
+                Err(e)
+            }
+        }
+    })
 }
 
 /// What becomes of an entry.
