@@ -14,7 +14,7 @@ KERNEL_NOW = $(or $(KERNEL),$(shell cat build/kernel-version 2>/dev/null))
 
 HELPERS := $(patsubst fstests/src/%.c,build/fstests-bin/%,$(wildcard fstests/src/*.c))
 
-.PHONY: all help module demo layerctl check check-containers check-debug check-parity host-check mutants bench profile vm vm-files modules fmt clippy shellcheck \
+.PHONY: all help module demo layerctl check check-containers check-debug check-parity check-packages check-dkms check-kernels deb install host-check mutants bench profile vm vm-files modules fmt clippy shellcheck \
 	rust-project.json clean distclean
 .DELETE_ON_ERROR:
 
@@ -162,6 +162,32 @@ build/tools/bin/layerctl: scripts/cargo-in $(wildcard tools/layerctl/Cargo.* too
 	@echo "[layerfs] layerctl, with crates of crates.io (a minute the first time)" >&2
 	@scripts/in-root nice scripts/cargo-in tools/layerctl build --release --quiet || { status=$$?; rm -f $@; [ $$status = 77 ] && exit 0; exit $$status; }; \
 		cp build/tools/target/release/layerctl $@
+
+## deb: Debian packages of everything (build/deb), for all 7.2 and 7.3 kernels of backports; KERNELS="7.2.12+deb13-amd64" chooses, SIGN_KEY= and SIGN_CERT= sign
+deb:
+	@scripts/setup module
+	@$(MAKE) -s --no-print-directory build/tools/bin/layerctl
+	@scripts/deb $(KERNELS)
+
+## check-kernels: the suite on the newest 7.2 and the newest 7.3 of backports, one after the other; FSTESTS= as for check
+check-kernels:
+	@set -e; for kernel in $$(scripts/archive kernels | awk -F. '{ newest[$$2] = $$0 } END { for (s in newest) print newest[s] }' | sort -V); do \
+		$(MAKE) --no-print-directory KERNEL=$$kernel HOST=$(or $(HOST),no) check; \
+	done
+
+## check-dkms: the package layerfs-dkms builds the module in a Debian 13 of its own (make deb first)
+check-dkms:
+	@scripts/setup vm
+	@scripts/check-dkms
+
+## check-packages: the packages on a Debian 13 as it comes, over reboots and a change of the kernel (make deb KERNELS="..." first, for the two newest 7.2)
+check-packages:
+	@scripts/setup module
+	@scripts/check-packages $(STEPS)
+
+## install: the module and the tools without packages, for the kernel that was built for; DESTDIR= puts them below another root
+install:
+	@scripts/install $(DESTDIR)
 
 ## fmt: formats the Rust sources
 fmt:
