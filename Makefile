@@ -153,7 +153,7 @@ build/suites/bin/pjdfstest build/suites/bin/fsx: scripts/crate
 	@scripts/crate $(CRATE) || { status=$$?; rm -f $@; [ $$status = 77 ] && exit 0; exit $$status; }; \
 		ln -sf "$(@F)-$(word 2,$(CRATE))" $@
 
-## layerctl: the command-line tool (build/tools/bin/layerctl), with crates of crates.io; skipped where that can't be reached
+## layerctl: the command-line tool (build/tools/bin/layerctl), which is mount.layerfs too, with crates of crates.io; skipped where that can't be reached
 layerctl:
 	@scripts/setup module
 	@$(MAKE) -s --no-print-directory build/tools/bin/layerctl
@@ -161,7 +161,7 @@ build/tools/bin/layerctl: scripts/cargo-in $(wildcard tools/layerctl/Cargo.* too
 	@mkdir -p $(@D)
 	@echo "[layerfs] layerctl, with crates of crates.io (a minute the first time)" >&2
 	@scripts/in-root nice scripts/cargo-in tools/layerctl build --release --quiet || { status=$$?; rm -f $@; [ $$status = 77 ] && exit 0; exit $$status; }; \
-		cp build/tools/target/release/layerctl $@
+		cp build/tools/target/release/layerctl $@ && ln -sf layerctl $(@D)/mount.layerfs
 
 ## deb: Debian packages of everything (build/deb), for all 7.2 and 7.3 kernels of backports; KERNELS="7.2.12+deb13-amd64" chooses, SIGN_KEY= and SIGN_CERT= sign
 deb:

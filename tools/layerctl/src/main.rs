@@ -24,6 +24,7 @@ mod check;
 mod diff;
 mod layer;
 mod marks;
+mod mount;
 mod mounts;
 mod pax;
 mod show;
@@ -188,7 +189,11 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(fs_type) = arguments.first().and_then(|name| mount::called_as(name)) {
+        return mount::main(fs_type, arguments);
+    }
+    let cli = Cli::parse_from(arguments);
     let mut out: Out = Box::new(std::io::BufWriter::new(std::io::stdout()));
     match run(cli, &mut out) {
         Ok(Outcome::Fine) => ExitCode::SUCCESS,
