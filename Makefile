@@ -157,7 +157,7 @@ build/suites/bin/pjdfstest build/suites/bin/fsx: scripts/crate
 layerctl:
 	@scripts/setup module
 	@$(MAKE) -s --no-print-directory build/tools/bin/layerctl
-build/tools/bin/layerctl: scripts/cargo-in $(wildcard tools/layerctl/Cargo.* tools/layerctl/src/*.rs tools/layerctl/src/*/*.rs) $(shell find fs/format -name '*.rs')
+build/tools/bin/layerctl: scripts/cargo-in $(wildcard tools/layerctl/Cargo.* tools/layerctl/src/*.rs tools/layerctl/src/*/*.rs) $(shell find fs/format rust/control -name '*.rs' -o -name Cargo.toml)
 	@mkdir -p $(@D)
 	@echo "[layerfs] layerctl, with crates of crates.io (a minute the first time)" >&2
 	@scripts/in-root nice scripts/cargo-in tools/layerctl build --release --quiet || { status=$$?; rm -f $@; [ $$status = 77 ] && exit 0; exit $$status; }; \
