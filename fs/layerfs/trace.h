@@ -10,15 +10,20 @@
 #include <linux/kdev_t.h>
 #include <linux/tracepoint.h>
 
-/* A name was looked up, and is in no layer. @layers: so many lower layers were asked. */
+/*
+ * A name was looked up, and is in no layer. @layers: so many lower layers were asked. @path: that of the directory, from
+ * the root of the filesystem; empty if it is too long.
+ */
 TRACE_EVENT(layerfs_lookup_negative,
-	TP_PROTO(u32 dev, u64 dir, const char *dir_name, u32 dir_len, const char *name, u32 len, u32 layers),
-	TP_ARGS(dev, dir, dir_name, dir_len, name, len, layers),
+	TP_PROTO(u32 dev, u64 dir, const char *dir_name, u32 dir_len, const char *path, u32 path_len, const char *name,
+		 u32 len, u32 layers),
+	TP_ARGS(dev, dir, dir_name, dir_len, path, path_len, name, len, layers),
 	TP_STRUCT__entry(
 		__field(u64, dir)
 		__field(u32, dev)
 		__field(u32, layers)
 		__string_len(dir_name, dir_name, dir_len)
+		__string_len(path, path, path_len)
 		__string_len(name, name, len)
 	),
 	TP_fast_assign(
@@ -26,10 +31,11 @@ TRACE_EVENT(layerfs_lookup_negative,
 		__entry->dev = dev;
 		__entry->layers = layers;
 		__assign_str(dir_name);
+		__assign_str(path);
 		__assign_str(name);
 	),
-	TP_printk("dev %u:%u dir %llu '%s' name '%s' layers %u", MAJOR(__entry->dev), MINOR(__entry->dev),
-		  __entry->dir, __get_str(dir_name), __get_str(name), __entry->layers)
+	TP_printk("dev %u:%u dir %llu '%s' name '%s' layers %u path '%s'", MAJOR(__entry->dev), MINOR(__entry->dev),
+		  __entry->dir, __get_str(dir_name), __get_str(name), __entry->layers, __get_str(path))
 );
 
 /* An object got to upper: @kind is what of it. @layer: the lower layer it was in, counted from the top. */

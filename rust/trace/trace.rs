@@ -19,7 +19,7 @@ use kernel::bindings::tracepoint;
 use kernel::ffi;
 
 /// Strings are cut after so many bytes: an event that does not fit in a page is not recorded at all.
-const STRING_MAX: usize = 1024;
+pub const STRING_MAX: usize = 1024;
 
 /// The first of a string, as C wants it: where it begins, and its length.
 fn cut(string: &[u8]) -> (*const ffi::c_char, u32) {
@@ -71,14 +71,14 @@ pub mod lookup_negative {
 
     is_on!(__tracepoint_layerfs_lookup_negative);
 
-    /// The event: `name` is not in the directory `dir_name`, which has inode number `dir` on device `dev`; `layers`
-    /// lower layers were asked.
+    /// The event: `name` is not in the directory `dir_name`, which has inode number `dir` on device `dev`, and is at
+    /// `path`; `layers` lower layers were asked.
     ///
     /// # Context
     ///
     /// Any.
     #[cold]
-    pub fn event(dev: u32, dir: u64, dir_name: &[u8], name: &[u8], layers: u32) {
+    pub fn event(dev: u32, dir: u64, dir_name: &[u8], path: &[u8], name: &[u8], layers: u32) {
         #[cfg(CONFIG_TRACEPOINTS)]
         {
             extern "C" {
@@ -87,21 +87,24 @@ pub mod lookup_negative {
                     dir: u64,
                     dir_name: *const ffi::c_char,
                     dir_len: u32,
+                    path: *const ffi::c_char,
+                    path_len: u32,
                     name: *const ffi::c_char,
                     len: u32,
                     layers: u32,
                 );
             }
             let ((dir_name, dir_len), (name, len)) = (cut(dir_name), cut(name));
+            let (path, path_len) = cut(path);
             // SAFETY: So many bytes may be read there; nothing is kept of them.
             unsafe {
                 rust_do_trace_layerfs_lookup_negative(
-                    dev, dir, dir_name, dir_len, name, len, layers,
+                    dev, dir, dir_name, dir_len, path, path_len, name, len, layers,
                 )
             };
         }
         #[cfg(not(CONFIG_TRACEPOINTS))]
-        let _ = (dev, dir, dir_name, name, layers);
+        let _ = (dev, dir, dir_name, path, name, layers);
     }
 }
 

@@ -178,8 +178,11 @@ pub(super) fn trace_negative(dentry: &Unhashed<'_, LayerFs>) {
         let asked = now.depth().min(now.naming());
         asked.saturating_sub(usize::from(now.in_upper()))
     };
+    // A path that is cut would name another directory: then there is none.
+    let mut buf = KVec::from_elem(0u8, trace::STRING_MAX + 1, GFP_KERNEL).unwrap_or_default();
+    let path = parent.path_in(&mut buf).unwrap_or_default();
     parent.with_name(|dir| {
         let ino = parent.inode().ino();
-        trace::lookup_negative::event(dev, ino, dir, dentry.name(), layers as u32);
+        trace::lookup_negative::event(dev, ino, dir, path, dentry.name(), layers as u32);
     });
 }
