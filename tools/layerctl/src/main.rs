@@ -22,7 +22,9 @@
 mod apply;
 mod check;
 mod diff;
+mod finalize;
 mod layer;
+mod live;
 mod marks;
 mod mount;
 mod mounts;
@@ -92,6 +94,11 @@ enum Command {
     /// The stack of a mount: layers, options in effect, counters
     #[command(after_help = "Examples:\n  layerctl show\n  layerctl show --json /mnt")]
     Show(show::Args),
+    /// Have lower layers not asked for names that upper lacks
+    #[command(
+        after_help = "Needs CAP_SYS_ADMIN. Example:\n  layerctl finalize -r /software\n\nExit status: 0 done, 1 interrupted, 2 an error."
+    )]
+    Finalize(finalize::Args),
 }
 
 /// The layers that a command looks at.
@@ -166,6 +173,7 @@ fn run(cli: Cli, out: &mut Out) -> Result<Outcome> {
         Command::Apply(args) => apply::run(args),
         Command::Check(args) => check::run(args, out),
         Command::Show(args) => show::run(args, out),
+        Command::Finalize(args) => finalize::run(args, out),
     }?;
     out.flush()?;
     Ok(outcome)

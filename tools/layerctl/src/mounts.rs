@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 /// A mount, of whatever type.
 #[derive(Clone, Debug)]
 pub struct Mount {
+    /// The device of the filesystem, as the kernel has it within: the major number, and 20 bits of the minor one.
+    pub device: u64,
     /// What of the filesystem is mounted: a path within it.
     pub root: Vec<u8>,
     /// Where it is mounted.
@@ -157,7 +159,9 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
         .checked_add(6)?;
     let field = |at: usize| fields.get(at).copied();
     let after = |more: usize| field(dash.checked_add(more)?);
+    let (major, minor) = std::str::from_utf8(field(2)?).ok()?.split_once(':')?;
     Some(Mount {
+        device: major.parse::<u64>().ok()?.checked_shl(20)? | minor.parse::<u64>().ok()?,
         root: unoctal(field(3)?),
         point: unoctal(field(4)?),
         mount_options: shown(field(5)?),
@@ -174,22 +178,28 @@ pub fn all() -> Result<Vec<Mount>> {
     Ok(parse(&text))
 }
 
+/// The path from where a mount is, if it holds the path.
+fn within(mount: &Mount, path: &[u8]) -> Option<Vec<u8>> {
+    if mount.point == b"/" {
+        return Some(path.to_vec());
+    }
+    let rest = path.strip_prefix(mount.point.as_slice())?;
+    (rest.is_empty() || rest.starts_with(b"/")).then(|| rest.to_vec())
+}
+
+/// The mount that a path is in, of whatever type. The path has no links.
+pub fn holding<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+    // Of several on one place the last one is seen.
+    mounts
+        .iter()
+        .filter(|mount| within(mount, path.as_os_str().as_bytes()).is_some())
+        .max_by_key(|mount| mount.point.len())
+}
+
 /// The mount that a path is in, and the path within its filesystem.
 pub fn of_path(mounts: &[Mount], path: &Path) -> Result<(Mount, Vec<u8>)> {
-    let bytes = path.as_os_str().as_bytes();
-    let within = |mount: &Mount| -> Option<Vec<u8>> {
-        if mount.point == b"/" {
-            return Some(bytes.to_vec());
-        }
-        let rest = bytes.strip_prefix(mount.point.as_slice())?;
-        (rest.is_empty() || rest.starts_with(b"/")).then(|| rest.to_vec())
-    };
-    // Of several on one place the last one is seen.
-    let found = mounts
-        .iter()
-        .filter_map(|mount| Some((mount, within(mount)?)))
-        .max_by_key(|(mount, _)| mount.point.len());
-    let (mount, rest) = found.with_context(|| format!("{}: is in no mount", path.display()))?;
+    let mount =
+        holding(mounts, path).with_context(|| format!("{}: is in no mount", path.display()))?;
     if !mount.is_stack() {
         bail!(
             "{}: is on {}, mounted on {}, which has no layers: name a path in a mount of layerfs or overlay, or give the layers with --layers",
@@ -200,8 +210,20 @@ pub fn of_path(mounts: &[Mount], path: &Path) -> Result<(Mount, Vec<u8>)> {
     }
     let mut inside = mount.root.clone();
     inside.push(b'/');
-    inside.extend_from_slice(&rest);
+    inside.extend(within(mount, path.as_os_str().as_bytes()).unwrap_or_default());
     Ok((mount.clone(), inside))
+}
+
+/// The stack that a path is in, or all stacks.
+pub fn chosen(all: &[Mount], path: Option<&Path>) -> Result<Vec<Mount>> {
+    let Some(path) = path else {
+        let stacks = all.iter().filter(|mount| mount.is_stack());
+        return Ok(stacks.cloned().collect());
+    };
+    let full = path
+        .canonicalize()
+        .with_context(|| format!("{}: can't be found: name a path in a mount", path.display()))?;
+    Ok(vec![of_path(all, &full)?.0])
 }
 
 /// A path without links but perhaps the last name, which need not be there.
@@ -282,6 +304,7 @@ mod tests {
         assert_eq!(mounts.len(), 3);
         let (mount, inside) = of_path(&mounts, Path::new("/mnt a/x/y")).unwrap();
         assert_eq!(way(&inside).unwrap(), [b"x", b"y"]);
+        assert_eq!(mount.device, 40);
         let (layers, has_upper) = mount.layers().unwrap();
         let layers: Vec<_> = layers
             .iter()

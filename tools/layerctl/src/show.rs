@@ -47,25 +47,7 @@ struct Layer {
 
 pub fn run(args: Args, out: &mut Out) -> Result<Outcome> {
     let all = mounts::all()?;
-    let chosen = match args.mount {
-        Some(path) => vec![
-            mounts::of_path(
-                &all,
-                &path.canonicalize().map_err(|error| {
-                    anyhow::anyhow!(
-                        "{}: can't be found: name a path in a mount: {error}",
-                        path.display()
-                    )
-                })?,
-            )?
-            .0,
-        ],
-        None => all
-            .iter()
-            .filter(|mount| mount.is_stack())
-            .cloned()
-            .collect(),
-    };
+    let chosen = mounts::chosen(&all, args.mount.as_deref())?;
     if chosen.is_empty() && !args.json {
         bail!("nothing of the types layerfs and overlay is mounted here");
     }
@@ -131,17 +113,7 @@ fn filesystem(all: &[Mount], path: &Path) -> Option<String> {
     } else {
         return None;
     };
-    let bytes = path.as_os_str().as_bytes();
-    let holds = |mount: &&Mount| {
-        mount.point == b"/"
-            || bytes
-                .strip_prefix(mount.point.as_slice())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-    };
-    let mount = all
-        .iter()
-        .filter(holds)
-        .max_by_key(|mount| mount.point.len())?;
+    let mount = mounts::holding(all, &path)?;
     Some(mount.fstype.clone())
 }
 
