@@ -21,6 +21,7 @@
 
 mod apply;
 mod check;
+mod clone;
 mod diff;
 mod finalize;
 mod layer;
@@ -99,6 +100,9 @@ enum Command {
         after_help = "Needs CAP_SYS_ADMIN. Example:\n  layerctl finalize -r /software\n\nExit status: 0 done, 1 interrupted, 2 an error."
     )]
     Finalize(finalize::Args),
+    /// Copy a file by sharing its blocks, as it is at one moment, while it is in use
+    #[command(after_help = "Example:\n  layerctl clone /mnt/image /mnt/image.copy")]
+    Clone(clone::Args),
 }
 
 /// The layers that a command looks at.
@@ -174,6 +178,7 @@ fn run(cli: Cli, out: &mut Out) -> Result<Outcome> {
         Command::Check(args) => check::run(args, out),
         Command::Show(args) => show::run(args, out),
         Command::Finalize(args) => finalize::run(args, out),
+        Command::Clone(args) => clone::run(args, out),
     }?;
     out.flush()?;
     Ok(outcome)
