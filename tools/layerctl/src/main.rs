@@ -25,6 +25,7 @@ mod clone;
 mod diff;
 mod finalize;
 mod layer;
+mod layers;
 mod live;
 mod marks;
 mod mount;
@@ -103,6 +104,11 @@ enum Command {
     /// Copy a file by sharing its blocks, as it is at one moment, while it is in use
     #[command(after_help = "Example:\n  layerctl clone /mnt/image /mnt/image.copy")]
     Clone(clone::Args),
+    /// The lower layers of a mount and who uses them; taking away, replacing, adding
+    #[command(
+        after_help = "Examples:\n  layerctl layers --users /mnt\n  layerctl layers shutdown /mnt /remote --wait\n  layerctl layers replace /mnt 0 /copy --timeout 5\n\nExit status: 0 done, 1 a layer that was taken away is in use, 2 an error."
+    )]
+    Layers(layers::Args),
 }
 
 /// The layers that a command looks at.
@@ -179,6 +185,7 @@ fn run(cli: Cli, out: &mut Out) -> Result<Outcome> {
         Command::Show(args) => show::run(args, out),
         Command::Finalize(args) => finalize::run(args, out),
         Command::Clone(args) => clone::run(args, out),
+        Command::Layers(args) => layers::run(args, out),
     }?;
     out.flush()?;
     Ok(outcome)
