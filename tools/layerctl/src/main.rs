@@ -33,6 +33,7 @@ mod mounts;
 mod pax;
 mod show;
 mod stack;
+mod stats;
 mod text;
 mod verity;
 mod why;
@@ -109,6 +110,9 @@ enum Command {
         after_help = "Examples:\n  layerctl layers --users /mnt\n  layerctl layers shutdown /mnt /remote --wait\n  layerctl layers replace /mnt 0 /copy --timeout 5\n\nExit status: 0 done, 1 a layer that was taken away is in use, 2 an error."
     )]
     Layers(layers::Args),
+    /// The counters of a mount, and how they change
+    #[command(after_help = "Example:\n  layerctl stats /mnt --interval 1 --count 10")]
+    Stats(stats::Args),
 }
 
 /// The layers that a command looks at.
@@ -186,6 +190,7 @@ fn run(cli: Cli, out: &mut Out) -> Result<Outcome> {
         Command::Finalize(args) => finalize::run(args, out),
         Command::Clone(args) => clone::run(args, out),
         Command::Layers(args) => layers::run(args, out),
+        Command::Stats(args) => stats::run(args, out),
     }?;
     out.flush()?;
     Ok(outcome)
