@@ -36,6 +36,7 @@ mod stack;
 mod stats;
 mod text;
 mod verity;
+mod watch;
 mod why;
 
 use anyhow::Result;
@@ -113,6 +114,11 @@ enum Command {
     /// The counters of a mount, and how they change
     #[command(after_help = "Example:\n  layerctl stats /mnt --interval 1 --count 10")]
     Stats(stats::Args),
+    /// What happens in mounts, as it happens; which directories are asked in vain the most
+    #[command(
+        after_help = "Needs root, and tracefs. Examples:\n  layerctl watch /mnt\n  layerctl watch /mnt --misses --duration 60\n  layerctl watch /mnt --finalize 1000"
+    )]
+    Watch(watch::Args),
 }
 
 /// The layers that a command looks at.
@@ -191,6 +197,7 @@ fn run(cli: Cli, out: &mut Out) -> Result<Outcome> {
         Command::Clone(args) => clone::run(args, out),
         Command::Layers(args) => layers::run(args, out),
         Command::Stats(args) => stats::run(args, out),
+        Command::Watch(args) => watch::run(args, out),
     }?;
     out.flush()?;
     Ok(outcome)
