@@ -189,6 +189,16 @@ check-packages:
 install:
 	@scripts/install $(DESTDIR)
 
+## man: man pages and completions for shells, in build/tools/share
+.PHONY: man
+man:
+	@scripts/setup module
+	@echo "[layerfs] layerctl's man pages, with crates of crates.io (a minute the first time)" >&2
+	@rm -rf build/tools/share
+	@scripts/in-root nice scripts/cargo-in tools/layerctl run --release --quiet --features generate -- \
+		generate --man /src/build/tools/share/man/man1 --completions /src/build/tools/share/completions
+	@install -Dm 644 -t build/tools/share/man/man5 Documentation/man/layerfs.5
+
 ## fmt: formats the Rust sources
 fmt:
 	@scripts/setup module

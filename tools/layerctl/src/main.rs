@@ -24,6 +24,8 @@ mod check;
 mod clone;
 mod diff;
 mod finalize;
+#[cfg(feature = "generate")]
+mod generate;
 mod layer;
 mod layers;
 mod live;
@@ -220,14 +222,23 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
 }
 
+/// What the command line says is done.
+fn begin(arguments: Vec<OsString>) -> Result<Outcome> {
+    // It is no command among the others: it would be in what it writes.
+    #[cfg(feature = "generate")]
+    if arguments.get(1).is_some_and(|word| word == "generate") {
+        return generate::run(generate::Args::parse_from(arguments.into_iter().skip(1)));
+    }
+    let mut out: Out = Box::new(std::io::BufWriter::new(std::io::stdout()));
+    run(Cli::parse_from(arguments), &mut out)
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     if let Some(fs_type) = arguments.first().and_then(|name| mount::called_as(name)) {
         return mount::main(fs_type, arguments);
     }
-    let cli = Cli::parse_from(arguments);
-    let mut out: Out = Box::new(std::io::BufWriter::new(std::io::stdout()));
-    match run(cli, &mut out) {
+    match begin(arguments) {
         Ok(Outcome::Fine) => ExitCode::SUCCESS,
         Ok(Outcome::Findings) => ExitCode::from(1),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
