@@ -166,7 +166,7 @@ build/tools/bin/layerctl: scripts/cargo-in $(wildcard tools/layerctl/Cargo.* too
 ## deb: Debian packages of everything (build/deb), for all 7.2 and 7.3 kernels of backports; KERNELS="7.2.12+deb13-amd64" chooses, SIGN_KEY= and SIGN_CERT= sign
 deb:
 	@scripts/setup module
-	@$(MAKE) -s --no-print-directory build/tools/bin/layerctl
+	@$(MAKE) -s --no-print-directory build/tools/bin/layerctl man
 	@scripts/deb $(KERNELS)
 
 ## check-kernels: the suite on the newest 7.2 and the newest 7.3 of backports, one after the other; FSTESTS= as for check
@@ -196,7 +196,7 @@ man:
 	@echo "[layerfs] layerctl's man pages, with crates of crates.io (a minute the first time)" >&2
 	@rm -rf build/tools/share
 	@scripts/in-root nice scripts/cargo-in tools/layerctl run --release --quiet --features generate -- \
-		generate --man /src/build/tools/share/man/man1 --completions /src/build/tools/share/completions
+		generate --man /src/build/tools/share/man --completions /src/build/tools/share/completions
 	@install -Dm 644 -t build/tools/share/man/man5 Documentation/man/layerfs.5
 
 ## fmt: formats the Rust sources

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Writes man pages and completions
 #[derive(clap::Parser)]
 pub struct Args {
-    /// The directory for the pages of section 1
+    /// The directory for the folders man1 and man8
     #[arg(long, value_name = "DIR")]
     man: Option<PathBuf>,
     /// The directory for completions, in one of its own for each shell
@@ -23,8 +23,12 @@ pub struct Args {
 pub fn run(args: Args) -> Result<Outcome> {
     let command = crate::Cli::command();
     if let Some(dir) = args.man {
-        made(&dir)?;
-        clap_mangen::generate_to(command.clone(), &dir).with_context(|| failed(&dir))?;
+        let (first, eighth) = (dir.join("man1"), dir.join("man8"));
+        made(&first)?;
+        clap_mangen::generate_to(command.clone(), &first).with_context(|| failed(&first))?;
+        made(&eighth)?;
+        let page = clap_mangen::Man::new(crate::mount::command()).section("8");
+        page.generate_to(&eighth).with_context(|| failed(&eighth))?;
     }
     if let Some(dir) = args.completions {
         for shell in Shell::value_variants() {

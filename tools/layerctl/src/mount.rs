@@ -35,6 +35,7 @@ const TYPES: [&str; 2] = ["layerfs", "overlay"];
 /// Mounts layers; mount(8) calls this
 #[derive(Parser)]
 #[command(
+    name = "mount.layerfs",
     version,
     override_usage = "mount.layerfs SPEC DIR [-sfnv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE]",
     after_help = "Exit status, as of mount(8): 0 mounted, 1 usage or permissions, 2 a system error, 32 not mounted."
@@ -118,6 +119,12 @@ pub fn called_as(program: &OsStr) -> Option<&'static str> {
     let name = Path::new(program).file_name()?.to_str()?;
     let fs_type = name.strip_prefix("mount.")?;
     TYPES.into_iter().find(|known| *known == fs_type)
+}
+
+/// Returns the command line, for its man page.
+#[cfg(feature = "generate")]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
 }
 
 /// Does what the arguments say, the first of which is the program's name.
