@@ -8,12 +8,17 @@ use anyhow::{bail, Context, Result};
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where tracefs is mounted, the usual place first.
 const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
 /// What our instances are called, before the number of the process.
 const NAME: &str = "layerctl-";
+
+/// How often it is tried to remove an instance that is in use, and the time between.
+const MOST_TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(50);
 
 pub struct Instance {
     at: PathBuf,
@@ -85,7 +90,17 @@ impl Drop for Instance {
         self.end();
         // It can't be removed while something of it is open.
         self.rings.clear();
-        if let Err(error) = fs::remove_dir(&self.at) {
+        let mut removed = fs::remove_dir(&self.at);
+        // Nor while somebody else looks into it, which mostly is over soon.
+        for _ in 0..MOST_TRIES {
+            match &removed {
+                Err(error) if error.kind() == ErrorKind::ResourceBusy => {}
+                _ => break,
+            }
+            std::thread::sleep(PAUSE);
+            removed = fs::remove_dir(&self.at);
+        }
+        if let Err(error) = removed {
             eprintln!(
                 "layerctl: {}: can't be removed ({error}): the next 'layerctl watch' tries again",
                 self.at.display()
