@@ -57,6 +57,14 @@ cd "$tree"
 run
 complete "$tmp" >"$tmp.ours"
 complete "$theirs" >"$tmp.theirs"
+# Without rustfmt bindgen writes all on few lines, of which nothing can be told here.
+for made in "$tmp.ours" "$tmp.theirs"; do
+	[ -s "$made" ] || {
+		echo "generate.sh: bindings were made where there was no rustfmt: install it, and run" \
+		     "'make prepare modules_prepare' in $tree again (rm $theirs)" >&2
+		exit 1
+	}
+done
 set --
 for name in $(comm -12 "$tmp.ours" "$tmp.theirs"); do
 	set -- "$@" --blocklist-type "$name"
