@@ -183,7 +183,7 @@ impl WriteAccess<'_> {
         }
         // INVARIANT: It is counted, and `sb_start_write()` was called for it or for the first. Write access is held by
         // `self`, which is borrowed.
-        self.started.set(self.started.get() + 1);
+        self.started.set(self.started.get().saturating_add(1));
         WantWrite {
             mount: self.mount,
             access: Some(self),
@@ -244,7 +244,7 @@ impl Drop for WantWrite<'_> {
                 None => bindings::mnt_drop_write(self.mount.as_ptr()),
                 Some(access) => {
                     access.delegated.note_from(&self.delegated);
-                    access.started.set(access.started.get() - 1);
+                    access.started.set(access.started.get().saturating_sub(1));
                     if access.started.get() == 0 {
                         bindings::vfs_helper_sb_end_write(self.mount.super_block().as_ptr());
                     }
