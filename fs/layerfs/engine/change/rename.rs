@@ -72,7 +72,6 @@ pub(crate) fn rename(
         return Err(EINVAL);
     }
     let overwrites = !flags.contains(RenameFlags::EXCHANGE);
-    let mut flags = flags.without(RenameFlags::NOREPLACE);
     let old_inode = old.dentry().positive().ok_or(ENOENT)?;
     let new_inode = new.dentry().positive();
 
@@ -89,21 +88,11 @@ pub(crate) fn rename(
             hidden = Hidden::find(instance, inode)?;
         }
     }
-    let mut clean_whiteout = false;
-    if overwrites {
-        if is_lower_positive(instance, old) {
-            // A whiteout has to be left (`RENAME_WHITEOUT`); one that is at the new name can come here.
-            flags = flags.union(if name::is_whiteout(&new) {
-                RenameFlags::EXCHANGE
-            } else {
-                RenameFlags::WHITEOUT
-            });
-        } else if old_inode.inode().is_dir() && name::is_whiteout(&new) {
-            // A directory can't replace a whiteout otherwise.
-            flags = flags.union(RenameFlags::EXCHANGE);
-            clean_whiteout = true;
-        }
-    }
+    let (flags, clean_whiteout) = if overwrites {
+        flags_in_upper(instance, old, new, old_inode)
+    } else {
+        (flags.without(RenameFlags::NOREPLACE), false)
+    };
     copy_up::copy_up(instance, old_inode, Need::Metadata)?;
     copy_up::copy_up(instance, new.directory(), Need::Metadata)?;
     if let (false, Some(new_inode)) = (overwrites, new_inode) {
@@ -131,6 +120,31 @@ pub(crate) fn rename(
         counted.let_go();
     }
     Ok(())
+}
+
+/// Returns with which flags upper is asked to put an object in the place of another, or of nothing, and whether what comes
+/// back is a whiteout that nobody needs.
+fn flags_in_upper(
+    instance: &Instance,
+    old: Named<'_, LayerFs>,
+    new: Named<'_, LayerFs>,
+    old_inode: &Positive,
+) -> (RenameFlags, bool) {
+    let replaces_whiteout = name::is_whiteout(&new);
+    if is_lower_positive(instance, old) {
+        // A whiteout has to be left (`RENAME_WHITEOUT`); one that is at the new name can come here.
+        let flags = if replaces_whiteout {
+            RenameFlags::EXCHANGE
+        } else {
+            RenameFlags::WHITEOUT
+        };
+        (flags, false)
+    } else if old_inode.inode().is_dir() && replaces_whiteout {
+        // A directory can't replace a whiteout otherwise.
+        (RenameFlags::EXCHANGE, true)
+    } else {
+        (RenameFlags::NONE, false)
+    }
 }
 
 /// What is renamed, and how.
