@@ -32,6 +32,15 @@ struct Said {
 }
 
 impl<'a> Context<'a> {
+    fn of(fd: OwnedFd, teller: &'a Teller, fs_type: &'a str, sloppy: bool) -> Self {
+        Context {
+            fd,
+            teller,
+            fs_type,
+            sloppy,
+        }
+    }
+
     /// Begins a new one.
     pub fn open(teller: &'a Teller, fs_type: &'a str, sloppy: bool) -> Result<Self, Failed> {
         let fd = fsopen(fs_type, FsOpenFlags::FSOPEN_CLOEXEC).map_err(|errno| match errno {
@@ -49,12 +58,7 @@ impl<'a> Context<'a> {
             ),
             _ => failed("fsopen", errno),
         })?;
-        Ok(Context {
-            fd,
-            teller,
-            fs_type,
-            sloppy,
-        })
+        Ok(Self::of(fd, teller, fs_type, sloppy))
     }
 
     /// Takes the one that is mounted somewhere.
@@ -76,12 +80,7 @@ impl<'a> Context<'a> {
             ),
             _ => failed("fspick", errno),
         })?;
-        Ok(Context {
-            fd,
-            teller,
-            fs_type,
-            sloppy,
-        })
+        Ok(Self::of(fd, teller, fs_type, sloppy))
     }
 
     pub fn set(&self, setting: &Setting) -> Result<(), Failed> {
