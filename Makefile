@@ -67,7 +67,7 @@ mutants:
 	@$(MAKE) -s --no-print-directory helpers
 	@set -f; scripts/mutants $(MUTANTS)
 
-## bench: layerfs beside overlayfs and the bare filesystem, as a table of costs; BENCH="stat* create" chooses rows; NFS=1: a program's start over NFS; IMAGE=1: an image of metadata; CLONE=1: a clone, and who waits for it (EXTENTS=N); FILL=1: an image that is used before it is there
+## bench: layerfs beside overlayfs and the bare filesystem, as a table of costs; BENCH="stat* create" chooses rows; NFS=1: a program's start over NFS; IMAGE=1: an image of metadata; CLONE=1: a clone, and who waits for it (EXTENTS=N); FILL=1: an image that is used before it is there; FUSE=1: with a column of fuse-overlayfs
 bench:
 	@scripts/setup vm
 	@scripts/module
@@ -148,8 +148,9 @@ build/examples/bin/lazylayer: scripts/cargo-in $(wildcard examples/lazylayer/Car
 suites: build/suites/bin/pjdfstest build/suites/bin/fsx
 build/suites/bin/pjdfstest: CRATE = pjdfstest 0.2.2
 build/suites/bin/fsx: CRATE = fsx 0.3.2
-build/suites/bin/pjdfstest build/suites/bin/fsx: scripts/crate
-	@echo "[layerfs] $(CRATE), from crates.io (some minutes the first time)" >&2
+build/suites/bin/fuse-overlayfs: CRATE = fuse-overlayfs 2.0.0 let_chains unsigned_is_multiple_of
+build/suites/bin/pjdfstest build/suites/bin/fsx build/suites/bin/fuse-overlayfs: scripts/crate
+	@echo "[layerfs] $(wordlist 1,2,$(CRATE)), from crates.io (some minutes the first time)" >&2
 	@scripts/crate $(CRATE) || { status=$$?; rm -f $@; [ $$status = 77 ] && exit 0; exit $$status; }; \
 		ln -sf "$(@F)-$(word 2,$(CRATE))" $@
 

@@ -11,8 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What a row is run on. */
-enum system { LAYERFS, OVERLAYFS, BARE, SYSTEMS };
+/* What a row is run on. FUSE, fuse-overlayfs, is run by itself and only when it is asked for. */
+enum system { LAYERFS, OVERLAYFS, BARE, FUSE, SYSTEMS };
 
 /*
  * Where the layers are. TMPFS: a fresh one for each stack. XFS, EXT4: a directory of the disk that --xfs or --ext4
@@ -66,6 +66,8 @@ extern const struct row rows_cached[], rows_lookup[], rows_readdir[], rows_tree[
 extern const char *const system_names[SYSTEMS];
 /* The mount points of the disks, or NULL. */
 extern const char *places[PLACES];
+/* The program of fuse-overlayfs. */
+extern const char *fuse_program;
 
 /* Ends the program with what was being done and errno. */
 void die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));

@@ -4,7 +4,9 @@
  * filesystem, all in this one process. Each row of the table builds the same layers for each system, makes
  * one round that does not count, then several that do, the systems taking turns; the median is printed.
  *
- *   layerbench [--rounds N] [--xfs DIR] [--ext4 DIR] [--list] [ROW-PATTERN...]
+ *   layerbench [--rounds N] [--xfs DIR] [--ext4 DIR] [--fuse PROGRAM] [--list] [ROW-PATTERN...]
+ *
+ * With --fuse it is that program, fuse-overlayfs, alone that is measured.
  *
  * Output: one line per row and system: row,system,unit,median,least,most,rounds. README.md has the rest.
  */
@@ -34,9 +36,10 @@ static int default_rounds = 6;
 MARK(mark_layerfs)
 MARK(mark_overlayfs)
 MARK(mark_bare)
+MARK(mark_fuse)
 MARK(mark_none)
 
-static void (*const marks[SYSTEMS + 1])(void) = { mark_layerfs, mark_overlayfs, mark_bare, mark_none };
+static void (*const marks[SYSTEMS + 1])(void) = { mark_layerfs, mark_overlayfs, mark_bare, mark_fuse, mark_none };
 
 /* Whose calls are timed now, for the marks; SYSTEMS: nobody's. */
 static int marked = SYSTEMS;
@@ -86,20 +89,21 @@ static int by_size(const void *a, const void *b)
 
 /* Each system comes after each other one as often: what one leaves in the allocators, the next one finds. */
 #define ORDERS 6
-static const unsigned char orders[ORDERS][SYSTEMS] = { { 0, 1, 2 }, { 2, 1, 0 }, { 1, 2, 0 },
-						       { 0, 2, 1 }, { 2, 0, 1 }, { 1, 0, 2 } };
+#define TOGETHER FUSE /* the systems before it take turns */
+static const unsigned char orders[ORDERS][TOGETHER] = { { 0, 1, 2 }, { 2, 1, 0 }, { 1, 2, 0 },
+							{ 0, 2, 1 }, { 2, 0, 1 }, { 1, 0, 2 } };
 
 static void run(const struct row *row)
 {
 	struct stack stacks[SYSTEMS];
 	double took[SYSTEMS][MAX_ROUNDS];
-	int rounds = rounds_of(row);
+	int rounds = rounds_of(row), first = fuse_program ? FUSE : 0, end = fuse_program ? SYSTEMS : TOGETHER;
 
-	for (int system = 0; system < SYSTEMS; system++)
+	for (int system = first; system < end; system++)
 		stack_make(&stacks[system], system, row);
 	for (int round = 0; round <= rounds; round++) {
-		for (int turn = 0; turn < SYSTEMS; turn++) {
-			int system = orders[round % ORDERS][turn];
+		for (int turn = 0; turn < end - first; turn++) {
+			int system = fuse_program ? FUSE : orders[round % ORDERS][turn];
 			struct stack *s = &stacks[system];
 
 			if (row->remount && round > 0) {
@@ -115,7 +119,7 @@ static void run(const struct row *row)
 			marked = SYSTEMS;
 		}
 	}
-	for (int system = 0; system < SYSTEMS; system++) {
+	for (int system = first; system < end; system++) {
 		double *counted = took[system] + 1;
 
 		qsort(counted, rounds, sizeof(double), by_size);
@@ -124,7 +128,7 @@ static void run(const struct row *row)
 		       counted[rounds - 1], rounds);
 		fflush(stdout);
 	}
-	for (int system = 0; system < SYSTEMS; system++)
+	for (int system = first; system < end; system++)
 		stack_destroy(&stacks[system]);
 }
 
@@ -143,6 +147,7 @@ int main(int argc, char **argv)
 	static const struct option options[] = { { "rounds", required_argument, NULL, 'r' },
 						 { "xfs", required_argument, NULL, 'x' },
 						 { "ext4", required_argument, NULL, '4' },
+						 { "fuse", required_argument, NULL, 'f' },
 						 { "list", no_argument, NULL, 'l' },
 						 { NULL, 0, NULL, 0 } };
 	bool list = false;
@@ -158,6 +163,9 @@ int main(int argc, char **argv)
 			break;
 		case '4':
 			places[EXT4] = optarg;
+			break;
+		case 'f':
+			fuse_program = optarg;
 			break;
 		case 'l':
 			list = true;

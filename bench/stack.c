@@ -15,13 +15,15 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define WORKSHOP "/bench"
 
-const char *const system_names[SYSTEMS] = { "layerfs", "overlayfs", "bare" };
-static const char *const types[SYSTEMS] = { "layerfs", "overlay", NULL };
+const char *const system_names[SYSTEMS] = { "layerfs", "overlayfs", "bare", "fuse-overlayfs" };
+static const char *const types[SYSTEMS] = { "layerfs", "overlay", NULL, NULL };
 const char *places[PLACES];
+const char *fuse_program;
 
 void die(const char *format, ...)
 {
@@ -176,6 +178,23 @@ void stack_enter(const struct stack *s)
 		die("enter the stack at %s", s->base);
 }
 
+/* fuse-overlayfs is a program, which returns when its daemon serves the mount. */
+static void mount_by_fuse(const char *options)
+{
+	int status;
+	pid_t child = CHECK(fork());
+
+	if (!child) {
+		execl(fuse_program, fuse_program, "-o", options, "m", (char *)NULL);
+		_exit(127);
+	}
+	CHECK(waitpid(child, &status, 0));
+	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
+		errno = EINVAL;
+		die("%s: status %#x", fuse_program, status);
+	}
+}
+
 /* Short relative names: 500 layers have to fit into mount(2)'s one page of options. */
 void stack_mount(struct stack *s)
 {
@@ -194,7 +213,9 @@ void stack_mount(struct stack *s)
 				die("%d lower layers in mount(2)'s page", s->lowers);
 			}
 		}
-		if (mount("bench", "m", types[s->system], 0, options))
+		if (s->system == FUSE)
+			mount_by_fuse(options);
+		else if (mount("bench", "m", types[s->system], 0, options))
 			die("mount -t %s -o %.60s... (%d lower layers)", types[s->system], options, s->lowers);
 		s->mounted = true;
 	}
@@ -211,6 +232,17 @@ void stack_umount(struct stack *s)
 	s->mounted = false;
 }
 
+/* A daemon ends some time after its mount, and holds its layers until then. */
+static int unmount_when_free(const struct stack *s)
+{
+	for (int tries = 0; umount(s->base); tries++) {
+		if (s->system != FUSE || errno != EBUSY || tries == 100)
+			return -1;
+		usleep(50000);
+	}
+	return 0;
+}
+
 void stack_destroy(struct stack *s)
 {
 	if (s->fd >= 0)
@@ -220,6 +252,6 @@ void stack_destroy(struct stack *s)
 	CHECK(chdir("/"));
 	if (s->row->place != TMPFS)
 		remove_tree(s->base);
-	else if (umount(s->base))
+	else if (unmount_when_free(s))
 		die("umount the tmpfs at %s", s->base);
 }

@@ -15,6 +15,7 @@ wall { took_wall[$1, $2] = $5; next }
 		order[++rows] = $1
 	}
 	took[$1, $2] = $4
+	fuse = fuse || $2 == "fuse-overlayfs"
 	spread[$1, $2] = $4 > 0 ? ($6 - $5) / $4 : 0
 }
 
@@ -26,10 +27,10 @@ function own(layerfs, overlayfs, bare) {
 }
 
 END {
-	format = "%-20s %12s %12s %12s %7s %7s %7s %6s\n"
-	printf format, "", "layerfs", "overlayfs", "bare", "ratio", "own", "+-", "wall"
+	format = "%-20s %12s %12s %12s %7s %7s %7s %6s%s\n"
+	printf format, "", "layerfs", "overlayfs", "bare", "ratio", "own", "+-", "wall", fuse ? sprintf(" %15s", "fuse-overlayfs") : ""
 	if (csv != "")
-		print "row,unit,layerfs,overlayfs,bare,layerfs/overlayfs,own_cost,spread_layerfs,spread_overlayfs,wall_layerfs/overlayfs" > csv
+		print "row,unit,layerfs,overlayfs,bare,layerfs/overlayfs,own_cost,spread_layerfs,spread_overlayfs,wall_layerfs/overlayfs,fuse_overlayfs" > csv
 	for (i = 1; i <= rows; i++) {
 		r = order[i]
 		l = took[r, "layerfs"]
@@ -38,10 +39,12 @@ END {
 		q = ratio(l, o)
 		noise = spread[r, "layerfs"] > spread[r, "overlayfs"] ? spread[r, "layerfs"] : spread[r, "overlayfs"]
 		w = (r, "layerfs") in took_wall ? sprintf("%.2f", took_wall[r, "layerfs"] / took_wall[r, "overlayfs"]) : ""
-		printf format, r, number(l), number(o), number(b), q, own(l, o, b), sprintf("%.1f%%", 50 * noise), w
+		f = took[r, "fuse-overlayfs"]
+		printf format, r, number(l), number(o), number(b), q, own(l, o, b), sprintf("%.1f%%", 50 * noise), w,
+			fuse ? sprintf(" %15s", f == "" ? "-" : number(f)) : ""
 		if (csv != "")
-			printf "%s,%s,%.1f,%.1f,%.1f,%s,%s,%.4f,%.4f,%s\n", r, unit[r] == "time" ? "instructions" : unit[r], l, o, b, q,
-				own(l, o, b), spread[r, "layerfs"], spread[r, "overlayfs"], w > csv
+			printf "%s,%s,%.1f,%.1f,%.1f,%s,%s,%.4f,%.4f,%s,%s\n", r, unit[r] == "time" ? "instructions" : unit[r], l, o, b, q,
+				own(l, o, b), spread[r, "layerfs"], spread[r, "overlayfs"], w, f > csv
 		if (q != "-") {
 			compared++
 			good += q + 0 <= 1
