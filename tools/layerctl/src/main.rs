@@ -22,6 +22,7 @@
 mod apply;
 mod check;
 mod clone;
+mod compress;
 mod diff;
 mod finalize;
 #[cfg(feature = "generate")]
@@ -84,12 +85,12 @@ enum Command {
     Why(why::Args),
     /// Write what an upper directory changes as a layer of an OCI image
     #[command(
-        after_help = "Example:\n  layerctl diff /upper --lower /lower2:/lower1 -o layer.tar"
+        after_help = "Examples:\n  layerctl diff /upper --lower /lower2:/lower1 -o layer.tar\n  layerctl diff /upper --lower /lower -o layer.tar.gz\n  layerctl diff /upper --lower /lower -o - --compress zstd:19 >layer"
     )]
     Diff(diff::Args),
     /// Make a layer of a layer of an OCI image, or apply it to a tree
     #[command(
-        after_help = "Examples:\n  layerctl apply layer.tar /empty\n  zcat layer.tar.gz | layerctl apply --flat - /tree"
+        after_help = "Examples:\n  layerctl apply layer.tar /empty\n  layerctl apply --flat layer.tar.gz /tree\n  xzcat layer.tar.xz | layerctl apply - /empty"
     )]
     Apply(apply::Args),
     /// What is wrong with layers that nothing has mounted; nothing is written
