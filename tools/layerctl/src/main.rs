@@ -24,6 +24,7 @@ mod check;
 mod clone;
 mod compress;
 mod diff;
+mod edit;
 mod finalize;
 #[cfg(feature = "generate")]
 mod generate;
@@ -93,9 +94,9 @@ enum Command {
         after_help = "Examples:\n  layerctl apply layer.tar /empty\n  layerctl apply --flat layer.tar.gz /tree\n  xzcat layer.tar.xz | layerctl apply - /empty"
     )]
     Apply(apply::Args),
-    /// What is wrong with layers that nothing has mounted; nothing is written
+    /// What is wrong with layers that nothing has mounted; with --repair, mend it
     #[command(
-        after_help = "Examples:\n  layerctl check /upper:/lower2:/lower1 --workdir /work\n  layerctl check --no-upper /lower2:/lower1::/data\n  layerctl check --mount /mnt"
+        after_help = "Examples:\n  layerctl check /upper:/lower2:/lower1 --workdir /work\n  layerctl check --no-upper /lower2:/lower1::/data\n  layerctl check --mount /mnt\n  layerctl check --repair --dry-run /upper:/lower --workdir /work\n\nExit status: 0 all is well, or was mended; 1 something was found, or with --repair is left; 2 an error."
     )]
     Check(check::Args),
     /// The stack of a mount: layers, options in effect, counters
