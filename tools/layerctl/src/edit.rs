@@ -11,7 +11,7 @@ use crate::stack::Stack;
 use crate::text::{join, shown};
 use anyhow::{bail, Context, Result};
 use format::xattr::{Mark, Namespace};
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, XattrFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, XattrFlags};
 use rustix::io::Errno;
 use std::fs::Metadata;
 use std::os::fd::OwnedFd;
@@ -26,6 +26,42 @@ pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
             (parent, name.strip_prefix(b"/").unwrap_or(name))
         }
         None => (b"", path),
+    }
+}
+
+/// The times that a directory has, to give them back to it when names were removed.
+pub struct Times {
+    fd: OwnedFd,
+    full: String,
+    times: Timestamps,
+}
+
+impl Times {
+    pub fn of(layer: &Layer, path: &[u8]) -> Result<Times> {
+        let full = layer.full(path);
+        let fd = layer
+            .open_below(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW)
+            .with_context(|| full.clone())?;
+        let stat = rustix::fs::fstat(&fd).with_context(|| full.clone())?;
+        let times = times(&stat);
+        Ok(Times { fd, full, times })
+    }
+
+    pub fn restore(&self) -> Result<()> {
+        rustix::fs::futimens(&self.fd, &self.times)
+            .with_context(|| format!("{}: the times can't be set as they were", self.full))
+    }
+}
+
+/// The times of an object, in the form in which they are set.
+pub fn times(stat: &Stat) -> Timestamps {
+    let time = |seconds: i64, nanoseconds: u64| Timespec {
+        tv_sec: seconds,
+        tv_nsec: i64::try_from(nanoseconds).unwrap_or_default(),
+    };
+    Timestamps {
+        last_access: time(stat.st_atime, stat.st_atime_nsec),
+        last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
     }
 }
 

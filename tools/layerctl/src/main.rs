@@ -39,6 +39,7 @@ mod show;
 mod stack;
 mod stats;
 mod text;
+mod vacuum;
 mod verity;
 mod watch;
 mod why;
@@ -99,6 +100,11 @@ enum Command {
         after_help = "Examples:\n  layerctl check /upper:/lower2:/lower1 --workdir /work\n  layerctl check --no-upper /lower2:/lower1::/data\n  layerctl check --mount /mnt\n  layerctl check --repair --dry-run /upper:/lower --workdir /work\n\nExit status: 0 all is well, or was mended; 1 something was found, or with --repair is left; 2 an error."
     )]
     Check(check::Args),
+    /// What is in a layer without an effect, such as whiteouts that hide nothing; with --apply, remove it
+    #[command(
+        after_help = "Examples:\n  layerctl vacuum /upper:/lower2:/lower1 --workdir /work\n  layerctl vacuum --same --apply /upper:/lower --workdir /work\n  layerctl vacuum --all --no-upper /lower2:/lower1"
+    )]
+    Vacuum(vacuum::Args),
     /// The stack of a mount: layers, options in effect, counters
     #[command(after_help = "Examples:\n  layerctl show\n  layerctl show --json /mnt")]
     Show(show::Args),
@@ -196,6 +202,7 @@ fn run(cli: Cli, out: &mut Out) -> Result<Outcome> {
         Command::Diff(args) => diff::run(args),
         Command::Apply(args) => apply::run(args),
         Command::Check(args) => check::run(args, out),
+        Command::Vacuum(args) => vacuum::run(args, out),
         Command::Show(args) => show::run(args, out),
         Command::Finalize(args) => finalize::run(args, out),
         Command::Clone(args) => clone::run(args, out),

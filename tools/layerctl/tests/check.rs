@@ -238,8 +238,9 @@ fn random_damage() {
                 }
             }
         }
-        let commands: [&[&str]; 4] = [
+        let commands: [&[&str]; 7] = [
             &["check", "u:l0:l1", "--workdir", "w", "--userxattr"],
+            &["vacuum", "u:l0:l1", "--same", "--all", "--userxattr"],
             &[
                 "diff",
                 "u",
@@ -251,6 +252,22 @@ fn random_damage() {
             ],
             &["why", "--layers", "u:l0:l1", "a/b/c", "--userxattr"],
             &["why", "--layers", "u:l0:l1", "b/a", "--userxattr", "--json"],
+            &[
+                "vacuum",
+                "u:l0:l1",
+                "--same",
+                "--all",
+                "--apply",
+                "--userxattr",
+            ],
+            &[
+                "check",
+                "--repair",
+                "u:l0:l1",
+                "--workdir",
+                "w",
+                "--userxattr",
+            ],
         ];
         for args in commands {
             let output = t.run(args);

@@ -33,6 +33,9 @@ fn is_whiteout(path: &Path) -> bool {
         || kind.is_file() && about.len() == 0 && mark(path, "whiteout").is_some()
 }
 
+/// The names that are shown of each file that has several.
+type Inodes = BTreeMap<(u64, u64), Vec<String>>;
+
 struct Layers(Vec<PathBuf>);
 
 /// A directory or file of the stack: its places from the top, with the layer of each.
@@ -134,7 +137,7 @@ impl Layers {
         (places, way.wants_data)
     }
 
-    fn walk(&self, path: &str, dir: &Places, inodes: &mut BTreeMap<u64, String>, view: &mut View) {
+    fn walk(&self, path: &str, dir: &Places, inodes: &mut Inodes, view: &mut View) {
         let mut names = BTreeSet::new();
         for (_, place) in dir {
             for entry in fs::read_dir(place).unwrap() {
@@ -163,7 +166,7 @@ fn describe(
     places: &Places,
     lacks_data: bool,
     path: &str,
-    inodes: &mut BTreeMap<u64, String>,
+    inodes: &mut Inodes,
 ) -> String {
     let about = top.symlink_metadata().unwrap();
     let kind = about.file_type();
@@ -174,8 +177,14 @@ fn describe(
     } else if kind.is_file() {
         let data = fs::read(&places.last().unwrap().1).unwrap();
         assert_eq!(data.len() as u64, about.len(), "{}", top.display());
-        let first = inodes.entry(about.ino()).or_insert_with(|| path.into());
-        format!("{} of {first}", String::from_utf8(data).unwrap())
+        let data = String::from_utf8(data).unwrap();
+        // A directory may be shown at two places by redirects: a file in it has one name all the same.
+        if about.nlink() > 1 {
+            let data = places.last().unwrap().1.metadata().unwrap().ino();
+            let names = inodes.entry((about.ino(), data)).or_default();
+            names.push(path.into());
+        }
+        data
     } else {
         format!("{}", about.rdev())
     };
@@ -196,12 +205,17 @@ pub fn view(t: &Tree, layers: &[&str]) -> View {
     let layers = Layers(layers.iter().map(|layer| t.path(layer)).collect());
     let root: Places = layers.0.iter().cloned().enumerate().collect();
     let mut view = View::new();
-    let mut inodes = BTreeMap::new();
+    let mut inodes = Inodes::new();
     view.insert(
         String::new(),
         describe(&layers.0[0], &root, false, "", &mut inodes),
     );
     layers.walk("", &root, &mut inodes, &mut view);
+    for names in inodes.values().filter(|names| names.len() > 1) {
+        for name in names {
+            *view.get_mut(name).unwrap() += &format!(", of {}", names[0]);
+        }
+    }
     view
 }
 
@@ -248,12 +262,12 @@ pub fn random_layer(t: &Tree, layer: &str, random: &mut Random) {
         for name in names {
             let path = format!("{dir}/{name}");
             match random.below(20) {
-                0..=5 if path.matches('/').count() < 5 => {
+                0..=6 if path.matches('/').count() < 5 => {
                     t.dir(&path);
                     random_directory_marks(t, &path, random);
                     dirs.push(path);
                 }
-                6..=8 => {
+                7..=8 => {
                     t.file(&path, random.pick(&["same", "four", "data"]).as_bytes());
                     files.push(path);
                 }
@@ -284,7 +298,7 @@ pub fn random_layer(t: &Tree, layer: &str, random: &mut Random) {
 }
 
 fn random_directory_marks(t: &Tree, path: &str, random: &mut Random) {
-    match random.below(12) {
+    match random.below(7) {
         0 => drop(t.mark(path, "opaque", b"y")),
         1 => drop(t.mark(path, "opaque", b"x")),
         2 | 3 => {
