@@ -23,6 +23,7 @@ mod apply;
 mod check;
 mod clone;
 mod compress;
+mod copy;
 mod diff;
 mod edit;
 mod finalize;
@@ -32,6 +33,7 @@ mod layer;
 mod layers;
 mod live;
 mod marks;
+mod merge;
 mod mount;
 mod mounts;
 mod pax;
@@ -100,6 +102,11 @@ enum Command {
         after_help = "Examples:\n  layerctl check /upper:/lower2:/lower1 --workdir /work\n  layerctl check --no-upper /lower2:/lower1::/data\n  layerctl check --mount /mnt\n  layerctl check --repair --dry-run /upper:/lower --workdir /work\n\nExit status: 0 all is well, or was mended; 1 something was found, or with --repair is left; 2 an error."
     )]
     Check(check::Args),
+    /// Make one layer of several, which in their place gives the same tree
+    #[command(
+        after_help = "Examples:\n  layerctl merge /layer3:/layer2 -o /merged\n  layerctl merge --bottom /layer2:/layer1::/data -o /merged\n\nExit status: 0 done, 1 interrupted, 2 an error."
+    )]
+    Merge(merge::Args),
     /// What is in a layer without an effect, such as whiteouts that hide nothing; with --apply, remove it
     #[command(
         after_help = "Examples:\n  layerctl vacuum /upper:/lower2:/lower1 --workdir /work\n  layerctl vacuum --same --apply /upper:/lower --workdir /work\n  layerctl vacuum --all --no-upper /lower2:/lower1"
@@ -202,6 +209,7 @@ fn run(cli: Cli, out: &mut Out) -> Result<Outcome> {
         Command::Diff(args) => diff::run(args),
         Command::Apply(args) => apply::run(args),
         Command::Check(args) => check::run(args, out),
+        Command::Merge(args) => merge::run(args, out),
         Command::Vacuum(args) => vacuum::run(args, out),
         Command::Show(args) => show::run(args, out),
         Command::Finalize(args) => finalize::run(args, out),

@@ -238,9 +238,11 @@ fn random_damage() {
                 }
             }
         }
-        let commands: [&[&str]; 7] = [
+        let commands: [&[&str]; 9] = [
             &["check", "u:l0:l1", "--workdir", "w", "--userxattr"],
             &["vacuum", "u:l0:l1", "--same", "--all", "--userxattr"],
+            &["merge", "u:l0", "-o", "merged", "--userxattr"],
+            &["merge", "u:l0:l1", "-o", "all", "--bottom", "--userxattr"],
             &[
                 "diff",
                 "u",
