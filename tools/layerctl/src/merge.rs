@@ -256,6 +256,12 @@ impl Merger {
             }
             self.links.insert(identity, path.to_vec());
         }
+        if top.mark(self.stack.namespace, Mark::Nlink)?.is_some() {
+            eprintln!(
+                "layerctl: {}: was in an index: names that it had in lower layers, which upper lacks, are names of the lower file",
+                top.full
+            );
+        }
         let mut marks = Vec::new();
         if is_unresolved {
             marks = self.unresolved(top, name, entry, rest, below)?;

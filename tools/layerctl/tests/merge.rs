@@ -234,6 +234,11 @@ fn refused() {
     assert!(t.path("left.unfinished").exists() && t.path("a/inner").exists());
 }
 
+/// Lists of layers.
+type Stacks<'a> = &'a [&'a [&'a str]];
+/// What is merged, with what options, and the stacks before and after.
+type Case<'a> = (&'a str, &'a [&'a str], Stacks<'a>, Stacks<'a>);
+
 #[test]
 fn random_layers() {
     let (mut merged, mut refused, mut kept) = (0, 0, 0);
@@ -244,7 +249,7 @@ fn random_layers() {
             random_layer(&t, layer, &mut random);
         }
         // In the place of two or three layers, with one above and one below; and of the lowest ones.
-        let cases: [(&str, &[&str], &[&[&str]], &[&[&str]]); 3] = [
+        let cases: [Case<'_>; 3] = [
             (
                 "a:b",
                 &[],

@@ -96,21 +96,13 @@ fn entry(stack: &Stack, name: &[u8], object: &Object, findings: &mut Findings) -
     }
     let mut buffer = [0; MAX_LEN];
     let parsed = parse_index_name(name, &mut buffer);
-    let handle = match parsed.and_then(OverlayHandle::decode) {
-        Ok(handle) => handle,
-        Err(bad) => {
-            add(
-                "index-name",
-                bad.reason().into(),
-                "a mount with index=on fails",
-            );
-            return Ok(());
-        }
-    };
-    let origin = object.mark(stack.namespace, Mark::Origin)?;
-    let upper = object.mark(stack.namespace, Mark::Upper)?;
-    let lower = marks::inode(&handle);
+    if let Err(bad) = parsed.and_then(OverlayHandle::decode) {
+        let means = "a mount with index=on fails";
+        add("index-name", bad.reason().into(), means);
+        return Ok(());
+    }
     if object.is_dir() {
+        let upper = object.mark(stack.namespace, Mark::Upper)?;
         let leads = number_in(upper.as_deref());
         if let Some(number) = leads.filter(|number| !findings.upper.contains_key(number)) {
             findings.add(
@@ -123,9 +115,19 @@ fn entry(stack: &Stack, name: &[u8], object: &Object, findings: &mut Findings) -
         }
         return Ok(());
     }
-    if origin.as_deref() != parsed.ok() {
-        add(
+    file(stack, parsed.unwrap_or_default(), object, findings)
+}
+
+/// Checks the entry of what is no directory, whose name says this origin.
+fn file(stack: &Stack, named: &[u8], object: &Object, findings: &mut Findings) -> Result<()> {
+    let origin = object.mark(stack.namespace, Mark::Origin)?;
+    let handle = OverlayHandle::decode(named).ok();
+    let lower = handle.and_then(|handle| marks::inode(&handle));
+    if origin.as_deref() != Some(named) {
+        findings.add(
             "index-other-origin",
+            Place::Workdir,
+            object,
             "it has another origin than its name says".into(),
             "the next mount with index=on removes it",
         );
