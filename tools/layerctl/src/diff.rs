@@ -37,7 +37,7 @@ pub struct Args {
     /// The archive to write; - for standard output
     #[arg(short, long)]
     output: PathBuf,
-    /// none, gzip[:1-9] or zstd[:1-22]; if it is not said, by the end of FILE's name (.gz, .tgz, .zst, .tzst)
+    /// none, gzip[:1-9] or zstd[:1-22]; if it is not said, by the end of OUTPUT's name (.gz, .tgz, .zst, .tzst)
     #[arg(long, value_name = "METHOD")]
     compress: Option<Method>,
     /// Marks are in user.overlay.*
