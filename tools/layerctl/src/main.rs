@@ -46,7 +46,7 @@ mod verity;
 mod watch;
 mod why;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use format::xattr::Namespace;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -60,7 +60,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// Where answers go.
-pub type Out = Box<dyn Write>;
+pub type Out = Box<dyn Write + Send>;
+
+/// The size of a stack for walks through layers, in bytes. Only what is used of it takes memory.
+const DEEP: usize = 512 << 20;
 
 /// How a command ended that did what it was asked to do.
 pub enum Outcome {
@@ -203,14 +206,28 @@ pub fn print_json(out: &mut Out, answer: &impl Serialize) -> Result<()> {
     Ok(())
 }
 
+/// Does something that goes down into layers by calling itself: for as many directories in each other as a path can have.
+fn deep(work: impl FnOnce() -> Result<Outcome> + Send) -> Result<Outcome> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(DEEP);
+        let thread = thread
+            .spawn_scoped(scope, work)
+            .context("no thread can be started: is there memory?")?;
+        match thread.join() {
+            Ok(outcome) => outcome,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
 fn run(cli: Cli, out: &mut Out) -> Result<Outcome> {
     let outcome = match cli.command {
         Command::Why(args) => why::run(args, out),
-        Command::Diff(args) => diff::run(args),
-        Command::Apply(args) => apply::run(args),
-        Command::Check(args) => check::run(args, out),
-        Command::Merge(args) => merge::run(args, out),
-        Command::Vacuum(args) => vacuum::run(args, out),
+        Command::Diff(args) => deep(|| diff::run(args)),
+        Command::Apply(args) => deep(|| apply::run(args)),
+        Command::Check(args) => deep(|| check::run(args, out)),
+        Command::Merge(args) => deep(|| merge::run(args, out)),
+        Command::Vacuum(args) => deep(|| vacuum::run(args, out)),
         Command::Show(args) => show::run(args, out),
         Command::Finalize(args) => finalize::run(args, out),
         Command::Clone(args) => clone::run(args, out),

@@ -6,7 +6,7 @@ use crate::edit;
 use crate::layer::Layer;
 use crate::stack::Stack;
 use anyhow::{anyhow, bail, Context, Result};
-use rustix::fs::{Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
@@ -136,14 +136,22 @@ impl Place {
         rustix::fs::fsync(&self.parent).with_context(fail)
     }
 
+    /// Removes what was built. Paths begin within it, as those in the layers do: so none is longer than these.
+    fn remove(&self) -> Result<()> {
+        let unfinished = self.parent_path.join(OsStr::from_bytes(&self.unfinished));
+        let layer = Layer::open(&unfinished, false)?;
+        for name in layer.names(b"")? {
+            if let Some(object) = layer.find(&name)? {
+                edit::remove_tree(&layer, &object)?;
+            }
+        }
+        rustix::fs::unlinkat(&self.parent, &*self.unfinished, AtFlags::REMOVEDIR)?;
+        Ok(())
+    }
+
     /// Removes what was built; if that fails, it is told.
     pub fn forget(&self) {
-        let removed = Layer::open(&self.parent_path, false).and_then(|parent| {
-            match parent.find(&self.unfinished)? {
-                Some(object) => edit::remove_tree(&parent, &object),
-                None => Ok(()),
-            }
-        });
+        let removed = self.remove();
         if let Err(error) = removed {
             let path = self.unfinished_path.display();
             eprintln!(
