@@ -6,6 +6,7 @@
 //! that is there is written to: what takes the place of something is made anew. In a layer, attributes named like marks are
 //! escaped, so that no archive can say what only a stack may say.
 
+use crate::compress::Decoder;
 use crate::diff::{OPAQUE, WHITEOUT, XATTR};
 use crate::layer::{open_below, proc_path, Object};
 use crate::pax::Records;
@@ -20,14 +21,14 @@ use rustix::fs::{
 use rustix::io::Errno;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use tar::EntryType;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The archive: a tar file that is not compressed; - for standard input
+    /// The archive: a tar file, which may be compressed by gzip or zstd; - for standard input
     layer: PathBuf,
     /// The directory: an empty one, which becomes a layer; or with --flat, a tree to be changed
     dir: PathBuf,
@@ -45,7 +46,7 @@ pub fn run(args: Args) -> Result<Outcome> {
     } else {
         let file = File::open(&args.layer)
             .with_context(|| format!("{}: the archive can't be read", args.layer.display()))?;
-        Box::new(BufReader::new(file))
+        Box::new(file)
     };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open(&args.dir, flags, Mode::empty()).with_context(|| {
@@ -99,18 +100,9 @@ struct Said {
 }
 
 impl Applier {
-    fn archive(&mut self, mut archive: Box<dyn Read>) -> Result<()> {
-        let mut start = Vec::new();
-        archive
-            .by_ref()
-            .take(4)
-            .read_to_end(&mut start)
-            .context("the archive can't be read")?;
-        if start.starts_with(b"\x1f\x8b") || start.starts_with(b"\x28\xb5\x2f\xfd") {
-            bail!("the archive is compressed: give it to zcat or zstdcat, and - to layerctl");
-        }
+    fn archive(&mut self, archive: Box<dyn Read>) -> Result<()> {
         let bar = progress("entries applied");
-        let mut archive = tar::Archive::new(std::io::Cursor::new(start).chain(archive));
+        let mut archive = tar::Archive::new(Decoder::new(archive)?);
         let mut records = Records::default();
         for entry in archive
             .entries()
@@ -129,6 +121,7 @@ impl Applier {
                 .with_context(|| shown(&path))?;
             bar.inc(1);
         }
+        archive.into_inner().finish()?;
         for (path, time) in self.times.iter().rev() {
             let fd = self.open(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
             rustix::fs::futimens(&fd, &times(*time)).with_context(|| self.full(path))?;

@@ -2,9 +2,10 @@
 
 //! `layerctl check`: what is wrong with layers that nothing has mounted.
 //!
-//! Each layer is walked with what is below it, from the lowest to the topmost. Nothing is written.
+//! Each layer is walked with what is below it, from the lowest to the topmost. Nothing is written, but with `--repair`.
 
 mod index;
+pub mod repair;
 
 use crate::layer::Object;
 use crate::marks;
@@ -46,6 +47,15 @@ pub struct Args {
     /// Do not read data to compare it with digests
     #[arg(long)]
     no_digests: bool,
+    /// Mend what can be mended without guessing, and say of the rest why it is left
+    #[arg(long)]
+    repair: bool,
+    /// Say what --repair would do, and change nothing
+    #[arg(long, requires = "repair")]
+    dry_run: bool,
+    /// Repair layers that something has mounted, too (nothing may read or write there)
+    #[arg(long, requires = "repair")]
+    force: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -62,6 +72,23 @@ pub struct Finding {
     pub found: String,
     /// What it means to whoever mounts this.
     pub means: &'static str,
+    /// Where that is.
+    #[serde(skip)]
+    pub place: Place,
+    /// The path from there.
+    #[serde(skip)]
+    pub at: Vec<u8>,
+    /// Of which mark this is said.
+    #[serde(skip)]
+    pub mark: Option<String>,
+}
+
+/// What a path begins at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A layer, from the top.
+    Layer(usize),
+    Workdir,
 }
 
 /// What is known of the inodes of layers: for each number a type and a link count.
@@ -79,9 +106,19 @@ pub fn run(args: Args, out: &mut Out) -> Result<Outcome> {
         }
         (None, None) => bail!("there are no layers to check: name them"),
     };
+    if args.repair {
+        repair::may(&stack, workdir.as_deref(), args.force)?;
+    }
     let mut findings = check(&stack, !args.no_digests)?;
-    if let Some(workdir) = workdir {
-        index::check(&stack, &workdir, &mut findings)?;
+    if let Some(workdir) = &workdir {
+        index::check(&stack, workdir, &mut findings)?;
+    }
+    if args.repair {
+        let how = repair::How {
+            dry_run: args.dry_run,
+            json: args.json,
+        };
+        return repair::run(&stack, workdir.as_deref(), findings, how, out);
     }
     if args.json {
         print_json(out, &findings.list)?;
@@ -110,6 +147,8 @@ pub fn run(args: Args, out: &mut Out) -> Result<Outcome> {
 /// What a check has found so far.
 pub struct Findings {
     pub list: Vec<Finding>,
+    /// What the layers are called.
+    names: Vec<String>,
     objects: u64,
     /// The inodes of the lower layers, and of upper.
     pub lower: Inodes,
@@ -120,17 +159,24 @@ impl Findings {
     pub fn add(
         &mut self,
         kind: &'static str,
-        layer: String,
-        path: &str,
+        place: Place,
+        object: &Object,
         found: String,
         means: &'static str,
     ) {
+        let layer = match place {
+            Place::Layer(layer) => self.names.get(layer).cloned().unwrap_or_default(),
+            Place::Workdir => "workdir".into(),
+        };
         self.list.push(Finding {
             kind,
             layer,
-            path: path.to_owned(),
+            path: object.full.clone(),
             found,
             means,
+            place,
+            at: object.path.clone(),
+            mark: None,
         });
     }
 }
@@ -138,6 +184,9 @@ impl Findings {
 fn check(stack: &Stack, digests: bool) -> Result<Findings> {
     let mut findings = Findings {
         list: Vec::new(),
+        names: (0..stack.layers.len())
+            .map(|layer| stack.name(layer))
+            .collect(),
         objects: 0,
         lower: HashMap::new(),
         upper: HashMap::new(),
@@ -206,9 +255,8 @@ impl Walk<'_> {
         found: impl Into<String>,
         means: &'static str,
     ) {
-        let layer = self.stack.name(self.layer);
-        self.findings
-            .add(kind, layer, &object.full, found.into(), means);
+        let place = Place::Layer(self.layer);
+        self.findings.add(kind, place, object, found.into(), means);
     }
 
     /// Checks what is in a directory that this layer has, merged with what is below.
@@ -290,6 +338,9 @@ impl Walk<'_> {
                     format!("{}: {problem}", told.name),
                     damage(&told.name),
                 );
+                if let Some(finding) = self.findings.list.last_mut() {
+                    finding.mark = Some(told.name);
+                }
             } else if told.meaning == marks::UNKNOWN {
                 self.add(
                     "mark-unknown",

@@ -5,6 +5,7 @@
 //! Such a layer knows whiteouts and opaque directories, but neither redirects nor metacopies. So a directory that was moved is
 //! written with all that it shows, and the data of a metacopy is taken from where it is.
 
+use crate::compress::{Encoder, Method};
 use crate::layer::Object;
 use crate::stack::{self, Entry, Found, Stack};
 use crate::text::{join, shown};
@@ -15,7 +16,7 @@ use rustix::fs::FileType;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use tar::{EntryType, Header};
@@ -36,6 +37,9 @@ pub struct Args {
     /// The archive to write; - for standard output
     #[arg(short, long)]
     output: PathBuf,
+    /// none, gzip[:1-9] or zstd[:1-22]; if it is not said, by the end of OUTPUT's name (.gz, .tgz, .zst, .tzst)
+    #[arg(long, value_name = "METHOD")]
+    compress: Option<Method>,
     /// Marks are in user.overlay.*
     #[arg(long)]
     userxattr: bool,
@@ -46,8 +50,11 @@ pub fn run(args: Args) -> Result<Outcome> {
     list.push(b':');
     list.extend_from_slice(args.lower.as_bytes());
     let stack = Stack::of_list(&list, true, namespace(args.userxattr))?;
+    let method = args
+        .compress
+        .unwrap_or_else(|| Method::of_name(&args.output));
     if args.output == Path::new("-") {
-        write(&stack, std::io::stdout().lock())?;
+        write(&stack, std::io::stdout().lock(), method)?;
         return Ok(Outcome::Fine);
     }
     // What is not whole does not get the name.
@@ -55,7 +62,7 @@ pub fn run(args: Args) -> Result<Outcome> {
     unfinished.push(".unfinished");
     let fail = || format!("{}: the archive can't be written", args.output.display());
     let file = File::create(&unfinished).with_context(fail)?;
-    let done = write(&stack, file)
+    let done = write(&stack, file, method)
         .and_then(|()| std::fs::rename(&unfinished, &args.output).with_context(fail));
     if done.is_err() {
         // The error that is told is the first one.
@@ -65,19 +72,21 @@ pub fn run(args: Args) -> Result<Outcome> {
 }
 
 /// Writes the layer of the first layer of a stack.
-fn write(stack: &Stack, to: impl Write) -> Result<()> {
+fn write(stack: &Stack, to: impl Write, method: Method) -> Result<()> {
+    let fail = "the end of the archive can't be written";
     let mut writer = Writer {
         lower: stack.below(),
         stack: stack.clone(),
-        tar: tar::Builder::new(BufWriter::new(to)),
+        tar: tar::Builder::new(
+            Encoder::new(to, method).context("the archive can't be compressed")?,
+        ),
         links: HashMap::new(),
         bar: progress("entries written"),
     };
     let (root, below) = (writer.stack.root()?, writer.lower.root()?);
     writer.directory(b"", &root, Some(&below))?;
-    let fail = "the end of the archive can't be written";
-    let mut rest = writer.tar.into_inner().context(fail)?;
-    rest.flush().context(fail)?;
+    let encoder = writer.tar.into_inner().context(fail)?;
+    encoder.finish().context(fail)?;
     writer.bar.finish_and_clear();
     Ok(())
 }

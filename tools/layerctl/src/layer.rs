@@ -97,7 +97,8 @@ impl Layer {
         Ok(names)
     }
 
-    fn open_below(&self, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    /// Opens what is below its root, following no link.
+    pub fn open_below(&self, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
         open_below(self.root.as_fd(), path, flags)
     }
 }

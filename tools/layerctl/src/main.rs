@@ -22,7 +22,10 @@
 mod apply;
 mod check;
 mod clone;
+mod compress;
+mod copy;
 mod diff;
+mod edit;
 mod finalize;
 #[cfg(feature = "generate")]
 mod generate;
@@ -30,6 +33,7 @@ mod layer;
 mod layers;
 mod live;
 mod marks;
+mod merge;
 mod mount;
 mod mounts;
 mod pax;
@@ -37,11 +41,12 @@ mod show;
 mod stack;
 mod stats;
 mod text;
+mod vacuum;
 mod verity;
 mod watch;
 mod why;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use format::xattr::Namespace;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -55,7 +60,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// Where answers go.
-pub type Out = Box<dyn Write>;
+pub type Out = Box<dyn Write + Send>;
+
+/// The size of a stack for walks through layers, in bytes. Only what is used of it takes memory.
+const DEEP: usize = 512 << 20;
 
 /// How a command ended that did what it was asked to do.
 pub enum Outcome {
@@ -84,19 +92,29 @@ enum Command {
     Why(why::Args),
     /// Write what an upper directory changes as a layer of an OCI image
     #[command(
-        after_help = "Example:\n  layerctl diff /upper --lower /lower2:/lower1 -o layer.tar"
+        after_help = "Examples:\n  layerctl diff /upper --lower /lower2:/lower1 -o layer.tar\n  layerctl diff /upper --lower /lower -o layer.tar.gz\n  layerctl diff /upper --lower /lower -o - --compress zstd:19 >layer"
     )]
     Diff(diff::Args),
     /// Make a layer of a layer of an OCI image, or apply it to a tree
     #[command(
-        after_help = "Examples:\n  layerctl apply layer.tar /empty\n  zcat layer.tar.gz | layerctl apply --flat - /tree"
+        after_help = "Examples:\n  layerctl apply layer.tar /empty\n  layerctl apply --flat layer.tar.gz /tree\n  xzcat layer.tar.xz | layerctl apply - /empty"
     )]
     Apply(apply::Args),
-    /// What is wrong with layers that nothing has mounted; nothing is written
+    /// What is wrong with layers that nothing has mounted; with --repair, mend it
     #[command(
-        after_help = "Examples:\n  layerctl check /upper:/lower2:/lower1 --workdir /work\n  layerctl check --no-upper /lower2:/lower1::/data\n  layerctl check --mount /mnt"
+        after_help = "Examples:\n  layerctl check /upper:/lower2:/lower1 --workdir /work\n  layerctl check --no-upper /lower2:/lower1::/data\n  layerctl check --mount /mnt\n  layerctl check --repair --dry-run /upper:/lower --workdir /work\n\nExit status: 0 all is well, or was mended; 1 something was found, or with --repair is left; 2 an error."
     )]
     Check(check::Args),
+    /// Make one layer of several, which in their place gives the same tree
+    #[command(
+        after_help = "Examples:\n  layerctl merge /layer3:/layer2 -o /merged\n  layerctl merge --bottom /layer2:/layer1::/data -o /merged\n\nExit status: 0 done, 1 interrupted, 2 an error."
+    )]
+    Merge(merge::Args),
+    /// What is in a layer without an effect, such as whiteouts that hide nothing; with --apply, remove it
+    #[command(
+        after_help = "Examples:\n  layerctl vacuum /upper:/lower2:/lower1 --workdir /work\n  layerctl vacuum --same --apply /upper:/lower --workdir /work\n  layerctl vacuum --all --no-upper /lower2:/lower1"
+    )]
+    Vacuum(vacuum::Args),
     /// The stack of a mount: layers, options in effect, counters
     #[command(after_help = "Examples:\n  layerctl show\n  layerctl show --json /mnt")]
     Show(show::Args),
@@ -188,12 +206,28 @@ pub fn print_json(out: &mut Out, answer: &impl Serialize) -> Result<()> {
     Ok(())
 }
 
+/// Does something that goes down into layers by calling itself: for as many directories in each other as a path can have.
+fn deep(work: impl FnOnce() -> Result<Outcome> + Send) -> Result<Outcome> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(DEEP);
+        let thread = thread
+            .spawn_scoped(scope, work)
+            .context("no thread can be started: is there memory?")?;
+        match thread.join() {
+            Ok(outcome) => outcome,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
 fn run(cli: Cli, out: &mut Out) -> Result<Outcome> {
     let outcome = match cli.command {
         Command::Why(args) => why::run(args, out),
-        Command::Diff(args) => diff::run(args),
-        Command::Apply(args) => apply::run(args),
-        Command::Check(args) => check::run(args, out),
+        Command::Diff(args) => deep(|| diff::run(args)),
+        Command::Apply(args) => deep(|| apply::run(args)),
+        Command::Check(args) => deep(|| check::run(args, out)),
+        Command::Merge(args) => deep(|| merge::run(args, out)),
+        Command::Vacuum(args) => deep(|| vacuum::run(args, out)),
         Command::Show(args) => show::run(args, out),
         Command::Finalize(args) => finalize::run(args, out),
         Command::Clone(args) => clone::run(args, out),

@@ -24,6 +24,17 @@ pub struct Stack {
     pub has_upper: bool,
     /// How many of the first layers are left out.
     skip: usize,
+    /// Whether these are some layers of a stack, with others below that are not known here.
+    open: bool,
+}
+
+/// What a walk down the layers leaves to those below them.
+#[derive(Debug)]
+pub struct Rest {
+    /// Where they are asked: a name in the same parent, or a path that begins with a slash.
+    pub path: Vec<u8>,
+    /// Whether they are not asked.
+    pub stop: bool,
 }
 
 /// An object of a layer that a stack shows something of.
@@ -126,6 +137,7 @@ impl Stack {
             namespace,
             has_upper,
             skip: 0,
+            open: false,
         })
     }
 
@@ -135,6 +147,11 @@ impl Stack {
             skip: self.skip.saturating_add(1),
             ..self.clone()
         }
+    }
+
+    /// The same stack, of which more layers are below.
+    pub fn with_more_below(self) -> Stack {
+        Stack { open: true, ..self }
     }
 
     /// How a layer is called: `upper`, or `lower` with the number by which counters call it.
@@ -152,9 +169,8 @@ impl Stack {
     }
 
     fn is_last(&self, layer: usize) -> bool {
-        self.regular()
-            .next_back()
-            .is_none_or(|(last, _)| last == layer)
+        let last = self.regular().next_back();
+        !self.open && last.is_none_or(|(last, _)| last == layer)
     }
 
     /// The merged roots.
@@ -187,6 +203,11 @@ impl Stack {
 
     /// What is shown by a name of a directory.
     pub fn lookup(&self, parent: &Entry, name: &[u8]) -> Result<Found> {
+        self.lookup_on(parent, name).map(|(found, _)| found)
+    }
+
+    /// The same, and where the layers below would be asked.
+    pub fn lookup_on(&self, parent: &Entry, name: &[u8]) -> Result<(Found, Rest)> {
         let mut walk = Walk {
             path: name.to_vec(),
             is_dir: false,
@@ -214,9 +235,6 @@ impl Stack {
             };
             parts.extend(found.map(|object| Part { layer, object }));
         }
-        if parts.is_empty() {
-            return Ok(walk.whiteout.map_or(Found::Nothing, Found::Gone));
-        }
         let mut entry = Entry {
             parts,
             missing: None,
@@ -224,7 +242,16 @@ impl Stack {
         if walk.metacopy {
             self.find_data(&walk, &mut entry)?;
         }
-        Ok(Found::Entry(entry))
+        let found = match walk.whiteout {
+            _ if !entry.parts.is_empty() => Found::Entry(entry),
+            Some(whiteout) => Found::Gone(whiteout),
+            None => Found::Nothing,
+        };
+        let rest = Rest {
+            path: walk.path,
+            stop: walk.stop,
+        };
+        Ok((found, rest))
     }
 
     /// Walks a path from the root of a layer, name by name.
@@ -349,8 +376,8 @@ impl Stack {
         Ok(())
     }
 
-    /// The names of a directory that the stack shows, and what it shows by them.
-    pub fn list(&self, directory: &Entry) -> Result<Vec<(Vec<u8>, Entry)>> {
+    /// The names that a directory has in any of its layers, of whiteouts too.
+    pub fn names(&self, directory: &Entry) -> Result<BTreeSet<Vec<u8>>> {
         let mut names = BTreeSet::new();
         for part in &directory.parts {
             let at = self
@@ -359,8 +386,13 @@ impl Stack {
                 .context("there is no such layer")?;
             names.extend(at.names(&part.object.path)?);
         }
+        Ok(names)
+    }
+
+    /// The names of a directory that the stack shows, and what it shows by them.
+    pub fn list(&self, directory: &Entry) -> Result<Vec<(Vec<u8>, Entry)>> {
         let mut shown = Vec::new();
-        for name in names {
+        for name in self.names(directory)? {
             if let Found::Entry(entry) = self.lookup(directory, &name)? {
                 shown.push((name, entry));
             }

@@ -4,6 +4,7 @@
 
 mod common;
 use common::{unhex, Tree};
+use rustix::fs::{Mode, OFlags};
 use std::os::unix::fs::MetadataExt;
 
 /// A handle as xfs makes it, of the inode that a path has.
@@ -238,8 +239,11 @@ fn random_damage() {
                 }
             }
         }
-        let commands: [&[&str]; 4] = [
+        let commands: [&[&str]; 9] = [
             &["check", "u:l0:l1", "--workdir", "w", "--userxattr"],
+            &["vacuum", "u:l0:l1", "--same", "--all", "--userxattr"],
+            &["merge", "u:l0", "-o", "merged", "--userxattr"],
+            &["merge", "u:l0:l1", "-o", "all", "--bottom", "--userxattr"],
             &[
                 "diff",
                 "u",
@@ -251,6 +255,22 @@ fn random_damage() {
             ],
             &["why", "--layers", "u:l0:l1", "a/b/c", "--userxattr"],
             &["why", "--layers", "u:l0:l1", "b/a", "--userxattr", "--json"],
+            &[
+                "vacuum",
+                "u:l0:l1",
+                "--same",
+                "--all",
+                "--apply",
+                "--userxattr",
+            ],
+            &[
+                "check",
+                "--repair",
+                "u:l0:l1",
+                "--workdir",
+                "w",
+                "--userxattr",
+            ],
         ];
         for args in commands {
             let output = t.run(args);
@@ -262,4 +282,46 @@ fn random_damage() {
         }
         std::fs::remove_dir_all(&t.at).unwrap();
     }
+}
+
+/// Makes directories in each other, more than a path can have.
+fn deep(t: &Tree, layer: &str) {
+    t.dir(layer);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut at = rustix::fs::open(t.path(layer), flags, Mode::empty()).unwrap();
+    for _ in 0..2500 {
+        rustix::fs::mkdirat(&at, "d", Mode::RWXU).unwrap();
+        at = rustix::fs::openat(&at, "d", flags, Mode::empty()).unwrap();
+    }
+}
+
+/// Deeper than any path: an error, and no end of the program for want of stack.
+#[test]
+fn deep_layers() {
+    let t = Tree::new("check-deep");
+    deep(&t, "u");
+    deep(&t, "l");
+    t.dir("w");
+    let commands: [&[&str]; 4] = [
+        &["check", "--repair", "u:l", "--workdir", "w", "--userxattr"],
+        &["vacuum", "u:l", "--userxattr"],
+        &["merge", "u:l", "-o", "m", "--userxattr"],
+        &["diff", "u", "--lower", "l", "-o", "x.tar", "--userxattr"],
+    ];
+    for args in commands {
+        let output = t.run(args);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        let is_told = error.contains("File name too long") && !error.contains("overflow");
+        assert!(
+            output.status.code() == Some(2) && is_told,
+            "{args:?}: {}",
+            output.status
+        );
+    }
+    assert!(!t.path("m").exists() && !t.path("m.unfinished").exists());
+    let removed = std::process::Command::new("rm")
+        .arg("-rf")
+        .arg(&t.at)
+        .status();
+    assert!(removed.unwrap().success());
 }

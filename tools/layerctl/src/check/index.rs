@@ -2,7 +2,7 @@
 
 //! The index in workdir, and what is left in `work`: see "upper, and the index" in `Documentation/on-disk-format.rst`.
 
-use super::Findings;
+use super::{Findings, Place};
 use crate::layer::{Layer, Object};
 use crate::marks;
 use crate::stack::Stack;
@@ -14,8 +14,6 @@ use format::xattr::Mark;
 use rustix::fs::FileType;
 use std::path::Path;
 
-const WHERE: &str = "workdir";
-
 /// Checks a workdir.
 pub fn check(stack: &Stack, workdir: &Path, findings: &mut Findings) -> Result<()> {
     let layer = Layer::open(workdir, false)?;
@@ -23,8 +21,8 @@ pub fn check(stack: &Stack, workdir: &Path, findings: &mut Findings) -> Result<(
     if let Some(dirty) = dirty {
         findings.add(
             "volatile",
-            WHERE.into(),
-            &dirty.full,
+            Place::Workdir,
+            &dirty,
             "a volatile mount was not ended properly".into(),
             "upper may lack data, and a mount is refused (EINVAL)",
         );
@@ -39,8 +37,8 @@ pub fn check(stack: &Stack, workdir: &Path, findings: &mut Findings) -> Result<(
             {
                 findings.add(
                     "work-leftover",
-                    WHERE.into(),
-                    &object.full,
+                    Place::Workdir,
+                    &object,
                     "something that was being made".into(),
                     "the next mount removes it",
                 );
@@ -72,8 +70,8 @@ fn of_this_upper(stack: &Stack, index: &Object, findings: &mut Findings) -> Resu
         let found = format!("it is of an upper directory with inode {number}");
         findings.add(
             "index-other-upper",
-            WHERE.into(),
-            &index.full,
+            Place::Workdir,
+            index,
             found,
             "a mount with index=on is refused (ESTALE)",
         );
@@ -83,7 +81,7 @@ fn of_this_upper(stack: &Stack, index: &Object, findings: &mut Findings) -> Resu
 
 fn entry(stack: &Stack, name: &[u8], object: &Object, findings: &mut Findings) -> Result<()> {
     let mut add =
-        |kind, found: String, means| findings.add(kind, WHERE.into(), &object.full, found, means);
+        |kind, found: String, means| findings.add(kind, Place::Workdir, object, found, means);
     // Of a file whose last name is gone; or, with a name of its own, the one that others are links of.
     if object.is_whiteout(stack.namespace)? && (name.starts_with(b"#") || is_handle(name)) {
         return Ok(());
@@ -98,36 +96,38 @@ fn entry(stack: &Stack, name: &[u8], object: &Object, findings: &mut Findings) -
     }
     let mut buffer = [0; MAX_LEN];
     let parsed = parse_index_name(name, &mut buffer);
-    let handle = match parsed.and_then(OverlayHandle::decode) {
-        Ok(handle) => handle,
-        Err(bad) => {
-            add(
-                "index-name",
-                bad.reason().into(),
-                "a mount with index=on fails",
-            );
-            return Ok(());
-        }
-    };
-    let origin = object.mark(stack.namespace, Mark::Origin)?;
-    let upper = object.mark(stack.namespace, Mark::Upper)?;
-    let lower = marks::inode(&handle);
+    if let Err(bad) = parsed.and_then(OverlayHandle::decode) {
+        let means = "a mount with index=on fails";
+        add("index-name", bad.reason().into(), means);
+        return Ok(());
+    }
     if object.is_dir() {
+        let upper = object.mark(stack.namespace, Mark::Upper)?;
         let leads = number_in(upper.as_deref());
         if let Some(number) = leads.filter(|number| !findings.upper.contains_key(number)) {
             findings.add(
                 "index-nowhere",
-                WHERE.into(),
-                &object.full,
+                Place::Workdir,
+                object,
                 format!("upper has no directory with inode {number}"),
                 "the next mount with nfs_export=on removes it",
             );
         }
         return Ok(());
     }
-    if origin.as_deref() != parsed.ok() {
-        add(
+    file(stack, parsed.unwrap_or_default(), object, findings)
+}
+
+/// Checks the entry of what is no directory, whose name says this origin.
+fn file(stack: &Stack, named: &[u8], object: &Object, findings: &mut Findings) -> Result<()> {
+    let origin = object.mark(stack.namespace, Mark::Origin)?;
+    let handle = OverlayHandle::decode(named).ok();
+    let lower = handle.and_then(|handle| marks::inode(&handle));
+    if origin.as_deref() != Some(named) {
+        findings.add(
             "index-other-origin",
+            Place::Workdir,
+            object,
             "it has another origin than its name says".into(),
             "the next mount with index=on removes it",
         );
@@ -140,8 +140,8 @@ fn entry(stack: &Stack, name: &[u8], object: &Object, findings: &mut Findings) -
     if let (Some(number), None) = (lower, links) {
         findings.add(
             "index-nowhere",
-            WHERE.into(),
-            &object.full,
+            Place::Workdir,
+            object,
             format!("no lower layer has its origin, inode {number}"),
             "the next mount with index=on removes it, if upper has no name of it",
         );
@@ -159,8 +159,8 @@ fn entry(stack: &Stack, name: &[u8], object: &Object, findings: &mut Findings) -
     }) {
         findings.add(
             "index-orphan",
-            WHERE.into(),
-            &object.full,
+            Place::Workdir,
+            object,
             "no layer has a name of it any more".into(),
             "the next mount with index=on removes it",
         );
