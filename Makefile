@@ -12,7 +12,7 @@ unexport MAKEFLAGS
 export KERNEL MIRROR FSTYP BASEFS
 
 # ARCH=arm64, or a kernel of it, cross-builds; the rest of what depends on that is in scripts/lib.sh.
-FOR := $(if $(filter arm64 aarch64,$(ARCH))$(filter %-arm64,$(KERNEL)),-arm64)
+FOR := $(if $(filter arm64 aarch64,$(ARCH))$(filter %-arm64 %-arm64-16k,$(KERNEL)),-arm64)
 C_COMPILER := $(if $(FOR),aarch64-linux-gnu-gcc-14,gcc)
 CARGO_RELEASE := $(if $(FOR),aarch64-unknown-linux-gnu/)release
 FOR_AMD64 := $(if $(FOR),$(filter-out all module vm vm-files check layerctl modules clean distclean help helpers examples suites build/%,$(MAKECMDGOALS)))

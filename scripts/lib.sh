@@ -30,10 +30,13 @@ die() { printf '%s\n' "[layerfs] error: $*" >&2; exit 1; }
 #   TCG_ARGS FAST_ARGS         what the kernel is told when it is emulated, and when that is to be fast
 #   VM_DEVICES VM_DRIVERS      devices, and modules that lead to the VM's disks, folders and terminal, beside those of every architecture
 architecture() {
-	local arch=${ARCH:-}
+	local arch=${ARCH:-} kernels=''
 	case ${KERNEL:-} in
-	*-amd64 | *-arm64) arch=${arch:-${KERNEL##*-}} ;;
+	*-amd64) kernels=amd64 ;;
+	# That with pages of 16 KiB, too.
+	*-arm64 | *-arm64-16k) kernels=arm64 ;;
 	esac
+	arch=${arch:-$kernels}
 	# What was decided is handed on by a name that no other program takes for its own.
 	case ${arch:-${LAYERFS_ARCH:-amd64}} in
 	amd64 | x86_64 | x86)
@@ -53,11 +56,7 @@ architecture() {
 		;;
 	*) die "ARCH=$arch: there are amd64 and arm64" ;;
 	esac
-	case ${KERNEL:-} in
-	*-amd64 | *-arm64)
-		[ "${KERNEL##*-}" = "$DEBIAN_ARCH" ] || die "KERNEL=$KERNEL is no kernel for ARCH=$arch: leave one of them out"
-		;;
-	esac
+	[ "${kernels:-$DEBIAN_ARCH}" = "$DEBIAN_ARCH" ] || die "KERNEL=$KERNEL is no kernel for ARCH=$arch: leave one of them out"
 	ROOT=$BUILD/root-$SUITE$FOR
 	export LAYERFS_ARCH=$DEBIAN_ARCH
 }
