@@ -10,15 +10,22 @@ MAKEFLAGS += --no-builtin-rules
 unexport MAKEFLAGS
 
 export KERNEL MIRROR FSTYP BASEFS
-KERNEL_NOW = $(or $(KERNEL),$(shell cat build/kernel-version 2>/dev/null))
 
-HELPERS := $(patsubst fstests/src/%.c,build/fstests-bin/%,$(wildcard fstests/src/*.c))
+# ARCH=arm64, or a kernel of it, cross-builds; the rest of what depends on that is in scripts/lib.sh.
+FOR := $(if $(filter arm64 aarch64,$(ARCH))$(filter %-arm64 %-arm64-16k,$(KERNEL)),-arm64)
+C_COMPILER := $(if $(FOR),aarch64-linux-gnu-gcc-14,gcc)
+CARGO_RELEASE := $(if $(FOR),aarch64-unknown-linux-gnu/)release
+FOR_AMD64 := $(if $(FOR),$(filter-out all module vm vm-files check layerctl modules clean distclean help helpers examples suites build/%,$(MAKECMDGOALS)))
+$(if $(FOR_AMD64),$(error $(firstword $(FOR_AMD64)) is for amd64: leave ARCH=arm64 and a KERNEL= of arm64 out ('make help' says what there is for arm64)))
+
+HELPERS := $(patsubst fstests/src/%.c,build/fstests-bin$(FOR)/%,$(wildcard fstests/src/*.c))
+LAYERCTL := build/tools/bin$(FOR)/layerctl
 
 .PHONY: all help module demo layerctl check check-containers check-debug check-parity check-packages check-dkms check-kernels deb install host-check mutants bench profile vm vm-files modules fmt clippy shellcheck \
 	rust-project.json clean distclean
 .DELETE_ON_ERROR:
 
-## all: builds layerfs.ko for the stock kernel (build/module/layerfs.ko)
+## all: builds layerfs.ko for the stock kernel (build/module/layerfs.ko); ARCH=arm64: for arm64's (build/module-arm64/layerfs.ko)
 all: module
 
 module:
@@ -31,11 +38,11 @@ demo:
 	@scripts/module
 	@scripts/demo
 
-## check: every test: on this machine, then the suite in QEMU; FSTESTS="-g quick" or "001 007" chooses
+## check: every test: on this machine, then the suite in QEMU; FSTESTS="-g quick" or "001 007" chooses; ARCH=arm64: the suite alone, emulated
 check:
 	@scripts/setup vm
 	@scripts/module
-	@$(MAKE) -s --no-print-directory helpers examples suites build/tools/bin/layerctl
+	@$(MAKE) -s --no-print-directory helpers examples suites $(LAYERCTL)
 	@scripts/check $(FSTESTS)
 
 ## check-containers: podman, docker and others, unmodified, on our overlay.ko, against overlayfs; PARTS="podman docker" chooses
@@ -105,7 +112,7 @@ host-check:
 	@scripts/module
 	@scripts/host-check
 
-## vm: a shell in the VM with the module loaded; VMFLAGS="--smp 2 --mem 4096" (scripts/vm --help)
+## vm: a shell in the VM with the module loaded; VMFLAGS="--smp 2 --mem 4096" (scripts/vm --help); ARCH=arm64: an emulated one of arm64
 vm:
 	@scripts/setup vm
 	@scripts/module
@@ -118,38 +125,38 @@ vm-files:
 ## modules: builds with your own tools against your own kernel tree: make modules KDIR=/path
 modules:
 	@[ -n "$(KDIR)" ] || { echo "make modules wants KDIR=, a kernel tree with CONFIG_RUST=y and its Rust metadata ('make' alone builds for the stock kernel)" >&2; exit 2; }
-	@scripts/module --kdir "$(KDIR)" $(filter-out KDIR=%,$(MAKEOVERRIDES))
+	@env -u ARCH scripts/module --kdir "$(KDIR)" $(filter-out KDIR=%,$(MAKEOVERRIDES)) $(if $(filter environment,$(origin ARCH)),ARCH=$(ARCH))
 
 # The programs that the suite's tests use in the VM.
 .PHONY: helpers
 helpers: $(HELPERS)
-build/fstests-bin/%: fstests/src/%.c $(wildcard fstests/src/*/*.h)
+build/fstests-bin$(FOR)/%: fstests/src/%.c $(wildcard fstests/src/*/*.h)
 	@mkdir -p $(@D)
 	@echo "[layerfs] $* for the suite" >&2
-	@scripts/in-root gcc -static -O2 -Wall -Wextra -Werror -o $@.new $<
+	@scripts/in-root $(C_COMPILER) -static -O2 -Wall -Wextra -Werror -o $@.new $<
 	@mv $@.new $@
 
 # The example daemon and its tool, which a test and a measurement use. Where crates.io can't be reached they are skipped.
 .PHONY: examples
-examples: build/examples/bin/layers build/examples/bin/lazylayer
-build/examples/bin/layers: examples/layers.c include/uapi/linux/layerfs.h
+examples: build/examples/bin$(FOR)/layers build/examples/bin$(FOR)/lazylayer
+build/examples/bin$(FOR)/layers: examples/layers.c include/uapi/linux/layerfs.h
 	@mkdir -p $(@D)
 	@echo "[layerfs] the example's tool" >&2
-	@scripts/in-root gcc -static -O2 -Wall -Wextra -Werror -o $@.new $<
+	@scripts/in-root $(C_COMPILER) -static -O2 -Wall -Wextra -Werror -o $@.new $<
 	@mv $@.new $@
-build/examples/bin/lazylayer: scripts/cargo-in $(wildcard examples/lazylayer/Cargo.* examples/lazylayer/src/*.rs)
+build/examples/bin$(FOR)/lazylayer: scripts/cargo-in $(wildcard examples/lazylayer/Cargo.* examples/lazylayer/src/*.rs)
 	@mkdir -p $(@D)
 	@echo "[layerfs] the example daemon, with crates of crates.io (a minute the first time)" >&2
 	@scripts/in-root nice scripts/cargo-in examples/lazylayer build --release --quiet || { status=$$?; rm -f $@; [ $$status = 77 ] && exit 0; exit $$status; }; \
-		cp build/examples/target/release/lazylayer $@
+		cp build/examples/target/$(CARGO_RELEASE)/lazylayer $@
 
 # Public suites, programs of crates.io: where that can't be reached the tests that run them are skipped.
 .PHONY: suites
-suites: build/suites/bin/pjdfstest build/suites/bin/fsx
-build/suites/bin/pjdfstest: CRATE = pjdfstest 0.2.2
-build/suites/bin/fsx: CRATE = fsx 0.3.2
-build/suites/bin/fuse-overlayfs: CRATE = fuse-overlayfs 2.0.0 let_chains unsigned_is_multiple_of
-build/suites/bin/pjdfstest build/suites/bin/fsx build/suites/bin/fuse-overlayfs: scripts/crate
+suites: build/suites/bin$(FOR)/pjdfstest build/suites/bin$(FOR)/fsx
+build/suites/bin$(FOR)/pjdfstest: CRATE = pjdfstest 0.2.2
+build/suites/bin$(FOR)/fsx: CRATE = fsx 0.3.2
+build/suites/bin$(FOR)/fuse-overlayfs: CRATE = fuse-overlayfs 2.0.0 let_chains unsigned_is_multiple_of
+build/suites/bin$(FOR)/pjdfstest build/suites/bin$(FOR)/fsx build/suites/bin$(FOR)/fuse-overlayfs: scripts/crate
 	@echo "[layerfs] $(wordlist 1,2,$(CRATE)), from crates.io (some minutes the first time)" >&2
 	@scripts/crate $(CRATE) || { status=$$?; rm -f $@; [ $$status = 77 ] && exit 0; exit $$status; }; \
 		ln -sf "$(@F)-$(word 2,$(CRATE))" $@
@@ -157,12 +164,12 @@ build/suites/bin/pjdfstest build/suites/bin/fsx build/suites/bin/fuse-overlayfs:
 ## layerctl: the command-line tool (build/tools/bin/layerctl), which is mount.layerfs too, with crates of crates.io; skipped where that can't be reached
 layerctl:
 	@scripts/setup module
-	@$(MAKE) -s --no-print-directory build/tools/bin/layerctl
-build/tools/bin/layerctl: scripts/cargo-in $(wildcard tools/layerctl/Cargo.* tools/layerctl/src/*.rs tools/layerctl/src/*/*.rs) $(shell find fs/format rust/control -name '*.rs' -o -name Cargo.toml)
+	@$(MAKE) -s --no-print-directory $(LAYERCTL)
+$(LAYERCTL): scripts/cargo-in $(wildcard tools/layerctl/Cargo.* tools/layerctl/src/*.rs tools/layerctl/src/*/*.rs) $(shell find fs/format rust/control -name '*.rs' -o -name Cargo.toml)
 	@mkdir -p $(@D)
 	@echo "[layerfs] layerctl, with crates of crates.io (a minute the first time)" >&2
 	@scripts/in-root nice scripts/cargo-in tools/layerctl build --release --quiet || { status=$$?; rm -f $@; [ $$status = 77 ] && exit 0; exit $$status; }; \
-		cp build/tools/target/release/layerctl $@ && ln -sf layerctl $(@D)/mount.layerfs
+		cp build/tools/target/$(CARGO_RELEASE)/layerctl $@ && ln -sf layerctl $(@D)/mount.layerfs
 
 ## deb: Debian packages of everything (build/deb), for all 7.2 and 7.3 kernels of backports; KERNELS="7.2.12+deb13-amd64" chooses, SIGN_KEY= and SIGN_CERT= sign
 deb:
@@ -223,7 +230,7 @@ rust-project.json:
 
 ## clean: removes what was built here (the module, results); distclean: all of build/
 clean:
-	rm -rf build/module build/module-* build/fstests-bin build/cargo build/results build/vm build/log
+	rm -rf build/module build/module-* build/cargo build/log build/{fstests-bin,results,vm}{,-arm64}
 distclean:
 	rm -rf --one-file-system build target
 

@@ -8,25 +8,71 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD=$TOP/build
 # The pinned distribution: compilers, QEMU and the guest all come from it.
 SUITE=trixie
-ROOT=$BUILD/root-$SUITE
 # A machine that has this file has the pinned distribution's signing keys.
 KEYS=/usr/share/keyrings/debian-archive-$SUITE-stable.gpg:debian-archive-keyring
 # The repository's place inside the build root: fixed, so that nothing made there
 # depends on where the user cloned to.
 SRC=/src
 
+say() { printf '%s\n' "[layerfs] $*" >&2; }
+die() { printf '%s\n' "[layerfs] error: $*" >&2; exit 1; }
+
+# architecture: everything that depends on what is built for, by ARCH= (Debian's name or the kernel's) or by the name of the
+# KERNEL= that is meant; amd64 if neither says. What is made under build/ of machine code has $FOR in its name, so that the
+# architectures don't meet: nothing for amd64.
+#
+#   DEBIAN_ARCH   Debian's name, with which its kernels' names end
+#   ROOT          the build root: it is always one of this machine's, here with a cross compiler
+#   COMPILER      the C compiler, of kernels, modules, and the suite's programs
+#   KERNEL_WORDS  what make wants for a kernel's tree beside the compiler
+#   CARGO_WORDS   what cargo wants in its environment
+#   QEMU MACHINE CPU CONSOLE   the emulator, what it emulates, and the kernel's console
+#   TCG_ARGS FAST_ARGS         what the kernel is told when it is emulated, and when that is to be fast
+#   VM_DEVICES VM_DRIVERS      devices, and modules that lead to the VM's disks, folders and terminal, beside those of every architecture
+architecture() {
+	local arch=${ARCH:-} kernels=''
+	case ${KERNEL:-} in
+	*-amd64) kernels=amd64 ;;
+	# That with pages of 16 KiB, too.
+	*-arm64 | *-arm64-16k) kernels=arm64 ;;
+	esac
+	arch=${arch:-$kernels}
+	# What was decided is handed on by a name that no other program takes for its own.
+	case ${arch:-${LAYERFS_ARCH:-amd64}} in
+	amd64 | x86_64 | x86)
+		DEBIAN_ARCH=amd64 FOR='' COMPILER=x86_64-linux-gnu-gcc-14 KERNEL_WORDS=() CARGO_WORDS=()
+		QEMU=qemu-system-x86_64 MACHINE=q35 CPU=max CONSOLE=ttyS0 VM_DEVICES=() VM_DRIVERS=()
+		# On a busy machine emulated time passes in jumps, and the kernel takes its timer for broken.
+		TCG_ARGS=' no_timer_check' FAST_ARGS=' tsc=reliable'
+		;;
+	arm64 | aarch64)
+		DEBIAN_ARCH=arm64 FOR=-arm64 COMPILER=aarch64-linux-gnu-gcc-14
+		KERNEL_WORDS=(ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu-)
+		CARGO_WORDS=(CARGO_BUILD_TARGET=aarch64-unknown-linux-gnu "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=$COMPILER")
+		# A processor without pointer authentication, whose emulation costs much.
+		QEMU=qemu-system-aarch64 MACHINE=virt,gic-version=3 CPU=cortex-a76 CONSOLE=ttyAMA0 TCG_ARGS='' FAST_ARGS=''
+		# This machine has no keyboard, by which scripts/vm asks what it is doing.
+		VM_DEVICES=(-device virtio-keyboard-pci) VM_DRIVERS=(virtio_pci virtio_console virtio_input)
+		;;
+	*) die "ARCH=$arch: there are amd64 and arm64" ;;
+	esac
+	[ "${kernels:-$DEBIAN_ARCH}" = "$DEBIAN_ARCH" ] || die "KERNEL=$KERNEL is no kernel for ARCH=$arch: leave one of them out"
+	ROOT=$BUILD/root-$SUITE$FOR
+	export LAYERFS_ARCH=$DEBIAN_ARCH
+}
+
 # kernel_flags KERNEL: the words that make wants for that kernel's tree. "debug" is our own
 # (scripts/kernel-debug), made by clang: with gcc the kernel has Rust or KASAN, not both.
 kernel_flags() {
 	case $1 in
 	debug) printf '%s\n' LLVM=1 ;;
-	*) printf '%s\n' CC=x86_64-linux-gnu-gcc-14 "KERNELRELEASE=$1" ;;
+	*) printf '%s\n' "${KERNEL_WORDS[@]}" "CC=$COMPILER" "KERNELRELEASE=$1" ;;
 	esac
 }
 
 # kernel_now: the kernel that is meant: KERNEL=, or the one that was chosen once (build/kernel-version).
 kernel_now() {
-	if [ -n "${KERNEL:-}" ]; then printf '%s\n' "$KERNEL"; else cat "$BUILD/kernel-version" 2>/dev/null; fi
+	if [ -n "${KERNEL:-}" ]; then printf '%s\n' "$KERNEL"; else cat "$BUILD/kernel-version$FOR" 2>/dev/null; fi
 }
 
 # module_folder KERNEL [VARIANT]: where the modules for that kernel are, below build/. Each kernel has a folder
@@ -36,9 +82,6 @@ kernel_now() {
 module_folder() {
 	printf 'module-%s%s\n' "${2:+$2-}" "$1"
 }
-
-say() { printf '%s\n' "[layerfs] $*" >&2; }
-die() { printf '%s\n' "[layerfs] error: $*" >&2; exit 1; }
 
 # step NAME CMD...: runs a command, says what it is before and how long it took
 # after; its output goes to build/log/NAME.log, whose end is shown if it fails.
@@ -148,3 +191,5 @@ bootstrap() {
 	rm -rf --one-file-system "$target"
 	mv "$target.new" "$target"
 }
+
+architecture

@@ -81,7 +81,8 @@ impl AttrOps<LayerFs> for Attr {
         let path = now.real_path()?;
         instance.as_mounter(|c| stat.fill_fresh(c, path, query))?;
         if now.is_metacopy() {
-            show_blocks_of_data(instance, now.now(), stat, query)?;
+            let unit = path.dentry().inode().block_size();
+            show_blocks_of_data(instance, now.now(), stat, query, unit)?;
         }
         vfs::pause::at(c"stat_filled");
         stat.show_owner_to(viewed, inode);
@@ -309,13 +310,15 @@ fn change_upper(instance: &Instance, inode: &Inode, mut request: PreparedChange<
     Ok(())
 }
 
-/// Shows the blocks of a metacopy file: its size is the whole file's, but the blocks are where the data is.
+/// Shows the blocks of a metacopy file, in a filesystem that allocates `unit` bytes at a time: its size is the whole file's,
+/// but the blocks are where the data is.
 #[cold]
 fn show_blocks_of_data(
     instance: &Instance,
     now: Now<Held<'_, Object>>,
     stat: &mut Stat,
     query: Query,
+    unit: u64,
 ) -> Result {
     let blocks = match now.data_path() {
         Some(data) => instance.as_mounter(|c| {
@@ -323,9 +326,10 @@ fn show_blocks_of_data(
             room.fill(c, data, Query::blocks(query))
                 .map(|data| data.blocks())
         })?,
-        // The data is not worth looking for; this guesses by the size.
+        // The data is not worth looking for; this guesses by the size. (The size that I/O should have says nothing: it is
+        // never less than a page, and can be a megabyte.)
         None => {
-            let unit = u64::from(stat.block_size().max(512));
+            let unit = unit.max(512);
             stat.size().div_ceil(unit).saturating_mul(unit) / 512
         }
     };

@@ -318,12 +318,6 @@ impl Stat {
         self.0.size as u64
     }
 
-    /// The preferred size of I/O, in bytes.
-    #[inline]
-    pub fn block_size(&self) -> u32 {
-        self.0.blksize
-    }
-
     /// The number of 512-byte blocks.
     #[inline]
     pub fn blocks(&self) -> u64 {

@@ -500,12 +500,23 @@ pub(crate) fn qstr(name: &[u8]) -> bindings::qstr {
     q
 }
 
+/// The word of a dentry ([`Dentry::word`]).
+///
+/// # Safety
+///
+/// The dentry is of a filesystem of ours, and its memory stays for `'a`.
+#[inline]
+pub(crate) unsafe fn word_of<'a>(dentry: *mut bindings::dentry) -> &'a AtomicUsize {
+    // SAFETY: The field is ours as long as the dentry is; it is used in no other way.
+    unsafe { AtomicUsize::from_ptr((&raw mut (*dentry).d_fsdata).cast()) }
+}
+
 impl<F: Ours> Dentry<F> {
     /// A word of the filesystem's own that a dentry of it carries, 0 in a new one (`d_fsdata`).
     #[inline]
     pub fn word(&self) -> &AtomicUsize {
-        // SAFETY: The field is ours as long as the dentry is; it is used in no other way.
-        unsafe { AtomicUsize::from_ptr((&raw mut (*self.as_ptr()).d_fsdata).cast()) }
+        // SAFETY: The dentry is of our filesystem, and there as long as the reference.
+        unsafe { word_of(self.as_ptr()) }
     }
 
     /// The hash of the name, and of the directory it is in (`d_name.hash`): the same for all dentries of one name.

@@ -256,8 +256,25 @@ fn current() -> *mut bindings::task_struct {
     task
 }
 
+/// `current`, as the compiler of C gets it: it is in a register of the processor.
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+fn current() -> *mut bindings::task_struct {
+    let task: *mut bindings::task_struct;
+    // SAFETY: While the kernel runs, `sp_el0` holds the running task. A task that is moved to another CPU
+    // takes it along, so the value is the same however often it is read: `pure` and `nomem` hold.
+    unsafe {
+        core::arch::asm!(
+            "mrs {task}, sp_el0",
+            task = lateout(reg) task,
+            options(pure, nomem, nostack, preserves_flags),
+        )
+    };
+    task
+}
+
 /// `current`, through the kernel crate's shim.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[inline(always)]
 fn current() -> *mut bindings::task_struct {
     // SAFETY: There always is a current task.

@@ -329,7 +329,7 @@ impl Walk<'_> {
         self.bar.inc(1);
         self.findings.objects = self.findings.objects.saturating_add(1);
         let seen = self.inodes.entry(object.stat.st_ino).or_default();
-        seen.push((object.kind(), object.stat.st_nlink));
+        seen.push((object.kind(), object.links()));
         for told in marks::of(object, self.namespace())? {
             if let Some(problem) = told.problem {
                 self.add(

@@ -197,7 +197,7 @@ impl<W: Write> Writer<W> {
         let mut header = metadata(top);
         let mut records = attributes(&self.stack, top)?;
         records.extend(time(top));
-        if !top.is_dir() && top.stat.st_nlink > 1 {
+        if !top.is_dir() && top.links() > 1 {
             let inode = (top.stat.st_dev, top.stat.st_ino);
             if let Some(first) = self.links.get(&inode) {
                 header.set_entry_type(EntryType::Link);

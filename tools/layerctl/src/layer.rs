@@ -142,6 +142,12 @@ impl Object {
         FileType::from_raw_mode(self.stat.st_mode)
     }
 
+    /// How many names it has on its layer. (How wide the field is depends on the architecture.)
+    #[allow(clippy::useless_conversion)]
+    pub fn links(&self) -> u64 {
+        u64::from(self.stat.st_nlink)
+    }
+
     pub fn is_dir(&self) -> bool {
         self.kind() == FileType::Directory
     }

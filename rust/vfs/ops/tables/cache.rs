@@ -3,6 +3,7 @@
 //! What the VFS asks of dentries and super blocks.
 
 use crate::call::stat::StatFs;
+use crate::object::dentry::word_of;
 use crate::object::dentry::Positive;
 use crate::object::inode::Inode;
 use crate::object::inode::RcuInode;
@@ -20,6 +21,7 @@ use crate::sys::bindings;
 use crate::sys::errno::to_errno;
 use crate::sys::seq;
 use core::marker::PhantomData;
+use core::sync::atomic::Ordering;
 use kernel::error::from_result;
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
@@ -69,8 +71,10 @@ unsafe fn revalidate<F: FileSystem>(
         return if rcu { to_errno(ECHILD) } else { 0 };
     }
     let valid = if rcu {
+        // What the filesystem had noted before the word said so is seen by who sees the word. (Where loads change places,
+        // as on arm64, that takes the order.)
         // SAFETY: By the requirement; the word is there as long as the dentry.
-        question.word = unsafe { (&raw const (*dentry).d_fsdata).read_volatile() } as usize;
+        question.word = unsafe { word_of(dentry) }.load(Ordering::Acquire);
         // INVARIANT: The flag is there, so the path walk that waits for the answer has the lock.
         let question = RcuRevalidation(question);
         // SAFETY: Under RCU the inode's memory stays.

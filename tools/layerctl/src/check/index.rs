@@ -150,7 +150,7 @@ fn file(stack: &Stack, named: &[u8], object: &Object, findings: &mut Findings) -
     let nlink = object.mark(stack.namespace, Mark::Nlink)?;
     let nlink = nlink.as_deref().and_then(|value| Nlink::decode(value).ok());
     let count = |links: u64| u32::try_from(links).unwrap_or(u32::MAX);
-    let here = count(object.stat.st_nlink);
+    let here = count(object.links());
     // One of its names is that in the index.
     if nlink.is_some_and(|nlink| {
         nlink
