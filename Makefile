@@ -79,7 +79,7 @@ bench:
 	@scripts/setup vm
 	@scripts/module
 	@$(MAKE) -s --no-print-directory build/bench-bin/layerbench $(if $(NFS),build/fstests-bin/fsop) $(if $(CLONE),build/fstests-bin/snapshot) $(if $(IMAGE),build/bench-bin/imagemaker) $(if $(FILL),examples)
-	@set -f; FILL=$(FILL) NFS=$(NFS) IMAGE=$(IMAGE) CLONE=$(CLONE) EXTENTS=$(EXTENTS) scripts/bench $(BENCH)
+	@set -f; FUSE=$(FUSE) FILL=$(FILL) NFS=$(NFS) IMAGE=$(IMAGE) CLONE=$(CLONE) EXTENTS=$(EXTENTS) scripts/bench $(BENCH)
 
 build/bench-bin/imagemaker: bench/image/make.c
 	@mkdir -p $(@D)
