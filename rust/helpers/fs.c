@@ -219,7 +219,8 @@ unsigned int vfs_helper_count_holders(struct inode *inode)
 	spin_lock(&inode->i_lock);
 	for_each_alias(alias, inode) {
 		spin_lock_nested(&alias->d_lock, DENTRY_D_LOCK_NESTED);
-		if (!__lockref_is_dead(&alias->d_lockref)) {
+		/* A dead one has a count below 0; the function that tells so has another name in 7.3. */
+		if ((int)alias->d_lockref.count >= 0) {
 			holders += alias->d_lockref.count;
 			hlist_for_each_entry(child, &alias->d_children, d_sib)
 				holders--;
