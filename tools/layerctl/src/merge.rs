@@ -147,6 +147,17 @@ struct Merger {
     stop: Stop,
 }
 
+/// Where something is made.
+struct Spot<'a> {
+    /// The directory that it is made in.
+    to: &'a OwnedFd,
+    /// Its path from the root.
+    path: &'a [u8],
+    name: &'a [u8],
+    /// Whether it may be merged with something of a layer below.
+    below: bool,
+}
+
 impl Merger {
     fn all(&mut self, place: &Place) -> Result<()> {
         let root = self.stack.root()?;
@@ -177,13 +188,18 @@ impl Merger {
                     self.whiteout(&to, &name, &whiteout.object)?;
                     has_whiteouts = true;
                 }
-                Found::Entry(entry) if entry.is_dir() => {
-                    let path = join(path, &name);
-                    self.merged(&to, &path, &name, &entry, &rest, below)?;
-                }
                 Found::Entry(entry) => {
-                    let path = join(path, &name);
-                    self.file(&to, &path, &name, &entry, &rest, below)?;
+                    let spot = Spot {
+                        to: &to,
+                        path: &join(path, &name),
+                        name: &name,
+                        below,
+                    };
+                    if entry.is_dir() {
+                        self.merged(&spot, &entry, &rest)?;
+                    } else {
+                        self.file(&spot, &entry, &rest)?;
+                    }
                 }
             }
             self.bar.inc(1);
@@ -201,15 +217,13 @@ impl Merger {
     }
 
     /// Makes a directory, with all that is in it.
-    fn merged(
-        &mut self,
-        to: &OwnedFd,
-        path: &[u8],
-        name: &[u8],
-        entry: &Entry,
-        rest: &Rest,
-        below: bool,
-    ) -> Result<()> {
+    fn merged(&mut self, spot: &Spot<'_>, entry: &Entry, rest: &Rest) -> Result<()> {
+        let &Spot {
+            to,
+            path,
+            name,
+            below,
+        } = spot;
         let top = entry.top().context("there is no such directory")?;
         rustix::fs::mkdirat(to, name, Mode::RWXU)
             .with_context(|| format!("{}: its copy can't be made", top.object.full))?;
@@ -233,15 +247,13 @@ impl Merger {
     }
 
     /// Makes what is no directory.
-    fn file(
-        &mut self,
-        to: &OwnedFd,
-        path: &[u8],
-        name: &[u8],
-        entry: &Entry,
-        rest: &Rest,
-        below: bool,
-    ) -> Result<()> {
+    fn file(&mut self, spot: &Spot<'_>, entry: &Entry, rest: &Rest) -> Result<()> {
+        let &Spot {
+            to,
+            path,
+            name,
+            below,
+        } = spot;
         let top = &entry.top().context("there is no such file")?.object;
         let is_unresolved = entry.missing.is_some();
         if top.stat.st_nlink > 1 {
