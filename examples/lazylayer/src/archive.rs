@@ -27,8 +27,14 @@ const NAME: u64 = 64;
 /// Somebody who asked for something so short a time ago will ask for more.
 const BUSY: Duration = Duration::from_millis(100);
 
-/// For so long the filler does nothing then.
+/// For so long the filler does nothing then, at least.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// So many times as long as the filler worked, it does nothing then.
+const REST: u32 = 9;
+
+/// For no longer than this, however large what it made was.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// Who asks for something.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,15 +86,21 @@ impl Archive {
         u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Called by the filler between two objects: programs that wait for something have the link and the processor first. It is
-    /// slowed down, not stopped, as a program may ask for ever.
-    pub fn give_way(&self) {
-        let quiet = self
-            .now()
-            .saturating_sub(self.asked.load(Ordering::Relaxed));
-        if quiet < BUSY.as_millis() as u64 {
+    /// Called by the filler between two objects, the last of which took it as long as `worked`: programs that wait for something
+    /// have the link and the processor first. It is slowed down, to a tenth of the time, and not stopped, as a program may ask for
+    /// ever.
+    pub fn give_way(&self, worked: Duration) {
+        let rest = worked.saturating_mul(REST).clamp(PAUSE, LONGEST_REST);
+        let begin = Instant::now();
+        while self.is_asked() && begin.elapsed() < rest {
             sleep(PAUSE);
         }
+    }
+
+    /// A program asked for something not long ago.
+    fn is_asked(&self) -> bool {
+        let asked = self.asked.load(Ordering::Relaxed);
+        self.now().saturating_sub(asked) < BUSY.as_millis() as u64
     }
 
     /// A program asked for something.

@@ -19,6 +19,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use anyhow::{bail, ensure, Context, Result};
 use rustix::fs as sys;
@@ -166,6 +167,7 @@ impl<'a> Filler<'a> {
         self.archive.link.request();
         // Those that are still to be gone through: each a name in a directory that is there.
         let mut todo = vec![(self.root.clone(), None::<OsString>, ROOT)];
+        let mut since = Instant::now();
         while let Some((parent, name, ino)) = todo.pop() {
             let place = match &name {
                 None => parent.clone(),
@@ -188,7 +190,8 @@ impl<'a> Filler<'a> {
                 let Some(node) = self.archive.image.node(*child) else {
                     continue;
                 };
-                self.archive.give_way();
+                self.archive.give_way(since.elapsed());
+                since = Instant::now();
                 self.make(&place, name, *child, node)
                     .with_context(|| format!("{}", place.path.join(name).display()))?;
                 if self.waiting.len() >= self.batch {

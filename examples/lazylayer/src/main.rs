@@ -353,6 +353,8 @@ fn fill_and_leave(
         return Ok(());
     };
     thread::sleep(Duration::from_millis(options.wait));
+    // This thread alone, and the tool that it calls; those that answer programs keep what they have.
+    rustix::process::nice(19).context("the filler's priority")?;
     let begin = Instant::now();
     let staging = match &options.staging {
         Some(staging) => staging.clone(),
