@@ -15,6 +15,7 @@
 //! to.copy_from(c, &from, size)?;
 //! ```
 
+use crate::call::fileattr::extents_of;
 use crate::object::file::OwnedFile;
 use crate::object::file::Whence;
 use crate::object::waited_for::about_to_ask;
@@ -31,6 +32,10 @@ const CHUNK: i64 = 1 << 20;
 
 /// How much is shared at first, in bytes. Most files are not longer.
 const FIRST_PIECE: i64 = 16 << 20;
+
+/// What is in no more extents than these is shared at once, whatever its size: each takes some 40 microseconds, so that is
+/// about [`PIECE_US`].
+const FEW_EXTENTS: u32 = 128;
 
 /// The least that is shared at once, in bytes: a multiple of every size that blocks have.
 const LEAST_PIECE: i64 = 64 << 10;
@@ -149,6 +154,9 @@ impl OwnedFile {
     fn share(&self, from: &Self, len: i64) -> Result<bool> {
         let mut done = 0i64;
         let mut most = FIRST_PIECE;
+        if len > most && extents_of(from).is_some_and(|extents| extents <= FEW_EXTENTS) {
+            most = len;
+        }
         while done < len {
             crate::sys::task::check_killed()?;
             let piece = len.saturating_sub(done).min(most);

@@ -13,6 +13,7 @@
 //! ```
 
 use crate::guard::write::WantWrite;
+use crate::object::file::OwnedFile;
 use crate::object::inode::Protection;
 use crate::object::inode::RcuInode;
 use crate::object::path::Path;
@@ -150,7 +151,7 @@ impl FileAttr<'_> {
                 flags as i32,
                 c.as_ptr(),
             ))?;
-            let file = crate::object::file::OwnedFile::from_raw(NonNull::new(file).ok_or(EIO)?);
+            let file = OwnedFile::from_raw(NonNull::new(file).ok_or(EIO)?);
             to_result(bindings::security_file_ioctl(file.as_ptr(), command, 0))
         }
     }
@@ -168,6 +169,22 @@ impl FileAttr<'_> {
             self.0.fsx_xflags |= bindings::FS_XFLAG_IMMUTABLE;
         }
     }
+}
+
+/// How many extents the data of an open file is in, as far as its filesystem tells: XFS does (wraps
+/// `vfs_fileattr_get()`).
+///
+/// # Context
+///
+/// May sleep.
+pub(crate) fn extents_of(file: &OwnedFile) -> Option<u32> {
+    let mut fa = bindings::file_kattr::default();
+    fa.set_fsx_valid(true);
+    about_to_ask(file.inode().super_block());
+    // SAFETY: The dentry is valid, the structure is ours.
+    to_result(unsafe { bindings::vfs_fileattr_get(file.dentry().as_ptr(), &mut fa) }).ok()?;
+    // Those that don't tell leave the 0 there.
+    Some(fa.fsx_nextents).filter(|extents| *extents > 0)
 }
 
 /// The quota project of a directory.
