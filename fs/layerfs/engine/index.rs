@@ -36,6 +36,10 @@ const FEW_BYTES: usize = 1 << 15;
 /// lookups cost about what reading a small directory does.
 const WORTHWHILE: u32 = 8;
 
+/// The same in a directory of few lower places, where a name that is there is looked for in vain in less than one of them
+/// and a map saves little.
+const WORTHWHILE_IN_FEW: u32 = 32;
+
 /// The same where a layer may be on a server: a lookup there costs about as much as reading.
 const WORTHWHILE_BY_NETWORK: u32 = 2;
 
@@ -148,10 +152,12 @@ fn is_fit(instance: &Instance, now: &Places<'_>) -> bool {
 /// Takes note of lower places of a directory that were asked for a name in vain; makes a map if those are enough.
 #[inline]
 pub(super) fn asked_in_vain(instance: &Instance, c: &Override<'_>, dir: &Places<'_>, places: u32) {
-    if dir.has(Trait::NO_INDEX) {
+    if dir.has(Trait::NO_INDEX) || instance.config.features.nameindex == NameIndex::Off {
         return;
     }
-    if dir.object().get().count_in_vain(places) >= WORTHWHILE_BY_NETWORK {
+    let object = dir.object().get();
+    let asked = object.count_in_vain(places);
+    if object.place_index().is_some() || asked >= enough(instance, dir).min(Object::MOST_IN_VAIN) {
         maybe_make(instance, c, dir, places);
     }
 }
@@ -162,8 +168,7 @@ fn maybe_make(instance: &Instance, c: &Override<'_>, dir: &Places<'_>, places: u
     let index = match object.place_index() {
         Some(index) => index,
         None => {
-            let enough = enough(instance, object).min(Object::MOST_IN_VAIN);
-            if object.count_in_vain(0) < enough || !is_fit(instance, dir) {
+            if !is_fit(instance, dir) {
                 return;
             }
             // Nobody fails for want of memory for it.
@@ -186,9 +191,11 @@ fn maybe_make(instance: &Instance, c: &Override<'_>, dir: &Places<'_>, places: u
 }
 
 /// Returns how many lower places of a directory have to be asked in vain before a map of it is worthwhile.
-fn enough(instance: &Instance, dir: &Object) -> u32 {
+#[inline]
+fn enough(instance: &Instance, dir: &Places<'_>) -> u32 {
     let each = match instance.config.features.nameindex {
         NameIndex::On => WORTHWHILE_BY_NETWORK,
+        _ if dir.lower_depth() < DEEP => WORTHWHILE_IN_FEW,
         _ => WORTHWHILE,
     };
     let places = u32::try_from(dir.lower_depth()).unwrap_or(u32::MAX);
@@ -199,7 +206,7 @@ fn make_index<'a>(instance: &Instance, dir: &Places<'a>) -> Result<&'a PlaceInde
     let object = dir.object().get();
     let known = object.count_in_vain(0);
     let (all, depth) = (instance.indexes()?, instance.stack_depth);
-    object.make_place_index(all, depth, enough(instance, object), known)
+    object.make_place_index(all, depth, enough(instance, dir), known)
 }
 
 /// Gives a directory a map, unless another task is doing that.
@@ -235,9 +242,10 @@ pub(super) fn before_listing(instance: &Instance, now: &Places<'_>) -> Option<u6
     let is_wanted = match now.object().get().place_index() {
         Some(index) => !index.map().is_there() && index.was_asked_in_vain(),
         None => {
+            let object = now.object().get();
             asks_network
-                || now.object().get().lower_depth() >= DEEP
-                || now.object().get().count_in_vain(0) > 0
+                || now.lower_depth() >= DEEP
+                || object.count_in_vain(0) >= enough(instance, now)
         }
     };
     (is_wanted && is_fit(instance, now)).then(|| stamp(now))
