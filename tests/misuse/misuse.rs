@@ -255,8 +255,11 @@ fn root_inode(sb: &SuperBlock<Misuse>) -> Result<ARef<Inode<Misuse>>> {
         Cached::Found(inode) => Ok(inode),
         Cached::New(new) => {
             let pins = Some(sb.data().mount.pin(ARef::from(real))?);
-            let (idmap, protection) = (Idmap::identity(), Protection::default());
-            Ok(new.init(real.inode(), idmap, 1, protection, None, Object { pins }))
+            let object = Object { pins };
+            new.init(1, Protection::default(), None, object, |object| {
+                let pin = object.pins.as_ref().ok_or(EIO)?;
+                Ok((pin.inode(), Idmap::identity()))
+            })
         }
     }
 }

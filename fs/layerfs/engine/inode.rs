@@ -28,7 +28,6 @@ use vfs::object::inode::Protection;
 use vfs::object::inode_cache::Cached;
 use vfs::object::inode_cache::NewInode;
 use vfs::Held;
-use vfs::Idmap;
 use vfs::Override;
 
 /// What the marks say of an object, for its inode. An object that was just made has none.
@@ -314,8 +313,11 @@ fn init(
     by_lower: bool,
 ) -> Result<ARef<Inode>> {
     object.add(marks.traits.with(Trait::LOWER_INO, by_lower));
-    let found = Places::of(Held::unshared(&mut object));
-    let numbered = numbered(&found, by_lower)?;
+    let (upper, lower) = object.tops();
+    let numbered = match lower {
+        Some(lower) if by_lower => lower,
+        _ => upper.or(lower).ok_or(EIO)?,
+    };
     let number = numbered.inode().ino();
     let ino = if marks.keeps_ino {
         number
@@ -323,17 +325,11 @@ fn init(
         let fsid = numbered.owner().fs.number;
         instance.map_ino(number, fsid, numbered.inode().is_dir())
     };
-    let real = found.real()?;
-    let mapped;
-    let (idmap, real) = if real.idmap().is_identity() {
-        (Idmap::identity(), ARef::from(real.dentry()))
-    } else {
-        mapped = ARef::from(real.idmap());
-        (&*mapped, ARef::from(real.dentry()))
-    };
-    drop(found);
-    let (protection, names) = (marks.protection, marks.names);
-    Ok(new.init(real.inode(), idmap, ino, protection, names, object))
+    new.init(ino, marks.protection, marks.names, object, |object| {
+        let (upper, lower) = object.tops();
+        let real = upper.or(lower).ok_or(EIO)?;
+        Ok((real.inode(), real.idmap()))
+    })
 }
 
 /// Has a directory found by what it stands for now, and show the attributes of that, after its places in lower layers were

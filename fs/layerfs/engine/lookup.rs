@@ -183,7 +183,7 @@ impl<'a> Dir<'a> {
             let dentry = layer.root();
             return Some(Self { dentry, layer });
         }
-        let place = parent.lower_place(i)?;
+        let place = parent.lower_dirs().and_then(|dirs| dirs.get(i))?;
         Some(Self {
             dentry: place.dentry(),
             layer: place.mount(),
@@ -231,13 +231,13 @@ impl<'a> Search<'a> {
             Some(_) => In::ANY,
         };
         loop {
-            if roots.is_none() && self.walk.begins_at_root() {
-                // From here on the path is looked up from the roots of the layers further down.
-                let list = instance.layers.list();
-                i = list.place_from(last.saturating_add(1));
-                roots = Some(list);
-            }
-            if roots.is_some() || self.walk.redirect().is_some() || self.walk.met == Met::Metacopy {
+            if !self.walk.seeks_name() || roots.is_some() {
+                if roots.is_none() && self.walk.begins_at_root() {
+                    // From here on the path is looked up from the roots of the layers further down.
+                    let list = instance.layers.list();
+                    i = list.place_from(last.saturating_add(1));
+                    roots = Some(list);
+                }
                 // It is not this name any more that is looked for, or not what a map is about: data.
                 known = In::ANY;
             }
@@ -290,10 +290,20 @@ impl<'a> Search<'a> {
     /// Leaves the data of a metacopy file that was met to be looked for when somebody needs it: in the places of the
     /// parent from the `i`th on, or of the `roots`, if those are given; an absolute path in the layers from `rank` on.
     /// Returns whether that was done.
+    #[inline]
     fn leave_data(&mut self, roots: Option<&List>, i: usize, rank: i64) -> Result<bool> {
         if self.walk.met != Met::Metacopy || !self.instance.config.features.lazydata {
             return Ok(false);
         }
+        self.leave_data_of_metacopy(roots, i, rank)
+    }
+
+    fn leave_data_of_metacopy(
+        &mut self,
+        roots: Option<&List>,
+        i: usize,
+        rank: i64,
+    ) -> Result<bool> {
         let path = self.walk.redirect().unwrap_or(self.name);
         if path.len() >= PATH_MAX {
             return Ok(false);

@@ -150,7 +150,21 @@ impl<'a> Walk<'a> {
     /// # Errors
     ///
     /// `EPERM`, after a message.
+    #[inline]
     pub(super) fn check_allowed(&self) -> Result {
+        if self.seeks_name() {
+            return Ok(());
+        }
+        self.check_followed()
+    }
+
+    /// Returns whether it is the name that was asked for, and not data or a redirect, that is looked for.
+    #[inline]
+    pub(super) fn seeks_name(&self) -> bool {
+        self.redirect.is_none() && self.met != Met::Metacopy
+    }
+
+    fn check_followed(&self) -> Result {
         let features = &self.instance.config.features;
         if self.met == Met::Metacopy && !features.metacopy {
             vfs::warn_limited!(
@@ -216,7 +230,15 @@ impl<'a> Walk<'a> {
         }
     }
 
+    #[inline]
     fn find(&mut self, at: &Within<'_>, dir: &Real) -> Result<Option<ARef<Real>>> {
+        if self.redirect.is_none() {
+            return self.step(at, dir, self.name, None);
+        }
+        self.find_elsewhere(at, dir)
+    }
+
+    fn find_elsewhere(&mut self, at: &Within<'_>, dir: &Real) -> Result<Option<ARef<Real>>> {
         match self.redirect.take() {
             None => self.step(at, dir, self.name, None),
             Some(path) if path.first() == Some(&b'/') => self.descend(at, dir, path),

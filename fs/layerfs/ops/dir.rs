@@ -473,16 +473,23 @@ fn pass_on(
 ) -> Result {
     let inode = file.inode();
     let now = Now::of(inode.held());
-    let parent = file.dentry().parent();
     let keeps_inos = match instance.xino {
         XinoBits::Off => true,
-        XinoBits::SameFs => !Now::of(parent.inode().data()).is_merged(),
+        XinoBits::SameFs => {
+            let is_below_merged = file
+                .dentry()
+                .with_parent_inode(|parent, rcu| Now::of(parent.data()).is_merged_in(rcu));
+            is_below_merged == Some(false)
+        }
         XinoBits::High(_) => false,
     };
     if keeps_inos && now.has(Trait::NO_WHITEOUTS) {
         return instance.as_mounter(|c| emitter.forward(c, &mut reading.real));
     }
-    let (own, parents) = (inode.ino(), parent.inode().ino());
+    let (own, parents) = match keeps_inos {
+        true => (0, 0),
+        false => (inode.ino(), file.dentry().parent().inode().ino()),
+    };
     let number = |entry: &Entry<'_>| match entry.name {
         _ if keeps_inos => entry.ino,
         b"." => own,

@@ -142,20 +142,24 @@ fn find(instance: &Instance, dentry: &Unhashed<'_, LayerFs>) -> Result<Finding> 
 
 /// Returns whether a layer wants to be asked about what was found.
 fn is_weak(inode: &Inode) -> bool {
+    let weak = |pin: Held<'_, Pin>| pin.dentry().needs_revalidation();
     let now = Places::of(inode.held());
+    if inode.is_dir() {
+        return now.upper().is_some_and(weak) || now.lower_dirs().iter().any(weak);
+    }
     let mut needed = now.all().zip(0..now.needed());
-    needed.any(|(pin, _)| pin.dentry().needs_revalidation())
+    needed.any(|(pin, _)| weak(pin))
 }
 
 /// Returns whether a layer wants to be asked about a directory in which nothing was found. What a mark or an index says
 /// (`is_known`), no lower layer is asked, now or later.
 fn is_nothing_weak(dir: &Places<'_>, is_known: bool) -> bool {
     let weak = |pin: Held<'_, Pin>| pin.dentry().needs_revalidation();
-    if is_known {
-        return dir.upper().is_some_and(weak);
+    if dir.upper().is_some_and(weak) {
+        return true;
     }
-    let mut naming = dir.all().zip(0..dir.naming());
-    naming.any(|(pin, _)| weak(pin))
+    let naming = dir.naming().saturating_sub(usize::from(dir.in_upper()));
+    !is_known && dir.lower_dirs().iter().take(naming).any(weak)
 }
 
 /// Returns whether an index says that no lower layer has the name.

@@ -48,7 +48,8 @@ impl Sought {
 #[derive(Default)]
 pub(crate) struct Lowers {
     pub(super) top: Option<Pin>,
-    pub(super) below: KVec<Pin>,
+    /// Those further down, if there are any.
+    pub(super) below: Option<KVec<Pin>>,
     pub(super) lazy: Option<KBox<LazyData>>,
 }
 
@@ -62,7 +63,8 @@ impl Lowers {
         if self.top.is_none() {
             self.top = Some(place);
         } else {
-            self.below.push(place, GFP_KERNEL_ACCOUNT)?;
+            let below = self.below.get_or_insert_with(KVec::new);
+            below.push(place, GFP_KERNEL_ACCOUNT)?;
         }
         Ok(())
     }
@@ -93,7 +95,7 @@ impl Lowers {
     /// Returns whether it was found in several, or has data that is looked for when somebody needs it.
     #[inline]
     pub(crate) fn has_more(&self) -> bool {
-        !self.below.is_empty() || self.lazy.is_some()
+        self.below.is_some() || self.lazy.is_some()
     }
 
     /// Returns whether it is a directory.

@@ -88,13 +88,14 @@ impl Object {
         let has_more = lowers.has_more();
         let is_dir = lowers.is_dir();
         let (lower, dirs, mut data) = if is_dir {
-            (None, PinStack::new(lowers.top, lowers.below)?, KVec::new())
+            (None, PinStack::new(lowers.top, lowers.below)?, None)
         } else {
             (lowers.top, PinStack::default(), lowers.below)
         };
         let more = if has_more && !is_dir {
             let lazy = lowers.lazy.map_or_else(LateBox::default, LateBox::with);
-            let more = (data.pop(), lazy, Other::default());
+            let data = data.as_mut().and_then(|below| below.pop());
+            let more = (data, lazy, Other::default());
             LateBox::with(KBox::new(more, GFP_KERNEL_ACCOUNT)?)
         } else {
             LateBox::default()
@@ -125,6 +126,13 @@ impl Object {
         let data = if is_metacopy { 0 } else { Trait::UPPER_DATA.0 };
         self.word
             .change(Trait::IN_UPPER.0 | data, Trait::LOWER_METACOPY.0);
+    }
+
+    /// Returns the place in upper, and the topmost in the lower layers, of an object that is in no inode yet.
+    #[inline]
+    pub(crate) fn tops(&mut self) -> (Option<&Pin>, Option<&Pin>) {
+        let (upper, file, dirs, _) = &mut self.pins;
+        (upper.as_ref(), dirs.get_mut().first().or(file.as_ref()))
     }
 
     /// Remembers that it is a directory in upper that may hold objects with an origin, or no longer may.
@@ -384,6 +392,7 @@ impl Object {
     pub(crate) const MOST_IN_VAIN: u32 = u8::MAX as u32;
 
     /// Counts lower places of the directory that were asked for a name in vain; returns how many were so far.
+    #[inline]
     pub(crate) fn count_in_vain(&self, places: u32) -> u32 {
         u32::from(self.word.count(Trait::COUNT_SHIFT, places))
     }
@@ -506,6 +515,16 @@ impl<R: Deref<Target = Object>> Now<R> {
             self.object.has_lower()
         } else {
             self.object.lower_depth() > 1
+        }
+    }
+
+    /// Returns the same, for who has the RCU read lock.
+    #[inline]
+    pub(crate) fn is_merged_in(&self, rcu: &impl InRcu) -> bool {
+        if self.in_upper() {
+            self.object.has_lower()
+        } else {
+            self.object.lower_dirs().peek(rcu).len() > 1
         }
     }
 

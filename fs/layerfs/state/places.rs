@@ -81,11 +81,28 @@ impl<'a> Places<'a> {
         (0..).map_while(|i| self.lower_place(i))
     }
 
+    /// Returns the places of a directory in the lower layers, topmost first.
+    #[inline]
+    pub(crate) fn lower_dirs(&self) -> Held<'_, [Pin]> {
+        self.dirs.get()
+    }
+
     /// Returns the number of lower layers it is in.
+    #[inline]
     pub(crate) fn lower_depth(&self) -> usize {
         match self.dirs.get().len() {
             0 => self.now.object().lower_depth(),
             len => len,
+        }
+    }
+
+    /// Returns whether it is a directory merged of several.
+    #[inline]
+    pub(crate) fn is_merged(&self) -> bool {
+        if self.in_upper() {
+            self.now.is_merged()
+        } else {
+            self.lower_depth() > 1
         }
     }
 

@@ -78,12 +78,10 @@ impl Stats {
         }
     }
 
-    /// Adds to a counter. Where there is no memory for counters nothing is counted: nobody fails for want of that.
+    /// Returns the counters. Where there is no memory for them nothing is counted: nobody fails for want of that.
     #[inline]
-    fn add_at(&self, at: usize, n: u64) {
-        if let Ok(counters) = self.counters.get_or_make(|| Counters::new(self.len)) {
-            counters.add(at, n);
-        }
+    fn counters(&self) -> Option<&Counters> {
+        self.counters.get_or_make(|| Counters::new(self.len)).ok()
     }
 
     fn sum(&self, at: usize) -> u64 {
@@ -99,16 +97,21 @@ impl Stats {
     /// Counts `n`.
     #[inline]
     pub(crate) fn add(&self, one: Counter, n: u64) {
-        self.add_at(one as usize, n);
+        if let Some(counters) = self.counters() {
+            counters.add(one as usize, n);
+        }
     }
 
     /// Counts a lookup of a name in a layer; `found` says whether there is something under it.
     #[inline]
     pub(crate) fn count_lookup(&self, layer: LayerIndex, found: bool) {
+        let Some(counters) = self.counters() else {
+            return;
+        };
         let at = Self::of_layer(layer);
-        self.add_at(at, 1);
+        counters.add(at, 1);
         if !found {
-            self.add_at(at.saturating_add(1), 1);
+            counters.add(at.saturating_add(1), 1);
         }
     }
 

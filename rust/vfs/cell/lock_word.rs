@@ -77,6 +77,7 @@ impl LockWord {
 
     /// Adds to the number that the eight bits from `shift` on are, as far as to 255; returns what it is then. There is no
     /// such number where these bits are not all within the word, or the lock is among them: that is 0.
+    #[inline]
     pub fn count(&self, shift: u32, more: u32) -> u8 {
         if shift > Self::LOCK.saturating_sub(8) {
             return 0;

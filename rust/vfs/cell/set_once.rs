@@ -125,10 +125,16 @@ impl<T> LateBox<T> {
     /// # Errors
     ///
     /// `ENOMEM`, and those of `make`.
+    #[inline]
     pub fn get_or_make(&self, make: impl FnOnce() -> Result<T>) -> Result<&T> {
-        if let Some(value) = self.get() {
-            return Ok(value);
+        match self.get() {
+            Some(value) => Ok(value),
+            None => self.make(make),
         }
+    }
+
+    #[cold]
+    fn make(&self, make: impl FnOnce() -> Result<T>) -> Result<&T> {
         let new = KBox::into_raw(KBox::new(make()?, GFP_KERNEL_ACCOUNT)?);
         let exchanged = self.0.compare_exchange(
             core::ptr::null_mut(),

@@ -16,7 +16,7 @@
 //! ```ignore
 //! match sb.get_or_new(real.inode().key())? {
 //!     Cached::Found(inode) => Ok(inode),
-//!     Cached::New(new) => Ok(new.init(real.inode(), idmap, ino, protection, data)),
+//!     Cached::New(new) => new.init(ino, protection, names, data, |data| data.real()),
 //! }
 //! ```
 
@@ -412,26 +412,35 @@ const ACL_DONT_CACHE: *mut kernel::bindings::posix_acl =
     -3isize as *mut kernel::bindings::posix_acl;
 
 impl<F: Ours> NewInode<F> {
-    /// Makes it a copy of `real` seen through `idmap`: type, mode, owner, times, size, links and
-    /// flags; with number `ino`, `protection` beside that of the flags, the number of `names` if that is not the real
-    /// one, and private `data`. From here on everybody may see it.
+    /// Makes it a copy of what `real` finds in its private `data`, an inode seen through a mapping of ids: type, mode,
+    /// owner, times, size, links and flags; with number `ino`, `protection` beside that of the flags, and the number of
+    /// `names` if that is not the real one. From here on everybody may see it.
+    ///
+    /// # Errors
+    ///
+    /// What `real` fails with: then nobody ever sees it.
     pub fn init(
         self,
-        real: &RcuInode<Foreign>,
-        idmap: &Idmap,
         ino: u64,
         protection: Protection,
         names: Option<u32>,
         data: F::InodeData,
-    ) -> ARef<Inode<F>> {
+        real: impl for<'x> FnOnce(&'x mut F::InodeData) -> Result<(&'x RcuInode<Foreign>, &'x Idmap)>,
+    ) -> Result<ARef<Inode<F>>> {
+        let ptr = self.inode.as_ptr();
+        // SAFETY: By the type invariant nobody else sees the inode, so the data in its slot is ours alone until the inode
+        // is unlocked, at the end of this function.
+        let data = unsafe {
+            let slot = (*Slot::<F>::of(ptr)).data.get();
+            *slot = data;
+            &mut *slot
+        };
+        let (real, idmap) = real(data)?;
         let (inode, hashed) = (self.inode, self.hashed);
         core::mem::forget(self);
-        let ptr = inode.as_ptr();
         // SAFETY: By the type invariant nobody else sees the inode. `real` is an inode, whose
         // attributes may be read at any time.
         unsafe {
-            *(*Slot::<F>::of(ptr)).data.get() = data;
-
             let from = real.as_ptr();
             let mode = real.mode();
             (*ptr).i_ino = ino;
@@ -480,7 +489,7 @@ impl<F: Ours> NewInode<F> {
                 bindings::unlock_new_inode(ptr);
             }
             // The count that `NewInode` held goes to the caller.
-            ARef::from_raw(inode.cast())
+            Ok(ARef::from_raw(inode.cast()))
         }
     }
 }

@@ -59,9 +59,10 @@ impl Stack {
     /// Makes one of these pins, `first` before the others, with a count for the caller.
     fn new<T>(
         first: Option<PinnedDentry<T>>,
-        others: KVec<PinnedDentry<T>>,
+        others: Option<KVec<PinnedDentry<T>>>,
     ) -> Result<NonNull<Self>> {
-        let count = others.len().saturating_add(usize::from(first.is_some()));
+        let others_len = others.as_ref().map_or(0, |others| others.len());
+        let count = others_len.saturating_add(usize::from(first.is_some()));
         let len = u32::try_from(count).map_err(|_| ENOMEM)?;
         let words = Self::words(count).ok_or(ENOMEM)?;
         let room = KVec::<u64>::with_capacity(words, GFP_KERNEL_ACCOUNT)?;
@@ -72,7 +73,11 @@ impl Stack {
             let users = AtomicU32::new(1);
             ptr.write(Self { users, len });
             let mut next = ptr.add(1).cast::<PinnedDentry<T>>();
-            for pin in Iterator::chain(first.into_iter(), others) {
+            if let Some(pin) = first {
+                next.write(pin);
+                next = next.add(1);
+            }
+            for pin in others.into_iter().flatten() {
                 next.write(pin);
                 next = next.add(1);
             }
@@ -146,23 +151,41 @@ impl<T> Default for PinStack<T> {
 }
 
 impl<T> PinStack<T> {
-    /// With these pins from the beginning, `first` before the others. Without any it takes no memory.
+    /// With these pins from the beginning, `first` before the others, if there are others. Without any it takes no
+    /// memory.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new(first: Option<PinnedDentry<T>>, others: KVec<PinnedDentry<T>>) -> Result<Self> {
+    pub fn new(
+        first: Option<PinnedDentry<T>>,
+        others: Option<KVec<PinnedDentry<T>>>,
+    ) -> Result<Self> {
         Ok(Self {
             stack: AtomicPtr::new(Self::make(first, others)?),
             _pins: PhantomData,
         })
     }
 
-    fn make(first: Option<PinnedDentry<T>>, others: KVec<PinnedDentry<T>>) -> Result<*mut Stack> {
-        if first.is_none() && others.is_empty() {
+    fn make(
+        first: Option<PinnedDentry<T>>,
+        others: Option<KVec<PinnedDentry<T>>>,
+    ) -> Result<*mut Stack> {
+        if first.is_none() && others.as_ref().is_none_or(|others| others.is_empty()) {
             return Ok(core::ptr::null_mut());
         }
         Ok(Stack::new(first, others)?.as_ptr())
+    }
+
+    /// All of them, for who has the cell for himself: nobody replaces them meanwhile.
+    #[inline]
+    pub fn get_mut(&mut self) -> &[PinnedDentry<T>] {
+        match NonNull::new(*self.stack.get_mut()) {
+            // SAFETY: By the type invariant it was made of such; the count of the cell stays as long as the borrow, as
+            // nobody else sees the cell.
+            Some(stack) => unsafe { Stack::pins(stack) },
+            None => &[],
+        }
     }
 
     /// Returns whether there are any.
@@ -203,7 +226,7 @@ impl<'a, T> Held<'a, PinStack<T>> {
     /// May sleep.
     pub fn replace(self, pins: KVec<PinnedDentry<T>>, retired: &mut RetiredPins) -> Result {
         retired.0.reserve(1, GFP_KERNEL)?;
-        let new = PinStack::make(None, pins)?;
+        let new = PinStack::make(None, Some(pins))?;
         // INVARIANT: The new one comes with a count; that of the old one is kept by `retired` until a grace period has
         // passed.
         if let Some(old) = NonNull::new(self.get().stack.swap(new, Ordering::AcqRel)) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! How a path walk comes by an inode of ours: under RCU, or with a count on it.
+//! How a path walk comes by an inode of ours: under RCU, or with a count on it; and how the inode of a parent is looked
+//! at under RCU.
 //!
 //! It is not for inodes below: those come by pins.
 //!
@@ -16,11 +17,18 @@
 //! }
 //! ```
 
+use crate::object::dentry::Dentry;
 use crate::object::inode::Inode;
 use crate::object::inode::RcuInode;
+use crate::object::Ours;
 use crate::object::Owner;
+use crate::sys::bindings;
 use crate::sys::rcu::InRcuWalk;
 use core::ops::Deref;
+use core::ptr::NonNull;
+use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::Ordering;
+use kernel::sync::rcu;
 use kernel::types::NotThreadSafe;
 
 /// An inode as a path walk comes by it: under RCU, when nothing is counted and nothing may sleep, or counted.
@@ -77,5 +85,33 @@ impl<F: Owner> Deref for Walk<'_, F> {
     #[inline]
     fn deref(&self) -> &RcuInode<F> {
         self.inode
+    }
+}
+
+impl<F: Ours> Dentry<F> {
+    /// Looks at the inode of the parent, as the parent is at this moment, and counts neither. `None`: another task has just
+    /// moved this dentry elsewhere, and the parent that it had is gone.
+    ///
+    /// It is not for what needs the parent itself, which is [`Dentry::parent`].
+    ///
+    /// # Context
+    ///
+    /// `f` may not sleep, as it is called under the RCU read lock.
+    #[inline]
+    pub fn with_parent_inode<R>(
+        &self,
+        f: impl FnOnce(&RcuInode<F>, &rcu::Guard) -> R,
+    ) -> Option<R> {
+        let rcu = rcu::read_lock();
+        // SAFETY: Both pointers may be read at any time, while another task moves this dentry (under `rename_lock`) or
+        // takes the parent apart (under its `d_lock`): dentries, and inodes of ours, are freed after a grace period.
+        let inode = unsafe {
+            let parent: *mut bindings::dentry =
+                AtomicPtr::from_ptr(&raw mut (*self.as_ptr()).d_parent).load(Ordering::Acquire);
+            AtomicPtr::from_ptr(&raw mut (*parent).d_inode).load(Ordering::Acquire)
+        };
+        let inode: NonNull<bindings::inode> = NonNull::new(inode)?;
+        // SAFETY: As above; the parent is on the same super block, so its inode is of `F`.
+        Some(f(unsafe { RcuInode::from_raw(inode.as_ptr()) }, &rcu))
     }
 }
