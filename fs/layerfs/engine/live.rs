@@ -15,6 +15,7 @@
 use super::arrive::Arrival;
 use super::inode;
 use super::lookup;
+use super::lookup::is_of_dead_layer;
 use super::vanish;
 use super::walk::Purpose;
 use crate::state::instance::Instance;
@@ -23,9 +24,11 @@ use crate::state::layer::Pin;
 use crate::state::layers::Change;
 use crate::state::layers::List;
 use crate::state::name;
+use crate::state::object::Now;
 use crate::state::object::Object;
 use crate::state::places;
 use crate::state::places::Places;
+use crate::state::traits::Trait;
 use crate::state::Dentry;
 use crate::state::Inode;
 use crate::state::LayerFs;
@@ -42,8 +45,6 @@ use vfs::object::path::OwnedPath;
 use vfs::object::pin_stack::RetiredPins;
 use vfs::ops::ioctl::Ioctl;
 use vfs::sys::clock;
-use vfs::sys::errno::ECONNABORTED;
-use vfs::sys::errno::ENOTCONN;
 use vfs::sys::task;
 use vfs::Held;
 use vfs::Override;
@@ -79,11 +80,6 @@ pub(crate) fn settle_if_alive(instance: &Instance, dentry: &Positive) -> Result<
         Err(e) if is_of_dead_layer(e) => Ok(false),
         found => Ok(found? != Found::StaysInDoubt),
     }
-}
-
-/// Returns whether an error says that the process that answers for a layer has died.
-pub(crate) fn is_of_dead_layer(e: Error) -> bool {
-    e == ENOTCONN || e == ECONNABORTED
 }
 
 #[cold]
@@ -136,6 +132,10 @@ fn settle_way_once(instance: &Instance, dentry: &Positive, changes: u32) -> Resu
         let is_in_doubt = found == Found::StaysInDoubt;
         let anew =
             instance.as_mounter(|c| find_anew(instance, c, &one, &above, changes, is_in_doubt));
+        if one.is_dir() && matches!(anew, Err(e) if is_of_dead_layer(e)) {
+            // If it can't, the directory has what it had.
+            let _ = instance.as_mounter(|c| take_above_dead(instance, c, &one, &above, changes));
+        }
         found = match anew {
             Err(e) if is_of_dead_layer(e) && one.is_dir() && !way.is_empty() => Found::StaysInDoubt,
             anew => anew?,
@@ -233,6 +233,49 @@ fn is_object(instance: &Instance, inode: &Inode, mut found: Object, changes: u32
     drop(places);
     inode.data().conclude_as(&found);
     Ok(true)
+}
+
+/// Gives a directory the places that it has now above the first layer that is dead. From there on it keeps those that it had:
+/// nobody can say what they are now.
+fn take_above_dead(
+    instance: &Instance,
+    c: &Override<'_>,
+    dentry: &Positive,
+    parent: &Positive,
+    changes: u32,
+) -> Result {
+    let name = dentry.name_copy()?;
+    let watch = instance.publications.watch(dentry)?;
+    let above = Places::of(parent.inode().held());
+    let (Some(mut found), Some(dead)) = lookup::lookup_above_dead(instance, c, &above, &name)?
+    else {
+        return Ok(());
+    };
+    let has_xattr_whiteouts = Now::of(&found).has(Trait::XATTR_WHITEOUTS);
+    let found = Places::of(Held::unshared(&mut found));
+    let inode = dentry.inode();
+    let known = Places::of(inode.held());
+    let upper = |places: &Places<'_>| places.upper().map(|pin| pin.inode().key());
+    if !found.real()?.inode().is_dir() || upper(&found) != upper(&known) || watch.was_disturbed() {
+        return Ok(());
+    }
+    let kept = || {
+        let known = known.lower_dirs().iter();
+        known.skip_while(|pin| pin.owner().rank < dead)
+    };
+    let now = || Iterator::chain(found.lower_dirs().iter(), kept());
+    if places::are_same(now(), known.lower_dirs().iter()) {
+        return Ok(());
+    }
+    let mut dirs = KVec::new();
+    for pin in now() {
+        dirs.push(copy_of(pin)?, GFP_KERNEL)?;
+    }
+    if has_xattr_whiteouts {
+        inode.data().set_has_whiteouts(true);
+    }
+    drop(known);
+    replace(instance, inode, dirs, changes)
 }
 
 /// Makes another pin of what is pinned.

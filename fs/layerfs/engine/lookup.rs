@@ -41,7 +41,9 @@ use kernel::sync::Arc;
 use vfs::object::kept_mount::KeptMount;
 use vfs::object::path::PATH_MAX;
 use vfs::sys::alloc::charged;
+use vfs::sys::errno::ECONNABORTED;
 use vfs::sys::errno::ENAMETOOLONG;
+use vfs::sys::errno::ENOTCONN;
 use vfs::Held;
 use vfs::Override;
 use vfs::Path;
@@ -56,6 +58,8 @@ pub(crate) struct Outcome {
     pub(crate) is_nowhere: bool,
     /// What was found is no directory, and has this name in the lower layers alone.
     pub(crate) not_in_upper: bool,
+    /// See [`lookup_above_dead`].
+    dead: Option<i64>,
 }
 
 /// Looks up `name` in the directory `parent`, or where redirects lead from there, at last from `root`.
@@ -72,7 +76,12 @@ pub(crate) fn lookup(
     name: &[u8],
     purpose: Purpose,
 ) -> Result<Outcome> {
-    look_up(instance, c, parent, name, purpose, None)
+    look_up(instance, c, parent, name, purpose, Passed::None)
+}
+
+/// Returns whether an error says that the process that answers for a layer has died.
+pub(crate) fn is_of_dead_layer(e: Error) -> bool {
+    e == ENOTCONN || e == ECONNABORTED
 }
 
 /// Looks up a name as it would be if the layer of this rank were not there.
@@ -87,8 +96,34 @@ pub(super) fn lookup_without(
     name: &[u8],
     rank: i64,
 ) -> Result<Option<Object>> {
-    let outcome = look_up(instance, c, parent, name, Purpose::Know, Some(rank))?;
+    let outcome = look_up(instance, c, parent, name, Purpose::Know, Passed::One(rank))?;
     Ok(outcome.found)
+}
+
+/// Looks up a name as far as the first lower layer that is dead; returns what was found above that, and its rank if there is
+/// such a layer.
+///
+/// # Errors
+///
+/// Those of [`lookup`].
+pub(super) fn lookup_above_dead(
+    instance: &Instance,
+    c: &Override<'_>,
+    parent: &Places<'_>,
+    name: &[u8],
+) -> Result<(Option<Object>, Option<i64>)> {
+    let outcome = look_up(instance, c, parent, name, Purpose::Know, Passed::FromDead)?;
+    Ok((outcome.found, outcome.dead))
+}
+
+/// Which layers are not looked in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    None,
+    /// The one of this rank.
+    One(i64),
+    /// The first that is dead, and those below.
+    FromDead,
 }
 
 fn look_up(
@@ -97,7 +132,7 @@ fn look_up(
     parent: &Places<'_>,
     name: &[u8],
     purpose: Purpose,
-    without: Option<i64>,
+    passed: Passed,
 ) -> Result<Outcome> {
     let has_data_layers = instance.layers.has_data_layers();
     let mut search = Search {
@@ -112,7 +147,8 @@ fn look_up(
         lowers: Lowers::default(),
         finalized: Claims::default(),
         in_vain: 0,
-        without,
+        passed,
+        dead: None,
         is_nowhere: false,
     };
     // Both are read at once, and before upper is looked in: then what another task copies up meanwhile, the directory
@@ -138,6 +174,7 @@ fn look_up(
         found,
         upper_hides,
         is_nowhere: search.is_nowhere,
+        dead: search.dead,
     })
 }
 
@@ -162,8 +199,10 @@ struct Search<'a> {
     finalized: Claims,
     /// How many of the directory's places in lower layers were asked and had nothing, which an index would have said.
     in_vain: u32,
-    /// The rank of a layer that is passed over.
-    without: Option<i64>,
+    /// Which layers are passed over.
+    passed: Passed,
+    /// The rank of the layer that was found to be dead, if that does not end the lookup with an error.
+    dead: Option<i64>,
     /// An index says that no lower layer has the name.
     is_nowhere: bool,
 }
@@ -265,7 +304,7 @@ impl<'a> Search<'a> {
             i = i.saturating_add(1);
             let layer = dir.layer.owner();
             last = layer.rank;
-            if layer.is_shut() || self.without == Some(layer.rank) {
+            if layer.is_shut() || self.passed == Passed::One(layer.rank) {
                 continue;
             }
             let is_last = if !self.follows {
@@ -279,10 +318,15 @@ impl<'a> Search<'a> {
                 layer: dir.layer,
                 is_last,
             };
-            match self.walk.search(&at, dir.dentry)? {
-                Some(found) => self.keep(found, at.layer, purpose)?,
-                None if roots.is_some() || self.walk.end.is_some() || known != In::ANY => {}
-                None => self.in_vain = self.in_vain.saturating_add(1),
+            match self.walk.search(&at, dir.dentry) {
+                Ok(Some(found)) => self.keep(found, at.layer, purpose)?,
+                Ok(None) if roots.is_some() || self.walk.end.is_some() || known != In::ANY => {}
+                Ok(None) => self.in_vain = self.in_vain.saturating_add(1),
+                Err(e) if self.passed == Passed::FromDead && is_of_dead_layer(e) => {
+                    self.dead = Some(last);
+                    return Ok(());
+                }
+                Err(e) => return Err(e),
             }
         }
     }

@@ -7,6 +7,7 @@
 
 use crate::engine;
 use crate::engine::live;
+use crate::engine::lookup;
 use crate::state::name;
 use crate::state::object::Now;
 use crate::state::places::Places;
@@ -32,7 +33,7 @@ impl DentryOps<LayerFs> for Dentry {
             // Who is in a directory whose name is gone stays there.
             Ok(false) if question.is_of_who_is_there() => {}
             Ok(false) => return Ok(false),
-            Err(e) if inode.is_dir() && live::is_of_dead_layer(e) => {}
+            Err(e) if inode.is_dir() && lookup::is_of_dead_layer(e) => {}
             Err(e) => return Err(e),
         }
         let now = Places::of(inode.held());
@@ -50,7 +51,7 @@ impl DentryOps<LayerFs> for Dentry {
                     return Ok(false);
                 }
                 // What a layer further down can't tell concerns those who need what it has in the directory.
-                Err(e) if i > 0 && inode.is_dir() && live::is_of_dead_layer(e) => {}
+                Err(e) if i > 0 && inode.is_dir() && lookup::is_of_dead_layer(e) => {}
                 Err(e) => return Err(e),
             }
         }
@@ -99,7 +100,7 @@ fn find_place_anew(dentry: &Positive) -> Result<bool> {
         }
         // A layer does not answer, which concerns those who need what it has in the directory. (It is asked again by
         // the next who comes here.)
-        Err(e) if live::is_of_dead_layer(e) => Ok(true),
+        Err(e) if lookup::is_of_dead_layer(e) => Ok(true),
         Err(e) => Err(e),
     }
 }
