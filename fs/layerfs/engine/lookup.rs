@@ -307,16 +307,9 @@ impl<'a> Search<'a> {
             if layer.is_shut() || self.passed == Passed::One(layer.rank) {
                 continue;
             }
-            let is_last = if !self.follows {
-                i == parent.lower_depth() || known.ends_at(place)
-            } else {
-                // The data of a metacopy file may be in the data-only layers.
-                let may_be_data = self.has_data_layers && self.walk.met != Met::Directory;
-                instance.layers.is_lowest(layer) && !may_be_data
-            };
             let at = Within {
                 layer: dir.layer,
-                is_last,
+                is_last: self.is_last(layer, known, place),
             };
             match self.walk.search(&at, dir.dentry) {
                 Ok(Some(found)) => self.keep(found, at.layer, purpose)?,
@@ -329,6 +322,18 @@ impl<'a> Search<'a> {
                 Err(e) => return Err(e),
             }
         }
+    }
+
+    /// Returns whether no layer is looked in after this one, in which the parent has this place, of those that are `known` to
+    /// be able to have the name.
+    #[inline]
+    fn is_last(&self, layer: &Layer, known: In, place: usize) -> bool {
+        if !self.follows {
+            return place.saturating_add(1) == self.parent.lower_depth() || known.ends_at(place);
+        }
+        // The data of a metacopy file may be in the data-only layers.
+        let may_be_data = self.has_data_layers && self.walk.met != Met::Directory;
+        self.instance.layers.is_lowest(layer) && !may_be_data
     }
 
     /// Leaves the data of a metacopy file that was met to be looked for when somebody needs it: in the places of the

@@ -462,6 +462,27 @@ impl<F: Ours> NewInode<F> {
                 names.unwrap_or(real.nlink())
             };
             bindings::set_nlink(ptr, names);
+            Self::set_operations(ptr, real);
+            if hashed {
+                bindings::unlock_new_inode(ptr);
+            }
+            // The count that `NewInode` held goes to the caller.
+            Ok(ARef::from_raw(inode.cast()))
+        }
+    }
+}
+
+impl<F: Ours> NewInode<F> {
+    /// Gives it the operations of its type, which is that of `real`.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else may see the inode yet.
+    #[inline]
+    unsafe fn set_operations(ptr: *mut bindings::inode, real: &RcuInode<Foreign>) {
+        let mode = real.mode();
+        // SAFETY: By the requirement it is ours to write.
+        unsafe {
             match mode.file_type() {
                 FileType::DIRECTORY => {
                     // Names in it are compared by the encoding of the super block, so only where there is one.
@@ -485,11 +506,6 @@ impl<F: Ours> NewInode<F> {
                     bindings::init_special_inode(ptr, mode.as_raw(), real.rdev().0);
                 }
             }
-            if hashed {
-                bindings::unlock_new_inode(ptr);
-            }
-            // The count that `NewInode` held goes to the caller.
-            Ok(ARef::from_raw(inode.cast()))
         }
     }
 }
