@@ -55,6 +55,8 @@
 #include "fuselower/mangle.h"
 #include "fuselower/passthrough.h"
 #include "fuselower/answer.h"
+#include "fuselower/write.h"
+#include "fuselower/serve.h"
 #include "fuselower/hold.h"
 
 static void usage(void)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The plain tree that the merge of layers is, worked out from the layers alone. A part of layers.h, which includes it where
- * what it stands on is there.
+ * The plain tree that the merge of layers is, worked out from the layers alone.
  */
 #ifndef FSMODEL_MERGE_H
 #define FSMODEL_MERGE_H
+
+#include "trees.h"
 
 static void copy_xattrs(const struct trees *t, const char *from, const char *to)
 {
