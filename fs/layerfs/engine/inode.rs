@@ -80,9 +80,14 @@ fn has_marks(found: &Places<'_>) -> bool {
 
 /// Returns what has the number of an object: where it is topmost, or (`by_lower`) what it stands for.
 fn numbered<'a>(found: &'a Places<'_>, by_lower: bool) -> Result<Held<'a, Pin>> {
-    match found.lower() {
+    numbered_of(found.upper(), found.lower(), by_lower)
+}
+
+/// The same, of its place in upper and the topmost in the lower layers.
+fn numbered_of<T>(upper: Option<T>, lower: Option<T>, by_lower: bool) -> Result<T> {
+    match lower {
         Some(lower) if by_lower => Ok(lower),
-        _ => found.real(),
+        lower => upper.or(lower).ok_or(EIO),
     }
 }
 
@@ -314,10 +319,7 @@ fn init(
 ) -> Result<ARef<Inode>> {
     object.add(marks.traits.with(Trait::LOWER_INO, by_lower));
     let (upper, lower) = object.tops();
-    let numbered = match lower {
-        Some(lower) if by_lower => lower,
-        _ => upper.or(lower).ok_or(EIO)?,
-    };
+    let numbered = numbered_of(upper, lower, by_lower)?;
     let number = numbered.inode().ino();
     let ino = if marks.keeps_ino {
         number
